@@ -1,0 +1,45 @@
+# The map of the house. `make help` lists the verbs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(shell command -v uv 2>/dev/null)
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench lock clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml requirements.lock
+ifneq ($(UV),)
+	@test -d $(VENV) || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	@$(UV) pip install --quiet --python $(BIN)/python -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+else
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (once, about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+endif
+	@touch $@
+
+demo: $(STAMP) ## a phone, a simulated WeChat, the gateway and the console; AGENT_URL=… MODEL=… talks to a real model
+	@AGENT_URL="$(AGENT_URL)" MODEL="$(MODEL)" AGENT_KEY="$(AGENT_KEY)" $(BIN)/yizhan demo
+
+test: $(STAMP) ## every test (browser and npm tests are skipped, by name, where the program is missing)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(STAMP) ## format, lint, types
+	@$(BIN)/ruff format --check src tests
+	@$(BIN)/ruff check src tests
+	@$(BIN)/mypy
+
+bench: $(STAMP) ## the figures we promise, measured here, each with its target
+	@$(BIN)/python -m benchmarks
+
+lock: ## renew requirements.lock from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --group dev pyproject.toml -o requirements.lock --no-header --no-annotate --quiet
+
+clean: ## remove what make has made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

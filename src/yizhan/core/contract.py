@@ -1,0 +1,256 @@
+"""The public shapes: what programs see of a message, an account, a turn (docs/contract.md).
+
+The one place where our values become the names that other programs rely on. The store keeps events as
+these bytes, the API answers with the same objects. Message text stands only in `message.received` and
+in the timeline; tokens, cursors and keys stand nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from yizhan.model import (
+    Account,
+    AccountState,
+    Attempt,
+    Chat,
+    Entry,
+    Inbound,
+    Message,
+    MessageClass,
+    Reason,
+    SenderRule,
+    Suppressed,
+    Target,
+    Turn,
+)
+
+PRIORITIES = {
+    "reply": MessageClass.REPLY,
+    "notice": MessageClass.NOTICE,
+    "push": MessageClass.PUSH,
+    "progress": MessageClass.PROGRESS,
+}
+"""Names of the classes. The API accepts all but `notice`, which is the gateway's own."""
+
+JsonObject = dict[str, Any]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS = 253_402_300_799_999
+
+_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def encode(shape: JsonObject) -> bytes:
+    """JSON as UTF-8 in one line. Texts are cleaned at the door; half a character that came in elsewhere (the words
+    of a platform) becomes a question mark, so that no event is ever unwritable."""
+    return _dumps(shape).encode(errors="replace")
+
+
+def time_text(at_ms: int | None) -> str | None:
+    """RFC 3339, UTC, milliseconds: `2026-11-21T08:00:00.000Z`."""
+    if at_ms is None:
+        return None
+    return f"{_second_text(at_ms // 1000)}.{at_ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second_text(at_s: int) -> str:
+    """Times cluster: most of what is encoded within a second shares it."""
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+def parse_time(text: str) -> int:
+    """RFC 3339 with an offset → ms since the epoch.
+
+    Raises: ValueError  not a time, without an offset, or not between the years 1970 and 9999
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time needs an offset, for example 2026-11-21T08:00:00Z")
+    at_ms = (moment - _EPOCH) // timedelta(milliseconds=1)
+    if not 0 <= at_ms <= _LAST_MS:
+        raise ValueError("a time must lie between the years 1970 and 9999")
+    return at_ms
+
+
+def reason_object(reason: Reason | None) -> JsonObject | None:
+    return None if reason is None else {"code": reason.code, "text": reason.text}
+
+
+def message_object(message: Message, with_attempts: bool = True) -> JsonObject:
+    """The message object of docs/contract.md; in events it comes without its attempts."""
+    return {
+        "id": message.id,
+        "to": str(message.target),
+        "priority": message.klass.name.lower(),
+        "idempotency_key": message.idempotency_key,
+        "state": message.state.value,
+        "waiting_for": message.waiting_for and message.waiting_for.value,
+        "next_attempt_at": time_text(message.next_attempt_at_ms),
+        "reason": reason_object(message.reason),
+        "possibly_doubled": message.possibly_doubled,
+        "in_reply_to": message.in_reply_to,
+        "turn": message.turn_id,
+        "created_at": time_text(message.created_at_ms),
+        "expires_at": time_text(message.expires_at_ms),
+        "parts": [_part_object(entry, with_attempts) for entry in message.entries],
+    }
+
+
+def _part_object(entry: Entry, with_attempts: bool) -> JsonObject:
+    shape: JsonObject = {
+        "no": entry.no,
+        "state": entry.state.value,
+        "waiting_for": entry.waiting_for and entry.waiting_for.value,
+        "next_attempt_at": time_text(entry.next_attempt_at_ms),
+        "reason": reason_object(entry.reason),
+        "possibly_doubled": entry.possibly_doubled,
+        "receipt": entry.receipt,
+    }
+    if with_attempts:
+        shape["attempts"] = [_attempt_object(attempt) for attempt in entry.attempts]
+    return shape
+
+
+def _attempt_object(attempt: Attempt) -> JsonObject:
+    return {
+        "n": attempt.n,
+        "at": time_text(attempt.at_ms),
+        "ended_at": time_text(attempt.ended_at_ms),
+        "with_token": attempt.with_token,
+        "verdict": attempt.verdict,
+        "code": attempt.code,
+        "text": attempt.text,
+    }
+
+
+def account_object(account: Account) -> JsonObject:
+    """An account without anything secret. `action` says what a person must do, null when nobody must."""
+    return {
+        "id": account.id,
+        "platform": account.platform,
+        "state": account.state.value,
+        "since": time_text(account.since_ms),
+        "reason": reason_object(account.reason),
+        "action": account.action or None,
+        "paused": account.paused,
+        "last_server_answer_at": time_text(account.last_server_answer_at_ms),
+        "next_attempt_at": time_text(account.next_attempt_at_ms),
+        "created_at": time_text(account.created_at_ms),
+    }
+
+
+def chat_object(chat: Chat) -> JsonObject:
+    return {
+        "chat": str(chat.target),
+        "account": chat.account,
+        "kind": chat.kind,
+        "title": chat.title,
+        "paused": chat.paused,
+        "created_at": time_text(chat.created_at_ms),
+        "last_inbound_at": time_text(chat.last_inbound_at_ms),
+        "last_outbound_at": time_text(chat.last_outbound_at_ms),
+    }
+
+
+def inbound_object(inbound: Inbound) -> JsonObject:
+    """The `message` member of a `message.received` event."""
+    return {
+        "id": inbound.id,
+        "platform_message_id": inbound.platform_message_id,
+        "sender": {"id": inbound.sender_id, "name": inbound.sender_name},
+        "text": inbound.text,
+        "quoted_text": inbound.quoted_text or None,
+        "items": [{"kind": item.kind, "name": item.name, "size": item.size} for item in inbound.items],
+        "sent_at": time_text(inbound.sent_at_ms or None),
+        "received_at": time_text(inbound.received_at_ms),
+    }
+
+
+def turn_object(turn: Turn) -> JsonObject:
+    return {
+        "id": turn.id,
+        "agent": turn.agent,
+        "state": turn.state.value,
+        "inbound": list(turn.inbound_ids),
+        "outputs": turn.outputs,
+        "reason": reason_object(turn.reason),
+        "created_at": time_text(turn.created_at_ms),
+        "started_at": time_text(turn.started_at_ms),
+        "ended_at": time_text(turn.ended_at_ms),
+    }
+
+
+def suppressed_object(suppressed: Suppressed) -> JsonObject:
+    return {
+        "same_as": suppressed.original_id,
+        "platform_message_id": suppressed.platform_message_id,
+        "rule": suppressed.rule,
+        "at": time_text(suppressed.at_ms),
+    }
+
+
+def timeline_object(row: Inbound | Turn | Message | Suppressed) -> JsonObject:
+    """One row of a chat's timeline: `kind` says which of the four it is, `at` orders them."""
+    match row:
+        case Inbound():
+            shape = {"kind": "inbound", "at": time_text(row.received_at_ms), "message": inbound_object(row)}
+            return shape | {"access": row.access.value, "turn": row.turn_id}
+        case Turn():
+            return {"kind": "turn", "at": time_text(row.created_at_ms), "turn": turn_object(row)}
+        case Message():
+            shape = {"kind": "outbound", "at": time_text(row.created_at_ms), "message": message_object(row)}
+            return shape | {"text": row.text, "part_texts": [entry.text for entry in row.entries]}
+        case Suppressed():
+            return {"kind": "suppressed", "at": time_text(row.at_ms), "suppressed": suppressed_object(row)}
+
+
+def rule_object(rule: SenderRule) -> JsonObject:
+    return {
+        "account": rule.account,
+        "sender": {"id": rule.sender_id, "name": rule.sender_name},
+        "rule": rule.rule.value,
+        "first_text": rule.first_text,
+        "first_seen_at": time_text(rule.first_seen_at_ms),
+        "last_seen_at": time_text(rule.last_seen_at_ms),
+        "refused": rule.refused,
+        "decided_at": time_text(rule.decided_at_ms),
+    }
+
+
+def _event(kind: str, at_ms: int, target: Target | None, body: JsonObject) -> bytes:
+    head: JsonObject = {"type": kind, "at": time_text(at_ms)}
+    if target is not None:
+        head |= {"account": target.account, "chat": str(target)}
+    return encode(head | body)
+
+
+def message_state_event(message: Message, at_ms: int) -> bytes:
+    return _event("message.state", at_ms, message.target, {"message": message_object(message, False)})
+
+
+def message_received_event(inbound: Inbound, at_ms: int) -> bytes:
+    body = {"message": inbound_object(inbound), "access": inbound.access.value}
+    return _event("message.received", at_ms, Target(inbound.account, inbound.chat), body)
+
+
+def turn_state_event(turn: Turn, at_ms: int) -> bytes:
+    return _event("turn.state", at_ms, Target(turn.account, turn.chat), {"turn": turn_object(turn)})
+
+
+def account_state_event(account: Account, at_ms: int) -> bytes:
+    body = {
+        "account": account.id,
+        "state": account.state.value,
+        "reason": reason_object(account.reason),
+        "next_attempt_at": time_text(account.next_attempt_at_ms),
+        "action": account.action or None,
+    }
+    return _event("account.state", at_ms, None, body)
+
+
+ACCOUNT_STATES = tuple(state.value for state in AccountState)

@@ -1,0 +1,514 @@
+"""Which entry goes next: order inside a chat, fairness between chats, and nothing spent on those that wait.
+
+How to think of it: a *lane* is a chat's live messages in order; only its head may be sent. A lane is in one
+of four places: *ready* (in its account's queue, first come first served, back to the end after each send),
+*asleep* (with a wake time), *busy* (its head is on the wire, or its window is being read), or *parked*
+(waits for an event: an inbound message, an operator). An account with ready lanes is *active* unless a gate
+of its own shuts it; then it sleeps like a lane, or is parked until it is opened.
+
+Memory holds a window of about `per_lane` messages of a lane (core/window.py); the rest waits in the table. A
+lane without a window costs a few hundred bytes, a sleeping one no time.
+
+What is read from the table is always a little old. What happens meanwhile is therefore kept beside it (new
+messages) or makes the reading void, so that it is done again (`stale`).
+
+This module keeps no clock and does no I/O: the dispatcher asks `choose(now_ms)` and reports back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+from yizhan.core import breaker as breakers
+from yizhan.core import limiter
+from yizhan.core.hosts import Hosts
+from yizhan.core.limiter import Pace
+from yizhan.core.reaction import Gates
+from yizhan.core.states import derive
+from yizhan.core.wakes import Wakes
+from yizhan.core.window import Window
+from yizhan.model import (
+    AccountId,
+    ChatId,
+    Entry,
+    Message,
+    ReplyToken,
+    Target,
+    WaitingFor,
+)
+
+EXPIRED_MS = 1_000
+"""A head whose time is over holds its lane this long; the sweeper ends it meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The lane's window must be read from the table; answer with `loaded` or `not_loaded`."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the table says of a lane, and what is known of the chat.
+
+    messages   its first live messages by place (core/window.py): begun, due, dated by date
+    truncated  the table has more
+    """
+
+    target: Target
+    messages: tuple[Message, ...]
+    truncated: bool
+    token: ReplyToken | None
+    has_written: bool
+    paused: bool
+    pace: Pace
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """This entry goes next; its lane is busy until `settled` (or `ended`), or `put_back`."""
+
+    message: Message
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Nothing can go before `at_ms`; None: nothing will by time alone."""
+
+    at_ms: int | None
+
+
+Choice = Load | Send | LookAgain
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """A chat's live messages.
+
+    window      None: not read yet
+    late        accepted while the window was being read; it may or may not have them
+    stale       the window, or what is being read, is void: to be read anew
+    probes      the host whose one probe its request on the wire is, else empty
+    experiment  the next request goes at once and without its token (core/tokens.py)
+    pace        None: not read yet; then `hurried_ms` keeps what is to be done to it
+    """
+
+    target: Target
+    account: AccountLanes
+    window: Window | None = None
+    late: list[Message] = field(default_factory=list)
+    token: ReplyToken | None = None
+    has_written: bool = False
+    paused: bool = False
+    experiment: bool = False
+    pace: Pace | None = None
+    hurried_ms: int | None = None
+    loading: bool = False
+    sending: bool = False
+    queued: bool = False
+    stale: bool = False
+    probes: str = ""
+
+    @property
+    def busy(self) -> bool:
+        return self.loading or self.sending
+
+
+@dataclass(slots=True, eq=False)
+class AccountLanes:
+    """An account's lanes and what stands before all of them.
+
+    known  it was made known with its host; before, its lanes only gather
+    open   it may send (logged in, not paused); else its lanes wait for `waits`
+    """
+
+    account: AccountId
+    host: str = ""
+    in_flight_max: int = 1
+    known: bool = False
+    open: bool = False
+    waits: WaitingFor | None = WaitingFor.LOGIN
+    gates: Gates = field(default_factory=Gates)
+    in_flight: int = 0
+    lanes: dict[ChatId, Lane] = field(default_factory=dict)
+    ready: deque[Lane] = field(default_factory=deque)
+    active: bool = False
+
+
+class Lanes:
+    """All lanes of this process. Not thread-safe; one dispatcher owns it.
+
+    Args:  per_lane  messages of a lane in memory, at least 1
+           idle_max  beyond so many lanes, empty ones are forgotten
+    """
+
+    def __init__(self, hosts: Hosts, per_lane: int = 16, idle_max: int = 4_096) -> None:
+        self.per_lane = per_lane
+        self._idle_max = idle_max
+        self._hosts = hosts
+        self._accounts: dict[AccountId, AccountLanes] = {}
+        self._active: deque[AccountLanes] = deque()
+        self._asleep: Wakes[Lane | AccountLanes] = Wakes()
+        self._lanes = 0
+        self._now_ms = 0
+
+    # what the dispatcher asks and answers
+
+    def choose(self, now_ms: int) -> Choice:
+        """The next thing to do. Fair: accounts in turn, and within an account lanes in turn."""
+        self._now_ms = now_ms
+        for who in self._asleep.due(now_ms):
+            if isinstance(who, Lane):
+                self._ready(who)
+            else:
+                self._activate(who)
+        while self._active:
+            account = self._active[0]
+            choice = self._choose_in(account, now_ms)
+            if choice is not None:
+                self._active.rotate(-1)
+                return choice
+            self._active.popleft()
+            account.active = False
+        return LookAgain(self._asleep.next_ms())
+
+    def loaded(self, view: Loaded) -> None:
+        """The answer to Load."""
+        lane = self.lane(view.target)
+        if lane is None or not lane.loading:
+            return
+        late, lane.late, lane.loading = lane.late, [], False
+        if not lane.stale:
+            self._take_in(lane, view, late)
+        lane.stale = False
+        self._ready(lane)
+
+    def not_loaded(self, target: Target, again_at_ms: int) -> None:
+        """The table could not be read; try again then."""
+        lane = self.lane(target)
+        if lane is not None and lane.loading:
+            lane.late, lane.loading, lane.stale = [], False, False
+            self._asleep.sleep(lane, again_at_ms)
+
+    def learned(self, target: Target, gates: Gates, token: ReplyToken | None, experiment: bool) -> None:
+        """What a reply has taught, to be told before anything else is decided; `ended` follows when it is kept."""
+        lane = self.lane(target)
+        if lane is None:
+            return
+        lane.experiment = experiment
+        if token is not None and lane.token is not None and token.token == lane.token.token:
+            lane.token = token
+        lane.pace = gates.chat
+        lane.account.gates = replace(gates, chat=limiter.OPEN)
+        self._activate(lane.account)
+
+    def ended(self, message: Message) -> None:
+        """The attempt is over and kept: `message` as it is now."""
+        lane = self.lane(message.target)
+        if lane is None or not lane.sending:
+            return
+        if lane.stale:
+            lane.window, lane.stale = None, False
+        elif lane.window is not None:
+            lane.window.put(message)
+        self._free(lane)
+        self._ready(lane)
+
+    def settled(self, message: Message, gates: Gates, token: ReplyToken | None, experiment: bool) -> None:
+        """An attempt ended: `message` as it is now, and what was learned."""
+        self.learned(message.target, gates, token, experiment)
+        self.ended(message)
+
+    def put_back(self, target: Target, again_at_ms: int) -> None:
+        """The chosen entry was not sent after all; its lane is read anew, not before `again_at_ms`."""
+        lane = self.lane(target)
+        if lane is None or not lane.sending:
+            return
+        lane.window, lane.stale = None, False
+        self._free(lane)
+        self._asleep.sleep(lane, again_at_ms)
+
+    # what others report
+
+    def account(self, account: AccountId, host: str, in_flight_max: int, gates: Gates) -> None:
+        """Makes an account known, or known with another host; its lanes wait until it is opened.
+
+        `gates` as they were stored; those of an account that is known already are newer and stay.
+        """
+        lanes = self._account(account)
+        if not lanes.known:
+            lanes.known, lanes.gates = True, gates
+        lanes.host, lanes.in_flight_max = host, in_flight_max
+        self._activate(lanes)
+
+    def open_account(self, account: AccountId, waits: WaitingFor | None) -> None:
+        """`waits` None lets its lanes send; else says for what all of them wait."""
+        lanes = self._accounts.get(account)
+        if lanes is not None:
+            lanes.open, lanes.waits = waits is None, waits
+            self._activate(lanes)
+
+    def forget_account(self, account: AccountId) -> None:
+        """The account is gone. Of its lanes only those that are busy stay, until they are not."""
+        gone = self._accounts.get(account)
+        if gone is None:
+            return
+        gone.open, gone.known, gone.waits = False, False, WaitingFor.LOGIN
+        gone.ready.clear()
+        for lane in list(gone.lanes.values()):
+            lane.queued, lane.stale = False, True
+            self._asleep.wake(lane)
+            if not lane.busy:
+                self._drop(lane)
+        if not gone.lanes:
+            self._asleep.wake(gone)
+            del self._accounts[account]
+
+    def add(self, message: Message) -> None:
+        """A message was accepted; telling it twice does no harm."""
+        if not message.state.live:
+            return
+        lane = self._lane(message.target)
+        if lane.loading:
+            self._note_late(lane, message)
+        elif lane.window is not None:
+            lane.window.take(message, self._now_ms, self.per_lane)
+        if not self._behind_gate(lane):
+            self._ready(lane)
+
+    def knows(self, target: Target) -> None:
+        """The chat has live messages in the table."""
+        self._ready(self._lane(target))
+
+    def changed(self, target: Target) -> None:
+        """The table says something else than the window now (cancelled, retried, expired, paused)."""
+        lane = self._lane(target)
+        if lane.busy:
+            lane.stale = True
+        else:
+            lane.window = None
+            self._ready(lane)
+
+    def heard(self, target: Target, token: ReplyToken | None, now_ms: int) -> None:
+        """The other side wrote: the newest token, and evidence of health. What waited for it may try at once."""
+        account = self._accounts.get(target.account)
+        if account is None:
+            return
+        lane = self._lane(target)
+        lane.has_written, lane.experiment = True, False
+        lane.token = token or lane.token
+        lane.stale = lane.stale or lane.loading
+        self._hurry(lane, now_ms)
+
+    def hurry(self, target: Target, now_ms: int) -> None:
+        """One probe of the chat may go at once."""
+        self._hurry(self._lane(target), now_ms)
+
+    def recovered(self, account: AccountId, now_ms: int) -> None:
+        """The platform answers this account again: what waits for its lost answers may try at once."""
+        lanes = self._accounts.get(account)
+        if lanes is None:
+            return
+        for lane in lanes.lanes.values():
+            if lane.pace and lane.pace.doubts and not lane.pace.probing:
+                lane.pace = limiter.hurried(lane.pace, now_ms)
+                self._ready(lane)
+        lanes.gates = replace(lanes.gates, answers=breakers.hurried(lanes.gates.answers, now_ms))
+        self._activate(lanes)
+
+    def host_changed(self, host: str) -> None:
+        """The host answers again, or its probe is over: look at its accounts anew."""
+        for account in self._accounts.values():
+            if account.host == host:
+                self._activate(account)
+
+    # what others ask
+
+    def gates_of(self, target: Target) -> Gates:
+        """The chat's gate together with those of its account."""
+        account, lane = self._accounts.get(target.account), self.lane(target)
+        shared = account.gates if account else Gates()
+        return replace(shared, chat=(lane and lane.pace) or limiter.OPEN)
+
+    def lane(self, target: Target) -> Lane | None:
+        account = self._accounts.get(target.account)
+        return account.lanes.get(target.chat) if account else None
+
+    def account_lanes(self, account: AccountId) -> AccountLanes | None:
+        return self._accounts.get(account)
+
+    def shut_lanes(self, account: AccountId) -> list[Lane]:
+        """Lanes of the account whose own gate is not wide open."""
+        lanes = self._accounts.get(account)
+        known = lanes.lanes.values() if lanes else ()
+        return [lane for lane in known if lane.pace and (lane.pace.probing or lane.pace.doubts)]
+
+    def __len__(self) -> int:
+        return self._lanes
+
+    # choosing
+
+    def _choose_in(self, account: AccountLanes, now_ms: int) -> Choice | None:
+        while account.ready:
+            if self._shut(account, now_ms):
+                return None
+            lane = account.ready.popleft()
+            lane.queued = False
+            choice = self._head(lane, now_ms)
+            if choice is not None:
+                return choice
+        return None
+
+    def _shut(self, account: AccountLanes, now_ms: int) -> bool:
+        """Whether no lane of the account may send now; if only time opens it, it is put to sleep."""
+        if not account.open or not self._hosts.free(account.host):
+            return True
+        gates, host = account.gates, self._hosts.breaker(account.host)
+        probing = gates.account.probing or gates.answers.shut or host.shut
+        if account.in_flight >= (1 if probing else account.in_flight_max):
+            return True
+        ready_ms = max(gates.account.ready_at(now_ms), gates.answers.ready_at(now_ms), host.ready_at(now_ms))
+        if ready_ms > now_ms:
+            self._asleep.sleep(account, ready_ms)
+            return True
+        return False
+
+    def _head(self, lane: Lane, now_ms: int) -> Choice | None:
+        if lane.window is None or lane.window.outdated(now_ms):
+            lane.window, lane.loading = None, True
+            return Load(lane.target)
+        if lane.paused:
+            return None
+        message = lane.window.head(now_ms)
+        if message is None:
+            self._rest(lane, lane.window)
+            return None
+        entry = next(each for each in message.entries if each.state.live)
+        if _waits_for_somebody(lane, entry):
+            return None
+        ready_ms = _ready_ms(lane, message, now_ms)
+        if ready_ms > now_ms:
+            self._asleep.sleep(lane, ready_ms)
+            return None
+        lane.sending = True
+        lane.account.in_flight += 1
+        if self._hosts.claim(lane.account.host, lane):
+            lane.probes = lane.account.host
+        return Send(message, entry)
+
+    def _rest(self, lane: Lane, window: Window) -> None:
+        """Nothing may begin: until the next date, else until something comes."""
+        due_ms = window.due_ms()
+        if due_ms is not None:
+            self._asleep.sleep(lane, due_ms)
+        elif self._lanes > self._idle_max and (lane.pace is None or lane.pace == limiter.OPEN):
+            self._drop(lane)
+
+    # the table
+
+    def _take_in(self, lane: Lane, view: Loaded, late: list[Message]) -> None:
+        lane.window = Window.read(view.messages, view.truncated, self._now_ms)
+        for message in late:
+            lane.window.take(message, self._now_ms, self.per_lane)
+        lane.token, lane.has_written, lane.paused = view.token, view.has_written, view.paused
+        if lane.pace is None:
+            hurried_ms, lane.hurried_ms = lane.hurried_ms, None
+            lane.pace = view.pace if hurried_ms is None else limiter.hurried(view.pace, hurried_ms)
+
+    def _note_late(self, lane: Lane, message: Message) -> None:
+        if len(lane.late) < self.per_lane:
+            lane.late.append(message)
+        else:
+            lane.stale = True
+
+    # moving lanes and accounts
+
+    def _ready(self, lane: Lane) -> None:
+        if lane.busy or lane.queued:
+            return
+        self._asleep.wake(lane)
+        lane.queued = True
+        lane.account.ready.append(lane)
+        if self._asleep.until(lane.account) is None:
+            self._activate(lane.account)
+
+    def _activate(self, account: AccountLanes) -> None:
+        self._asleep.wake(account)
+        if not account.active and account.ready:
+            account.active = True
+            self._active.append(account)
+
+    def _free(self, lane: Lane) -> None:
+        """The lane's request is over, and with it the claim to be its host's probe."""
+        lane.sending = False
+        lane.account.in_flight -= 1
+        probed, lane.probes = lane.probes, ""
+        if probed and self._hosts.release(probed, lane):
+            self.host_changed(probed)
+        self._activate(lane.account)
+
+    def _hurry(self, lane: Lane, now_ms: int) -> None:
+        if lane.pace is None:
+            lane.hurried_ms = now_ms
+        else:
+            lane.pace = limiter.hurried(lane.pace, now_ms)
+        self._ready(lane)
+        account, gates = lane.account, lane.account.gates
+        account.gates = replace(
+            gates,
+            account=limiter.hurried(gates.account, now_ms),
+            answers=breakers.hurried(gates.answers, now_ms),
+        )
+        self._activate(account)
+
+    def _behind_gate(self, lane: Lane) -> bool:
+        """Asleep behind its own shut gate: one more message changes nothing."""
+        until_ms = self._asleep.until(lane)
+        if until_ms is None or lane.pace is None or lane.experiment:
+            return False
+        return lane.pace.not_before_ms >= until_ms
+
+    # keeping them
+
+    def _account(self, account: AccountId) -> AccountLanes:
+        lanes = self._accounts.get(account)
+        if lanes is None:
+            lanes = self._accounts[account] = AccountLanes(account)
+        return lanes
+
+    def _lane(self, target: Target) -> Lane:
+        account = self._account(target.account)
+        lane = account.lanes.get(target.chat)
+        if lane is None:
+            lane = account.lanes[target.chat] = Lane(target, account)
+            self._lanes += 1
+        return lane
+
+    def _drop(self, lane: Lane) -> None:
+        del lane.account.lanes[lane.target.chat]
+        self._lanes -= 1
+
+
+def _waits_for_somebody(lane: Lane, entry: Entry) -> bool:
+    """For an operator's word, or for the other side's first one."""
+    if entry.waiting_for is WaitingFor.USER:
+        return not lane.has_written
+    return entry.waiting_for is WaitingFor.OPERATOR
+
+
+def _ready_ms(lane: Lane, message: Message, now_ms: int) -> int:
+    """The earliest time the lane's head may go; `<= now_ms` means now."""
+    if message.expires_at_ms <= now_ms:
+        return now_ms + EXPIRED_MS
+    if lane.pace is None or lane.experiment:
+        return now_ms
+    return lane.pace.ready_at(now_ms)
+
+
+def with_entry(message: Message, entry: Entry, now_ms: int) -> Message:
+    """The message with one entry replaced, its own state derived anew."""
+    entries = tuple(entry if each.no == entry.no else each for each in message.entries)
+    return derive(replace(message, entries=entries), now_ms)

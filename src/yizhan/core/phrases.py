@@ -1,0 +1,42 @@
+"""What the gateway itself says to chats, in the configured language. Data."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+PHRASES = MappingProxyType(
+    {
+        "zh": MappingProxyType(
+            {
+                "turn_failed": "抱歉，这条消息暂时没能得到回答，管理员已能看到原因。稍后可以再发一次。",
+                "stopped": "已停止。",
+                "nothing_to_stop": "现在没有正在进行的回答。",
+                "new_session": "好，从头开始。之前的对话不再作为上下文。",
+                "status": "连接：{state}。正在回答：{running}。等待发送：{waiting} 条。",
+                "running": "是",
+                "idle": "否",
+                "help": "/stop 停止当前回答\n/new 开始新的对话\n/status 查看状态\n/help 显示这份说明",
+            }
+        ),
+        "en": MappingProxyType(
+            {
+                "turn_failed": "Sorry, this message could not be answered just now. The operator can see why. "
+                "You may send it again later.",
+                "stopped": "Stopped.",
+                "nothing_to_stop": "No answer is being written.",
+                "new_session": "A fresh start: what was said before is no longer taken into account.",
+                "status": "Connection: {state}. Answering: {running}. Waiting to be sent: {waiting}.",
+                "running": "yes",
+                "idle": "no",
+                "help": "/stop ends the answer being written\n/new starts a fresh conversation\n"
+                "/status shows how things are\n/help shows this text",
+            }
+        ),
+    }
+)
+"""language → name → sentence. Both languages have the same names; a test compares."""
+
+
+def say(language: str, name: str, **values: object) -> str:
+    """The sentence `name` in `language`, with its blanks filled."""
+    return PHRASES[language][name].format(**values)

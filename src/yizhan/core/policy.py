@@ -1,0 +1,25 @@
+"""The numbers and tables that a platform declares. Data; the decisions that read them are elsewhere in core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the roads need to know of a platform, in its own numbers.
+
+    text_max_chars / text_max_bytes  one part holds at most this much (both bounds hold)
+    send_timeout_ms                  one send lives at most this long
+    poll_hold_ms                     the server holds an idle poll about this long
+    poll_margin_ms                   added to the hold for the client's time-out, so that the server answers first
+    sends_in_flight                  requests that one account may have on the wire at once, one per chat
+    """
+
+    platform: str
+    text_max_chars: int
+    text_max_bytes: int
+    send_timeout_ms: int = 10_000
+    poll_hold_ms: int = 35_000
+    poll_margin_ms: int = 10_000
+    sends_in_flight: int = 4

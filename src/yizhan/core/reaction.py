@@ -1,0 +1,221 @@
+"""Verdict + what was known → decision. The only `match` over verdicts.
+
+A decision says what becomes of the entry and what gates and tokens learn; the runtime carries it out in one
+transaction. Waits are not attempts: no verdict but *Rejected* ever uses up a message's chances.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from yizhan.core import breaker as breakers
+from yizhan.core import limiter
+from yizhan.core.breaker import Breaker, BreakerNumbers
+from yizhan.core.limiter import Pace, PaceNumbers
+from yizhan.core.verdict import (
+    Barred,
+    Deferred,
+    Delivered,
+    Ghost,
+    InDoubt,
+    Rejected,
+    StaleToken,
+    Throttled,
+    Verdict,
+)
+from yizhan.model import Entry, MessageState, Reason, ReplyToken, Target, TokenState, WaitingFor
+
+ATTRIBUTION_MS = 2_000
+"""Two chats refused within this time, with nothing accepted between: the account's limit, not theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What an operator may set of the road out. `in_doubt`: resend, hold or drop_visibly."""
+
+    pace: PaceNumbers = PaceNumbers()
+    breaker: BreakerNumbers = BreakerNumbers()
+    in_doubt: str = "resend"
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What stands between an entry and the wire, beside its host (core/hosts.py).
+
+    answers  shut while answers of several messages were lost
+    blamed   the last chat refused since an acceptance, and when
+    """
+
+    chat: Pace = limiter.OPEN
+    account: Pace = limiter.OPEN
+    answers: Breaker = breakers.CLOSED
+    blamed: tuple[Target, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What was known when the reply came.
+
+    token         the chat's usable reply token, None without one
+    with_token    whether this request carried it
+    has_written   whether the other side ever wrote in this chat
+    """
+
+    target: Target
+    message: str
+    entry: Entry
+    token: ReplyToken | None
+    with_token: bool
+    has_written: bool
+    gates: Gates
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What happens. `token`: as it is to be stored, None for no change. `experiment`: the lane's next request goes
+    at once and without the token. `unreachable`: the host could not be connected to. `barred`: the account must not
+    send until a person acts."""
+
+    entry: Entry
+    gates: Gates
+    token: ReplyToken | None = None
+    experiment: bool = False
+    unreachable: bool = False
+    barred: Barred | None = None
+
+
+def react(verdict: Verdict, seen: Circumstances, numbers: Numbers, now_ms: int, jitter: float) -> Decision:
+    """What to do about a verdict. Total over the closed set."""
+    match verdict:
+        case Delivered(receipt):
+            return _delivered(seen, receipt)
+        case Ghost():
+            return _ghost(verdict, seen)
+        case StaleToken(code, text):
+            return _refused(seen, numbers, now_ms, jitter, Reason(code, text), None, suspect=True)
+        case Throttled(code, text, wait_ms, suspect):
+            return _refused(seen, numbers, now_ms, jitter, Reason(code, text), wait_ms, suspect)
+        case InDoubt(code, text):
+            return _in_doubt(seen, numbers, now_ms, jitter, Reason(code, text))
+        case Deferred(code, text):
+            entry = _waiting(seen.entry, WaitingFor.CONNECTION, None, Reason(code, text))
+            return Decision(entry, seen.gates, unreachable=True)
+        case Rejected(code, text):
+            reason = Reason(code, text)
+            return Decision(_ended(seen.entry, MessageState.FAILED, reason), _answered(seen.gates))
+        case Barred(code, text):
+            entry = _waiting(seen.entry, WaitingFor.LOGIN, None, Reason(code, text))
+            return Decision(entry, _answered(seen.gates), barred=verdict)
+        case _:
+            assert_never(verdict)
+
+
+def _delivered(seen: Circumstances, receipt: str) -> Decision:
+    entry = replace(
+        seen.entry,
+        state=MessageState.DELIVERED,
+        receipt=receipt,
+        waiting_for=None,
+        next_attempt_at_ms=None,
+        reason=None,
+        in_doubt=False,
+    )
+    return Decision(entry, _praised(seen.gates), _token_after_success(seen))
+
+
+def _ghost(verdict: Ghost, seen: Circumstances) -> Decision:
+    reason = Reason("no-receipt", verdict.text or "accepted without a receipt; it may not have been shown")
+    entry = _ended(seen.entry, MessageState.UNCONFIRMED, reason)
+    return Decision(entry, _praised(seen.gates), _token_after_success(seen))
+
+
+def _token_after_success(seen: Circumstances) -> ReplyToken | None:
+    """Accepted with it: it is good. Accepted without a suspect one: it was stale, and goes for good."""
+    token = seen.token
+    if token is None:
+        return None
+    if seen.with_token:
+        return replace(token, state=TokenState.FRESH, sends_used=token.sends_used + 1)
+    return replace(token, state=TokenState.STALE) if token.state is TokenState.SUSPECT else None
+
+
+def _refused(
+    seen: Circumstances,
+    numbers: Numbers,
+    now_ms: int,
+    jitter: float,
+    reason: Reason,
+    hint_ms: int | None,
+    suspect: bool,
+) -> Decision:
+    token = seen.token
+    if suspect and seen.with_token and token is not None and token.state is TokenState.FRESH:
+        entry = _waiting(seen.entry, WaitingFor.LIMIT, now_ms, reason)
+        suspected = replace(token, state=TokenState.SUSPECT)
+        return Decision(entry, _answered(seen.gates), suspected, experiment=True)
+    gates = _slowed(seen, numbers, now_ms, hint_ms, jitter)
+    if not seen.has_written:
+        first = Reason(
+            "never-written", "the other side has not written yet; its first message releases this one"
+        )
+        return Decision(_waiting(seen.entry, WaitingFor.USER, None, first), gates)
+    at_ms = max(gates.chat.ready_at(now_ms), gates.account.ready_at(now_ms))
+    return Decision(_waiting(seen.entry, WaitingFor.LIMIT, at_ms, reason), gates)
+
+
+def _slowed(seen: Circumstances, numbers: Numbers, now_ms: int, hint_ms: int | None, jitter: float) -> Gates:
+    """Blame the narrowest scope that explains the evidence: the chat, unless another one was refused just now."""
+    gates = _answered(seen.gates)
+    chat = limiter.refused(gates.chat, numbers.pace, now_ms, hint_ms, jitter)
+    account = gates.account
+    if account.probing or _another_blamed(gates, seen.target, now_ms):
+        account = limiter.refused(account, numbers.pace, now_ms, hint_ms, jitter)
+    return replace(gates, chat=chat, account=account, blamed=(seen.target, now_ms))
+
+
+def _another_blamed(gates: Gates, target: Target, now_ms: int) -> bool:
+    return (
+        gates.blamed is not None and gates.blamed[0] != target and now_ms - gates.blamed[1] <= ATTRIBUTION_MS
+    )
+
+
+def _in_doubt(seen: Circumstances, numbers: Numbers, now_ms: int, jitter: float, reason: Reason) -> Decision:
+    low, high = numbers.breaker.in_doubt_base_ms, numbers.breaker.in_doubt_cap_ms
+    chat = limiter.doubted(seen.gates.chat, now_ms, low, high, jitter)
+    answers = breakers.lost_answer(seen.gates.answers, numbers.breaker, seen.message, now_ms, jitter)
+    gates = replace(seen.gates, chat=chat, answers=answers)
+    doubled = replace(seen.entry, possibly_doubled=True, in_doubt=True)
+    if numbers.in_doubt == "drop_visibly":
+        return Decision(_ended(doubled, MessageState.UNCONFIRMED, reason), gates)
+    if numbers.in_doubt == "hold":
+        return Decision(_waiting(doubled, WaitingFor.OPERATOR, None, reason), gates)
+    at_ms = max(chat.ready_at(now_ms), answers.ready_at(now_ms))
+    return Decision(_waiting(doubled, WaitingFor.CONNECTION, at_ms, reason), gates)
+
+
+def _waiting(entry: Entry, waiting_for: WaitingFor, at_ms: int | None, reason: Reason) -> Entry:
+    return replace(
+        entry,
+        state=MessageState.WAITING,
+        waiting_for=waiting_for,
+        next_attempt_at_ms=at_ms,
+        reason=reason,
+    )
+
+
+def _ended(entry: Entry, state: MessageState, reason: Reason) -> Entry:
+    return replace(entry, state=state, waiting_for=None, next_attempt_at_ms=None, reason=reason)
+
+
+def _answered(gates: Gates) -> Gates:
+    """The platform gave a proper answer, whatever it said: the line to it works."""
+    return replace(gates, answers=breakers.worked(gates.answers))
+
+
+def _praised(gates: Gates) -> Gates:
+    return Gates(
+        chat=limiter.accepted(gates.chat),
+        account=limiter.accepted(gates.account),
+        answers=breakers.worked(gates.answers),
+    )

@@ -1,0 +1,98 @@
+"""What memory holds of a lane: its first live messages, and where the table goes on.
+
+How to think of it: the table lists a lane's live messages by *place*: begun ones, then those that may begin,
+by class and order of acceptance, then those whose date is to come, by date. A window is the beginning of
+that list. Its *edge* is the place where it was cut off; everything behind the edge is in the table only and
+is read when the window is used up. A window without an edge is whole.
+
+A message that is accepted later takes its place if that is before the edge; else the table has it. When the
+date of the edge itself has come, messages behind it may be due as well, and the window is out of date.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from yizhan.model import Message
+
+Place = tuple[int, int, int, int]
+"""(0 begun | 1 may begin | 2 has a date to come, that date or 0, class, order of acceptance)."""
+
+_DATED = 2
+
+
+@dataclass(slots=True)
+class Window:
+    """`messages` are in the order in which they would be sent if all dates had come."""
+
+    messages: list[Message]
+    edge: Place | None = None
+
+    @classmethod
+    def read(cls, listed: Sequence[Message], truncated: bool, now_ms: int) -> Window:
+        """From what the table lists, by place; `truncated`: it has more."""
+        edge = place_of(listed[-1], now_ms) if truncated else None
+        return cls(sorted(listed, key=_order), edge)
+
+    def outdated(self, now_ms: int) -> bool:
+        """Whether the table must be asked before anything is chosen."""
+        if self.edge is None:
+            return False
+        return not self.messages or (self.edge[0] == _DATED and self.edge[1] <= now_ms)
+
+    def head(self, now_ms: int) -> Message | None:
+        """What goes next, None if nothing may begin yet."""
+        return next((each for each in self.messages if may_begin(each, now_ms)), None)
+
+    def due_ms(self) -> int | None:
+        """The earliest date in the window."""
+        return min((each.not_before_ms for each in self.messages if each.not_before_ms), default=None)
+
+    def take(self, message: Message, now_ms: int, most: int) -> None:
+        """A message was accepted. Known ones are not taken twice; beyond `most` the last one is left to the table."""
+        if self.edge is not None and place_of(message, now_ms) > self.edge:
+            return
+        if any(each.id == message.id for each in self.messages):
+            return
+        insort(self.messages, message, key=_order)
+        if len(self.messages) > most:
+            self._cut(now_ms)
+
+    def put(self, message: Message) -> None:
+        """A message as it is now; one that has ended leaves."""
+        self.messages = [each for each in self.messages if each.id != message.id]
+        if message.state.live:
+            insort(self.messages, message, key=_order)
+
+    def _cut(self, now_ms: int) -> None:
+        by_place = sorted(self.messages, key=lambda each: place_of(each, now_ms))
+        self.messages.remove(by_place[-1])
+        self.edge = place_of(by_place[-2], now_ms)
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+
+def begun(message: Message) -> bool:
+    """Something of it has been on the wire: it is finished before another message begins."""
+    return any(entry.attempts_made for entry in message.entries)
+
+
+def may_begin(message: Message, now_ms: int) -> bool:
+    """Whether its date, if it has one, has come."""
+    return not message.not_before_ms or message.not_before_ms <= now_ms or begun(message)
+
+
+def place_of(message: Message, now_ms: int) -> Place:
+    """Where the table lists it. Who else must change: store/queries.py, LANE_MESSAGES."""
+    if begun(message):
+        return (0, 0, message.klass, message.seq)
+    if may_begin(message, now_ms):
+        return (1, 0, message.klass, message.seq)
+    return (_DATED, message.not_before_ms or 0, message.klass, message.seq)
+
+
+def _order(message: Message) -> tuple[bool, int, int]:
+    return (not begun(message), message.klass, message.seq)

@@ -1,0 +1,393 @@
+"""The nouns of the house. Frozen values only: no behaviour beyond what a value can tell about itself.
+
+Every word here stands in docs/glossary.md. Times are integer milliseconds since the epoch (UTC) and end
+in `_ms`; ids are opaque strings, except that an account's id is `platform:external` and a chat's id is
+whatever the platform calls it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import NewType
+
+AccountId = NewType("AccountId", str)
+"""`platform:external id`, for example `weixin:ab12@im.bot`."""
+ChatId = NewType("ChatId", str)
+"""The platform's own name of a conversation, for example `o9cq8…@im.wechat` or `c2c/OPENID`."""
+MessageId = NewType("MessageId", str)
+InboundId = NewType("InboundId", str)
+TurnId = NewType("TurnId", str)
+
+
+class AccountState(StrEnum):
+    """What is true of an account now (docs/contract.md, account states)."""
+
+    STARTING = "starting"
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    LOGIN_NEEDED = "login_needed"
+    BARRED = "barred"
+    PAUSED = "paused"
+    STANDBY = "standby"
+
+
+class MessageState(StrEnum):
+    """State of a message, and of each of its entries (docs/states.md)."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    UNCONFIRMED = "unconfirmed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def live(self) -> bool:
+        """True while the gateway still owes an outcome."""
+        return self in _LIVE
+
+
+_LIVE = frozenset({MessageState.QUEUED, MessageState.SENDING, MessageState.WAITING})
+
+
+class WaitingFor(StrEnum):
+    LIMIT = "limit"
+    ALLOWANCE = "allowance"
+    USER = "user"
+    LOGIN = "login"
+    CONNECTION = "connection"
+    AUDIT = "audit"
+    OPERATOR = "operator"
+
+
+class MessageClass(IntEnum):
+    """Classes of a lane; the smaller number goes first."""
+
+    REPLY = 0
+    NOTICE = 1
+    PUSH = 2
+    PROGRESS = 3
+
+
+class TurnState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class Access(StrEnum):
+    """What the door said to a sender."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    PENDING = "pending"
+
+
+class Rule(StrEnum):
+    """What is written down about a sender."""
+
+    ALLOW = "allow"
+    BLOCK = "block"
+    PENDING = "pending"
+
+
+class Dispatch(StrEnum):
+    """What an inbound message still asks of us."""
+
+    TURN = "turn"
+    """Waits for a turn."""
+    COMMAND = "command"
+    """Waits for its control command to be carried out."""
+    DONE = "done"
+    """Asks nothing (any more): answered, refused at the door, or nobody is there to answer."""
+
+
+class TokenState(StrEnum):
+    FRESH = "fresh"
+    SUSPECT = "suspect"
+    STALE = "stale"
+    SPENT = "spent"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something is as it is: a stable code for programs, a sentence for people, never message text."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a message goes: one chat of one account."""
+
+    account: AccountId
+    chat: ChatId
+
+    @property
+    def platform(self) -> str:
+        return self.account.split(":", 1)[0]
+
+    def __str__(self) -> str:
+        return f"{self.account}:{self.chat}"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What opens a login. `secret` and everything derived from it never reach a log, an event or a reply.
+
+    secret        iLink: the bot token; QQ: the client secret
+    base_url      the platform's API for this account, without a trailing slash
+    cdn_base_url  iLink: where media lies; empty where the platform has none
+    token_url     QQ: where access tokens are issued; empty elsewhere
+    user_id       iLink: the person who confirmed the QR login; empty where unknown
+    """
+
+    secret: str
+    base_url: str
+    cdn_base_url: str = ""
+    token_url: str = ""
+    user_id: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credentials(base_url={self.base_url!r}, user_id={self.user_id!r}, secret=…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One bot identity on one platform; the unit of ownership.
+
+    `state` is the last state written down; while a gateway runs, that is the true one. `action` is what a
+    person must do, empty when nobody must. `gives_receipts` is learned: whether a send of this account has
+    ever been answered with a receipt.
+    """
+
+    id: AccountId
+    credentials: Credentials
+    state: AccountState
+    since_ms: int
+    created_at_ms: int
+    paused: bool = False
+    reason: Reason | None = None
+    action: str = ""
+    last_server_answer_at_ms: int | None = None
+    next_attempt_at_ms: int | None = None
+    gives_receipts: bool = False
+    cursor: str = ""
+    gate: str = ""
+
+    @property
+    def platform(self) -> str:
+        return self.id.split(":", 1)[0]
+
+    @property
+    def external_id(self) -> str:
+        return self.id.split(":", 1)[1]
+
+    def __repr__(self) -> str:
+        return f"Account({self.id!r}, {self.state.value})"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyToken:
+    """Permission to answer, learned from an inbound message. `token` is a secret."""
+
+    account: AccountId
+    chat: ChatId
+    inbound_id: InboundId
+    token: str
+    issued_at_ms: int
+    state: TokenState = TokenState.FRESH
+    sends_used: int = 0
+
+    def __repr__(self) -> str:
+        return f"ReplyToken({self.chat!r}, issued_at_ms={self.issued_at_ms}, {self.state.value})"
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """One conversation of an account. `last_inbound_at_ms` is None where the other side never wrote."""
+
+    account: AccountId
+    id: ChatId
+    kind: str
+    title: str
+    created_at_ms: int
+    last_inbound_at_ms: int | None = None
+    last_outbound_at_ms: int | None = None
+    session_since_ms: int = 0
+    paused: bool = False
+    gate: str = ""
+
+    @property
+    def target(self) -> Target:
+        return Target(self.account, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A piece of an inbound message: `kind` is text, image, voice, file, video, or the platform's own word.
+
+    `name` and `size` (bytes) are what the platform told, None where it told nothing.
+    """
+
+    kind: str
+    name: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """What someone wrote to us, as it is stored. `sent_at_ms` is the platform's time, 0 where unknown."""
+
+    id: InboundId
+    account: AccountId
+    chat: ChatId
+    platform_message_id: str | None
+    sender_id: str
+    sender_name: str
+    text: str
+    quoted_text: str
+    items: tuple[Item, ...]
+    sent_at_ms: int
+    received_at_ms: int
+    access: Access
+    dispatch: Dispatch
+    turn_id: TurnId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """A repeat that was recognised as the same message as `original_id`; listed, never dropped in silence."""
+
+    account: AccountId
+    chat: ChatId
+    original_id: InboundId
+    platform_message_id: str | None
+    at_ms: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request put on the wire for an entry. `verdict` is None while it is open."""
+
+    n: int
+    at_ms: int
+    with_token: bool
+    ended_at_ms: int | None = None
+    verdict: str | None = None
+    code: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A part's row in the outbox. `client_id` is made at accept and kept for every attempt."""
+
+    no: int
+    text: str
+    client_id: str
+    state: MessageState = MessageState.QUEUED
+    waiting_for: WaitingFor | None = None
+    next_attempt_at_ms: int | None = None
+    reason: Reason | None = None
+    receipt: str | None = None
+    attempts_made: int = 0
+    possibly_doubled: bool = False
+    in_doubt: bool = False
+    attempts: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something we promised to send. State, reason and waiting follow from the entries (core/states.py)."""
+
+    id: MessageId
+    account: AccountId
+    chat: ChatId
+    seq: int
+    klass: MessageClass
+    source: str
+    text: str
+    created_at_ms: int
+    expires_at_ms: int
+    entries: tuple[Entry, ...]
+    state: MessageState = MessageState.QUEUED
+    waiting_for: WaitingFor | None = None
+    next_attempt_at_ms: int | None = None
+    reason: Reason | None = None
+    possibly_doubled: bool = False
+    idempotency_key: str | None = None
+    in_reply_to: InboundId | None = None
+    turn_id: TurnId | None = None
+    ordinal: int | None = None
+    not_before_ms: int | None = None
+    finished_at_ms: int | None = None
+
+    @property
+    def target(self) -> Target:
+        return Target(self.account, self.chat)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One answer in the making: the inbound messages of a chat that it answers, and what became of it."""
+
+    id: TurnId
+    account: AccountId
+    chat: ChatId
+    agent: str
+    state: TurnState
+    inbound_ids: tuple[InboundId, ...]
+    created_at_ms: int
+    started_at_ms: int | None = None
+    ended_at_ms: int | None = None
+    reason: Reason | None = None
+    outputs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SenderRule:
+    """What is known and decided about a sender of an account. `first_text` is what an unknown one wrote first."""
+
+    account: AccountId
+    sender_id: str
+    sender_name: str
+    rule: Rule
+    first_text: str
+    first_seen_at_ms: int
+    last_seen_at_ms: int
+    refused: int = 0
+    decided_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key of the HTTP API. Only its hash is kept."""
+
+    id: str
+    name: str
+    sha256: str
+    scopes: frozenset[str]
+    created_at_ms: int
+    revoked_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact appended for programs. `data` is the encoded JSON object of docs/contract.md, without its id."""
+
+    id: int
+    at_ms: int
+    type: str
+    account: AccountId | None
+    chat: ChatId | None
+    data: bytes

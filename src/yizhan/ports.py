@@ -1,0 +1,681 @@
+"""What the corridors need from the outside, as Protocols: time, chance, the store, the platforms, the agents.
+
+Shells implement these; `app.py` chooses which. Everything that crosses a port is a frozen value from
+`model.py`, from `core/`, or from this page; a dict crosses none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
+
+from yizhan.core.connection import Lost as Lost
+from yizhan.core.connection import LostKind as LostKind
+from yizhan.core.policy import Policy
+from yizhan.core.verdict import Verdict
+from yizhan.model import (
+    Access,
+    Account,
+    AccountId,
+    AccountState,
+    ApiKey,
+    Chat,
+    ChatId,
+    Credentials,
+    Dispatch,
+    Entry,
+    Event,
+    Inbound,
+    InboundId,
+    Item,
+    Message,
+    MessageClass,
+    MessageId,
+    MessageState,
+    Reason,
+    ReplyToken,
+    Rule,
+    SenderRule,
+    Suppressed,
+    Target,
+    TokenState,
+    Turn,
+    TurnId,
+    TurnState,
+)
+
+T = TypeVar("T")
+
+# ── time and chance ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Clock(Protocol):
+    """The only reader of time. `now_ms` may repeat and never goes back, also when the host's clock does."""
+
+    def now_ms(self) -> int: ...
+
+    def resync(self) -> int:
+        """Compares with the host's clock; answers by how many ms that has jumped (negative: set back), else 0.
+        Only a jump forward is followed."""
+        ...
+
+    async def sleep_until(self, at_ms: int) -> None: ...
+
+    async def sleep_ms(self, wait_ms: int) -> None: ...
+
+
+class Chance(Protocol):
+    """The only source of entropy."""
+
+    def jitter(self) -> float:
+        """A number in [0, 1)."""
+        ...
+
+    def new_id(self, kind: str) -> str:
+        """A new opaque id that begins with `kind` and sorts by time of making, e.g. `m_01jd…`."""
+        ...
+
+    def token_hex(self, size: int) -> str:
+        """`size` random bytes as hex digits, fit for secrets."""
+        ...
+
+
+# ── the wire ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request to a platform. `call` names it for judging (`sendmessage`, `getupdates` …)."""
+
+    call: str
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    timeout_ms: int
+    max_reply_bytes: int = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server sent, read to its end, decompressed and within bounds. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class AbsenceKind(StrEnum):
+    NOT_SENT = "not_sent"
+    """Name resolution, connection or TLS failed before the first byte of the request left."""
+    NO_ANSWER = "no_answer"
+    """Time-out, reset or an unreadable reply after the request had left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """What is known about a reply that did not come. `text` is for people: host and error, no secrets."""
+
+    kind: AbsenceKind
+    text: str
+
+
+Reply = Answer | Absence
+
+
+class Http(Protocol):
+    """Carries requests to platforms. Never raises for what the network or the server does.
+
+    What is read is bounded in size (after decompression too); a reply beyond the bound is an Absence of
+    kind NO_ANSWER. Redirects are not followed.
+    """
+
+    async def call(self, request: Request) -> Reply: ...
+
+    async def close(self) -> None: ...
+
+
+# ── a platform: codec + policy + transport ─────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One inbound message as a codec reads it. `sent_at_ms` is the platform's create time, 0 if it gave none.
+
+    `token` is the reply token that came with it (a secret), empty if none. `quoted_id` is the platform's id of
+    the quoted message where it told one; then `quoted_text` may be only what the platform sent along of it.
+    """
+
+    chat: ChatId
+    chat_kind: str
+    platform_message_id: str | None
+    sender_id: str
+    sender_name: str
+    text: str
+    quoted_text: str
+    items: tuple[Item, ...]
+    sent_at_ms: int
+    token: str = field(repr=False, default="")
+    quoted_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The server answered. `cursor` is None where it gave no new one; `hold_ms` what it announced, if anything.
+
+    `unreadable` counts messages that nothing could be made of, not even a sender; they are to be logged.
+    """
+
+    heard: tuple[Heard, ...]
+    cursor: str | None = field(repr=False, default=None)
+    hold_ms: int | None = None
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known when a reply to a send is judged, beside the reply itself."""
+
+    with_token: bool
+    gives_receipts: bool
+    text_bytes: int
+
+
+class Codec(Protocol):
+    """Pure translation between our values and a platform's bytes."""
+
+    def check_chat(self, chat: ChatId) -> None:
+        """Raises UnknownChat if no chat of this platform can have that name."""
+        ...
+
+    def encode(self, account: Account, chat: ChatId, entry: Entry, token: ReplyToken | None) -> Request:
+        """The request that sends one entry; `token` None sends without a reply token."""
+        ...
+
+    def classify(self, reply: Reply, evidence: Evidence) -> Verdict:
+        """What the reply to a send means. Total: every reply has a verdict, odd ones too."""
+        ...
+
+    def decode(self, account: Account, reply: Reply) -> Batch | Lost:
+        """What a poll's reply (or a frame) says. Total, as classify."""
+        ...
+
+
+class Transport(Protocol):
+    """Thin I/O of one account. Never raises for what the network or the server does."""
+
+    async def open(self) -> None:
+        """Announces that we are listening, best effort."""
+        ...
+
+    async def receive(self, cursor: str, hold_ms: int) -> Reply:
+        """The next reply of the platform, after at most the hold and its margin."""
+        ...
+
+    async def send(self, request: Request) -> Reply: ...
+
+    async def typing(self, chat: ChatId, token: ReplyToken | None, on: bool) -> None:
+        """Shows or ends "typing…", best effort."""
+        ...
+
+    async def close(self, announce: bool) -> None:
+        """Ends the line; `announce` says goodbye to the platform first, best effort."""
+        ...
+
+
+class LoginStatus(StrEnum):
+    """States of an interactive login, as the API shows them."""
+
+    WAIT = "wait"
+    SCANNED = "scanned"
+    VERIFY_CODE = "verify_code_needed"
+    CONFIRMED = "confirmed"
+    ALREADY_LINKED = "already_linked"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginView:
+    """An interactive login as it stands. `qr_text` is to be drawn as a QR code (a secret while it lives).
+
+    `note` is one sentence for the person at the screen. `account` is set when CONFIRMED or ALREADY_LINKED.
+    `refreshes` counts the codes shown so far beyond the first.
+    """
+
+    status: LoginStatus
+    qr_text: str = field(repr=False, default="")
+    note: str = ""
+    account: AccountId | None = None
+    refreshes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewLogin:
+    """What a confirmed login yields: an account's id and what opens it."""
+
+    account: AccountId
+    credentials: Credentials
+
+
+class Login(Protocol):
+    """One interactive login, driven by whoever started it."""
+
+    def view(self) -> LoginView: ...
+
+    async def run(self) -> NewLogin | AccountId | None:
+        """Runs to its end: new credentials; the account that is linked already; None if it failed or expired."""
+        ...
+
+    def verify(self, code: str) -> None:
+        """The digits that the phone shows, typed by a person."""
+        ...
+
+
+class Platform(Protocol):
+    """A door: everything the house knows of one platform."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def policy(self) -> Policy: ...
+
+    @property
+    def codec(self) -> Codec: ...
+
+    def transport(self, account: Account) -> Transport:
+        """A line for the account; does no I/O yet."""
+        ...
+
+    def login(self, known: Sequence[Account], base_url: str | None) -> Login | None:
+        """An interactive login; None where the platform has none. `known`: accounts that may be linked already."""
+        ...
+
+    def host(self, account: Account) -> str:
+        """The scope in which a failed connection says something about other accounts too."""
+        ...
+
+    async def probe(self, account: Account) -> Lost | None:
+        """Asks the platform whether it accepts the account's login, without taking messages. None: it does."""
+        ...
+
+
+# ── agents ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line of a chat's history. `role` is `user` or `assistant`."""
+
+    role: str
+    text: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a turn asks of an agent. `text` is the merged text of the inbound messages, quotes and items named.
+
+    `session` identifies the conversation for agents that keep their own memory; it changes with `/new`.
+    """
+
+    turn: TurnId
+    target: Target
+    sender_id: str
+    sender_name: str
+    text: str
+    history: tuple[Said, ...]
+    session: str
+
+
+class AgentFailed(Exception):
+    """The agent could not answer. `code` is stable, `detail` is for the operator, never shown to the chat."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+class Agent(Protocol):
+    """Someone who answers. One small file each, in `agents/`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def answer(self, question: Question) -> AsyncIterator[str]:
+        """Yields whole outputs, each becomes one message. Raises AgentFailed.
+
+        Cancelling the iteration must end whatever was started for it (a request, a process group).
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+# ── the store: values of its verbs ─────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message to accept. `texts[i]` becomes entry i+1 with `client_ids[i]`.
+
+    keep_first  an existing message with the same key is returned as it is, whatever its body (turn outputs,
+                command answers: a re-run must not double them); otherwise another body is a conflict
+    body_sha256 what the key was first used with, compared on reuse
+    """
+
+    id: MessageId
+    target: Target
+    klass: MessageClass
+    source: str
+    text: str
+    texts: tuple[str, ...]
+    client_ids: tuple[str, ...]
+    created_at_ms: int
+    expires_at_ms: int
+    body_sha256: str
+    idempotency_key: str | None = None
+    in_reply_to: InboundId | None = None
+    turn_id: TurnId | None = None
+    ordinal: int | None = None
+    not_before_ms: int | None = None
+    keep_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    message: Message
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Written before the first byte leaves: from here the entry is in doubt until it is settled."""
+
+    message: MessageId
+    no: int
+    n: int
+    at_ms: int
+    with_token: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of an attempt, one transaction: what happened, the entry as it is now, what gates and tokens learn.
+
+    entry          the whole new row (attempts not included)
+    token          the reply token that was used or judged, with its new state and count; None: none used
+    chat_gate / account_gate  encoded state to keep, None: unchanged
+    gives_receipts True when this reply carried the account's first receipt
+    """
+
+    message: MessageId
+    target: Target
+    n: int
+    at_ms: int
+    verdict: str
+    code: str
+    text: str
+    entry: Entry
+    token: ReplyToken | None = None
+    chat_gate: str | None = None
+    account_gate: str | None = None
+    gives_receipts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One heard message on its way into the inbox, with what the door decided."""
+
+    id: InboundId
+    heard: Heard
+    received_at_ms: int
+    access: Access
+    dispatch: Dispatch
+
+
+@dataclass(frozen=True, slots=True)
+class InboundCommit:
+    """A poll's reply as one transaction: messages, tokens, cursor (None: unchanged), events."""
+
+    account: AccountId
+    arrivals: tuple[Arrival, ...]
+    cursor: str | None = field(repr=False, default=None)
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InboundCommitted:
+    """What was new, in order, and what was recognised as a repeat. `tokens`: the newest per chat that came along."""
+
+    new: tuple[Inbound, ...]
+    suppressed: tuple[Suppressed, ...]
+    tokens: tuple[ReplyToken, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStart:
+    id: TurnId
+    target: Target
+    agent: str
+    inbound_ids: tuple[InboundId, ...]
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """The end of a turn and its outputs, one transaction. `answered` False puts nothing back: it ended all the same."""
+
+    id: TurnId
+    state: TurnState
+    at_ms: int
+    outputs: tuple[Draft, ...] = ()
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneView:
+    """What the dispatcher needs of a lane.
+
+    messages   live ones, begun first, then class, then order of acceptance; at most the number asked for
+    truncated  more live messages are in the table
+    token      the newest reply token that may still be used (fresh, suspect), else None
+    """
+
+    chat: Chat
+    messages: tuple[Message, ...]
+    truncated: bool
+    token: ReplyToken | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """A new state of an account: row, event and nothing else."""
+
+    account: AccountId
+    state: AccountState
+    at_ms: int
+    reason: Reason | None = None
+    action: str = ""
+    next_attempt_at_ms: int | None = None
+    last_server_answer_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    account: AccountId | None = None
+    chat: ChatId | None = None
+    states: frozenset[MessageState] = frozenset()
+    since_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Rows and the opaque cursor of the next page, None at the end."""
+
+    rows: tuple[T, ...]
+    next: str | None
+
+
+TimelineRow = Inbound | Turn | Message | Suppressed
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Live messages per account and state, the oldest waiting, and open turns. For status and metrics."""
+
+    by_account_state: Mapping[tuple[AccountId, MessageState], int]
+    oldest_live_at_ms: Mapping[AccountId, int]
+    open_turns: int
+
+
+class Store(Protocol):
+    """The cellar. Every write returns after its commit is on disk and raises StoreUnavailable or StoreBusy
+    when nothing was written. Writes of many callers share commits; one failing write does not sink its
+    neighbours. Reads see everything that was committed before they began.
+    """
+
+    # writes: the road out
+    async def accept(self, draft: Draft) -> Accepted:
+        """Raises IdempotencyConflict, UnknownAccount, UnknownMessage (in_reply_to names no received message)."""
+        ...
+
+    async def begin_attempt(self, intent: Intent) -> bool:
+        """False if the entry is not live any more; then nothing was written."""
+        ...
+
+    async def settle(self, settlement: Settlement) -> Message: ...
+
+    async def cancel(self, message: MessageId, at_ms: int) -> Message:
+        """Ends every live entry that is not on the wire. Raises UnknownMessage, NotCancellable."""
+        ...
+
+    async def retry(self, message: MessageId, at_ms: int, expires_at_ms: int) -> Message:
+        """Revives entries that ended failed, expired, cancelled or unconfirmed, and hurries waiting ones.
+        Raises UnknownMessage, NotRevivable."""
+        ...
+
+    async def expire_due(self, at_ms: int, limit: int) -> tuple[Target, ...]:
+        """Ends queued and waiting entries whose time is over; answers the chats it touched."""
+        ...
+
+    async def drop_token(self, token: ReplyToken, state: TokenState, at_ms: int) -> None:
+        """Marks exactly this token; a newer one of the chat is not touched."""
+        ...
+
+    async def recover(self, at_ms: int) -> int:
+        """To be called once after a start: entries that were on the wire when the gateway ended wait on as in
+        doubt, their open attempts end so. Answers how many there were."""
+        ...
+
+    # writes: the road in
+    async def commit_inbound(self, commit: InboundCommit) -> InboundCommitted: ...
+
+    async def dispatch_done(self, inbound: Sequence[InboundId]) -> None:
+        """These ask nothing of us any more."""
+        ...
+
+    async def start_turn(self, start: TurnStart) -> Turn: ...
+
+    async def end_turn(self, end: TurnEnd) -> tuple[Accepted, ...]: ...
+
+    async def new_session(self, target: Target, at_ms: int) -> None:
+        """What was said before `at_ms` is no longer part of the chat's history."""
+        ...
+
+    # writes: accounts, people, keys
+    async def put_account(
+        self, account: AccountId, credentials: Credentials, at_ms: int
+    ) -> tuple[Account, bool]:
+        """Adds it, or replaces its credentials (queue and chats are kept; another secret clears the cursor).
+        Answers whether it is new."""
+        ...
+
+    async def remove_account(self, account: AccountId, at_ms: int) -> None:
+        """Live messages end as cancelled, credentials and tokens are erased, history stays.
+        Raises UnknownAccount."""
+        ...
+
+    async def set_paused(self, account: AccountId, paused: bool, at_ms: int) -> Account: ...
+
+    async def set_chat_paused(self, target: Target, paused: bool, at_ms: int) -> Chat: ...
+
+    async def change_account(self, change: AccountChange) -> Account: ...
+
+    async def set_rule(self, account: AccountId, sender_id: str, rule: Rule, at_ms: int) -> SenderRule:
+        """Writes the decision down; also for a sender not seen yet."""
+        ...
+
+    async def add_key(self, key: ApiKey) -> None: ...
+
+    async def revoke_key(self, key_id: str, at_ms: int) -> ApiKey: ...
+
+    async def prune(self, now_ms: int, finished_before_ms: int, events_before_ms: int, limit: int) -> int:
+        """Removes finished messages, turns and inbound text that ended before one time, attempts and events from
+        before the other; at most `limit` rows of each kind, never anything live. Answers how many rows."""
+        ...
+
+    # reads
+    async def accounts(self) -> tuple[Account, ...]: ...
+
+    async def account(self, account: AccountId) -> Account: ...
+
+    async def chats(self, account: AccountId | None, after: str | None, limit: int) -> Page[Chat]: ...
+
+    async def chat(self, target: Target) -> Chat | None: ...
+
+    async def live_chats(self) -> tuple[Target, ...]:
+        """Every chat with a live message, for the start."""
+        ...
+
+    async def lanes(self, targets: Sequence[Target], per_lane: int) -> tuple[LaneView, ...]: ...
+
+    async def message(self, message: MessageId, with_attempts: bool = True) -> Message: ...
+
+    async def messages(self, where: MessageFilter, after: str | None, limit: int) -> Page[Message]:
+        """Newest first."""
+        ...
+
+    async def timeline(self, target: Target, before: str | None, limit: int) -> Page[TimelineRow]:
+        """Newest first: inbound, turns, outbound, suppressed, in one order."""
+        ...
+
+    async def history(self, target: Target, limit: int) -> tuple[Said, ...]:
+        """The last lines of the chat's present session, oldest first: allowed inbound, and outbound of every
+        class but progress and notice that did not fail, expire or get cancelled."""
+        ...
+
+    async def pending_inbound(self) -> tuple[Inbound, ...]:
+        """What still waits for a turn or a command, oldest first."""
+        ...
+
+    async def open_turns(self) -> tuple[Turn, ...]: ...
+
+    async def inbound(self, ids: Sequence[InboundId]) -> tuple[Inbound, ...]: ...
+
+    async def rules(self, account: AccountId | None) -> tuple[SenderRule, ...]: ...
+
+    async def keys(self) -> tuple[ApiKey, ...]: ...
+
+    async def events_after(self, after_id: int, limit: int) -> tuple[Event, ...]: ...
+
+    async def event_range(self) -> tuple[int, int]:
+        """(oldest kept id, newest id); (0, 0) if there never was one; (n + 1, n) if all up to n were pruned."""
+        ...
+
+    async def counts(self) -> Counts: ...
+
+    # life
+    def subscribe(self, listener: Callable[[Sequence[Event]], None]) -> None:
+        """Calls the listener, in the event loop, with the events of each commit, in the order of their ids."""
+        ...
+
+    def writable(self) -> Reason | None:
+        """None while writes succeed, else why the last one did not."""
+        ...
+
+    async def close(self) -> None: ...
