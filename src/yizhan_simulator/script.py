@@ -1,0 +1,168 @@
+"""A fault script: the weather of one simulation, as plain data (YAML, JSON or a dict).
+
+Times ending in `_s` are seconds from the start of the script. Unknown keys and wrong types are refused by name,
+with the nearest key there is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import yaml
+
+from yizhan_simulator.knobs import DupInbound, Knobs, QrKnobs, Refusal, merged
+from yizhan_simulator.limits import Hint, Limit
+from yizhan_simulator.people import SimError
+from yizhan_simulator.weather import Fault, Outage
+from yizhan_simulator.world import World
+
+T = TypeVar("T")
+
+
+class ScriptError(ValueError):
+    """The script cannot be used; the text names the place and, for a wrong key, the nearest right one."""
+
+
+class ScriptUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    user_id: str | None = None
+
+
+class ScriptBot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A bot bound to `user` without a login. Give `token` (`<bot id>:<hex>`) to know it beforehand."""
+
+    user: str
+    token: str | None = None
+    bot_id: str | None = None
+    label: str = ""
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something that happens at a time: turn knobs, say a text, expire reply tokens, revoke a bot, clear."""
+
+    at_s: float
+    do: Literal["knobs", "say", "expire_tokens", "revoke", "clear"]
+    knobs: dict[str, Any] = {}
+    user: str = ""
+    text: str = ""
+    bot: str = ""
+
+
+class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    seed: int = 0
+    knobs: dict[str, Any] = {}
+    users: list[ScriptUser] = []
+    bots: list[ScriptBot] = []
+    limits: list[Limit] = []
+    faults: list[Fault] = []
+    outages: list[Outage] = []
+    timeline: list[Step] = []
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Script:
+        """Raises: ScriptError."""
+        script = read(dict(table), cls)
+        for change in (script.knobs, *(step.knobs for step in script.timeline)):
+            check_knobs(Knobs(), change)
+        return script
+
+    @classmethod
+    def from_file(cls, path: Path | str) -> Script:
+        """YAML or JSON. Raises: ScriptError, also for a file that is missing or unreadable."""
+        try:
+            table = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ScriptError(f"script {path}: {error}") from error
+        if not isinstance(table, dict):
+            raise ScriptError(f"script {path}: must be a table (key: value), not {type(table).__name__}")
+        return cls.from_dict(table)
+
+    def world(self, now_ms: int, ledger_limit: int = 1_000_000) -> World:
+        """A new world with this script running since `now_ms`."""
+        world = World(self.seed, ledger_limit=ledger_limit)
+        self.start(world, now_ms)
+        return world
+
+    def start(self, world: World, now_ms: int) -> None:
+        """Puts the script on top of a world: users and bots are added, weather is added. Raises: ScriptError."""
+        try:
+            world.turn(**self.knobs)
+            for user in self.users:
+                world.add_user(user.name, user.user_id)
+            for bot in self.bots:
+                world.add_bot(bot.user, bot.token, bot.bot_id, now_ms, bot.label)
+        except SimError as error:
+            raise ScriptError(str(error)) from error
+        for limit in self.limits:
+            world.add_limit(limit, now_ms)
+        for fault in self.faults:
+            world.add_fault(fault, now_ms)
+        for outage in self.outages:
+            world.add_outage(outage, now_ms)
+        for step in self.timeline:
+            _plan(world, step, now_ms)
+
+
+def _plan(world: World, step: Step, now_ms: int) -> None:
+    world.state.later(now_ms + round(step.at_s * 1000), lambda at_ms: _do(world, step, at_ms))
+
+
+def _do(world: World, step: Step, at_ms: int) -> None:
+    match step.do:
+        case "knobs":
+            world.turn(**step.knobs)
+        case "say":
+            world.say(step.user, step.text, at_ms, step.bot or None)
+        case "expire_tokens":
+            world.expire_tokens(step.user or None)
+        case "revoke":
+            world.revoke(step.bot, at_ms)
+        case "clear":
+            world.clear_weather()
+
+
+_TABLES = (
+    Script,
+    ScriptUser,
+    ScriptBot,
+    Step,
+    Limit,
+    Fault,
+    Outage,
+    Hint,
+    Refusal,
+    Knobs,
+    QrKnobs,
+    DupInbound,
+)
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+
+
+def read(table: Any, kind: type[T]) -> T:
+    """One table as `kind`. Raises: ScriptError with the place and the nearest key."""
+    try:
+        return msgspec.convert(table, kind)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ScriptError(_plainly(str(error), _TABLES)) from error
+
+
+def check_knobs(knobs: Knobs, change: Mapping[str, Any]) -> Knobs:
+    """The knobs after the change. Raises: ScriptError."""
+    try:
+        return merged(knobs, dict(change))
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ScriptError("knobs: " + _plainly(str(error), (Knobs, QrKnobs, Refusal, DupInbound))) from error
+
+
+def _plainly(words: str, kinds: Iterable[type]) -> str:
+    found = _UNKNOWN.search(words)
+    if not found:
+        return words
+    known = sorted({field.name for kind in kinds for field in msgspec.structs.fields(kind)})
+    near = difflib.get_close_matches(found.group(1), known, 1)
+    return f"{words}; did you mean `{near[0]}`?" if near else f"{words}; known keys: {', '.join(known)}"

@@ -1,0 +1,143 @@
+"""A client of our own, as small as can be, that speaks to a world without sockets; and the homes of other
+people's clients, made when first needed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yizhan_simulator import Hold, SimReply, SimRequest, World
+
+NOW = 1_790_000_000_000
+
+
+class Caller:
+    """One bot's view of a world. `now_ms` is moved by the test."""
+
+    def __init__(self, world: World, token: str = "", now_ms: int = NOW) -> None:
+        self.world = world
+        self.token = token
+        self.now_ms = now_ms
+        self._sent = 0
+
+    def ask(self, call: str, body: Any = None, method: str = "POST", **headers: str) -> SimReply | Hold:
+        given = {"AuthorizationType": "ilink_bot_token", "Authorization": f"Bearer {self.token}", **headers}
+        raw = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
+        path = call if call.startswith("http") else f"http://sim.test/ilink/bot/{call}"
+        return self.world.handle(SimRequest.of(method, path, given, raw), self.now_ms)
+
+    def reply(self, call: str, body: Any = None, method: str = "POST", **headers: str) -> SimReply:
+        answer = self.ask(call, body, method, **headers)
+        assert isinstance(answer, SimReply), f"{call} was held"
+        return answer
+
+    def json(self, call: str, body: Any = None, method: str = "POST", **headers: str) -> Any:
+        return json.loads(self.reply(call, body, method, **headers).body)
+
+    def message(
+        self, to: str, text: str, client_id: str | None = None, token: str | None = None
+    ) -> dict[str, Any]:
+        self._sent += 1
+        msg = {
+            "from_user_id": "",
+            "to_user_id": to,
+            "client_id": client_id or f"c{self._sent}",
+            "message_type": 2,
+            "message_state": 2,
+            "item_list": [{"type": 1, "text_item": {"text": text}}],
+        }
+        return {"msg": msg if token is None else {**msg, "context_token": token}}
+
+    def send(self, to: str, text: str, client_id: str | None = None, token: str | None = None) -> Any:
+        return self.json("sendmessage", self.message(to, text, client_id, token))
+
+    def poll(self, cursor: str = "") -> Any:
+        """The answer of a poll that does not have to wait."""
+        return self.json("getupdates", {"get_updates_buf": cursor})
+
+    def held(self, cursor: str = "") -> Hold:
+        answer = self.ask("getupdates", {"get_updates_buf": cursor})
+        assert isinstance(answer, Hold)
+        return answer
+
+
+@pytest.fixture
+def world() -> World:
+    return World(seed=1)
+
+
+@pytest.fixture
+def ann(world: World) -> str:
+    return world.add_user("Ann")
+
+
+@pytest.fixture
+def caller(world: World, ann: str) -> Caller:
+    """A client whose user Ann has just said hello, so that the conversation is open."""
+    bot = world.add_bot(ann, now_ms=NOW)
+    world.say(ann, "hello", NOW)
+    return Caller(world, bot.token)
+
+
+@pytest.fixture
+def new_caller(world: World) -> type[Caller]:
+    """For tests that log in themselves, or need a second client."""
+    return Caller
+
+
+ROOT = Path(__file__).resolve().parents[2]
+PEERS = ROOT / "tests" / "peers"
+HOMES = ROOT / ".venv-peers"
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One test process at a time makes a home."""
+    HOMES.mkdir(exist_ok=True)
+    with (HOMES / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    assert 0 == done.returncode, f"{' '.join(map(str, command))} failed:\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.fixture(scope="session")
+def peer_python() -> Path:
+    """The interpreter of `.venv-peers/python`. Without a package index this fails, it does not skip: the project
+    itself cannot be installed without one.
+    """
+    home, requirements = HOMES / "python", PEERS / "requirements.txt"
+    python, stamp = home / "bin" / "python", home / ".made-from"
+    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    with alone():
+        if not (stamp.exists() and stamp.read_text() == wanted):
+            run(sys.executable, "-m", "venv", "--clear", home)
+            run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements)
+            stamp.write_text(wanted)
+    return python
+
+
+@pytest.fixture(scope="session")
+def official_package() -> Path:
+    """The unpacked official npm package in `.venv-peers/npm`, of the version that tests/peers/npm-package names."""
+    name = (PEERS / "npm-package").read_text().strip()
+    target = HOMES / "npm" / name.rsplit("@", 1)[1]
+    with alone():
+        if not (target / "package" / "package.json").exists():
+            target.mkdir(parents=True, exist_ok=True)
+            run("npm", "pack", "--silent", "--pack-destination", target, name, cwd=target)
+            run("tar", "-xzf", next(target.glob("*.tgz")), "-C", target)
+    return target / "package"
