@@ -1,0 +1,116 @@
+"""The text of an answer while it grows: bounded, without the model's thoughts, cut only visibly. Pure.
+
+Some models think aloud in `<think>…</think>` before they answer. Such a block is taken out where it
+begins a line, so that an answer that merely mentions the tag keeps it. A block that never ends is
+thought to the end.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Language = Literal["zh", "en"]
+
+TOO_LONG = {
+    "zh": "（回答过长，以下从略。）",
+    "en": "(The answer was too long; the rest was left out.)",
+}
+"""Closes an answer that passed our own bound."""
+MODEL_STOPPED = {
+    "zh": "（模型在此到达长度上限，回答可能不完整。）",
+    "en": "(The model reached its own limit here; the answer may be incomplete.)",
+}
+"""Closes an answer that the model itself cut."""
+
+_OPEN, _CLOSE = "<think>", "</think>"
+
+
+class AnswerText:
+    """Collects pieces of an answer, at most `max_chars` characters of it."""
+
+    def __init__(self, max_chars: int, language: Language) -> None:
+        self._max_chars = max_chars
+        self._language = language
+        self._thoughts = ThoughtFilter()
+        self._kept: list[str] = []
+        self._length = 0
+
+    @property
+    def full(self) -> bool:
+        """True once more has come than fits: nothing further needs to be read."""
+        return self._length > self._max_chars
+
+    def add(self, piece: str) -> None:
+        self._keep(self._thoughts.feed(piece))
+
+    def finish(self, model_stopped: bool = False) -> str:
+        """The whole answer; empty if nothing but white space and thoughts came."""
+        self._keep(self._thoughts.end())
+        text = "".join(self._kept)
+        if self.full:
+            return _closed(text[: self._max_chars], TOO_LONG[self._language])
+        text = text.strip()
+        return _closed(text, MODEL_STOPPED[self._language]) if text and model_stopped else text
+
+    def _keep(self, piece: str) -> None:
+        if piece and not self.full:
+            self._kept.append(piece[: self._max_chars + 1 - self._length])
+            self._length += len(self._kept[-1])
+
+
+def _closed(text: str, mark: str) -> str:
+    return f"{text.strip()}\n\n{mark}".strip()
+
+
+class ThoughtFilter:
+    """Lets through what is not thought, however the pieces are cut. Holds back less than a line's blank head."""
+
+    def __init__(self) -> None:
+        self._pending = ""
+        self._thinking = False
+        self._line_head = True
+
+    def feed(self, piece: str) -> str:
+        """What of the text so far can be said by now."""
+        self._pending += piece
+        said: list[str] = []
+        while self._step(said):
+            pass
+        return "".join(said)
+
+    def end(self) -> str:
+        """What was held back because it could have become a tag."""
+        rest, self._pending = self._pending, ""
+        return "" if self._thinking else rest
+
+    def _step(self, said: list[str]) -> bool:
+        """Moves over one thought or one piece of speech; False when more text is needed."""
+        if self._thinking:
+            return self._skip_thought()
+        return self._say_line_head(said) if self._line_head else self._say_rest_of_line(said)
+
+    def _skip_thought(self) -> bool:
+        before, tag, after = self._pending.partition(_CLOSE)
+        if not tag:
+            self._pending = before[-(len(_CLOSE) - 1) :]
+            return False
+        self._pending, self._thinking, self._line_head = after, False, True
+        return True
+
+    def _say_line_head(self, said: list[str]) -> bool:
+        head = self._pending.lstrip()
+        said.append(self._pending[: len(self._pending) - len(head)])
+        self._pending = head
+        if len(head) < len(_OPEN) and _OPEN.startswith(head):
+            return False
+        self._line_head = False
+        if head.startswith(_OPEN):
+            self._pending, self._thinking = head[len(_OPEN) :], True
+        return True
+
+    def _say_rest_of_line(self, said: list[str]) -> bool:
+        line, end, after = self._pending.partition("\n")
+        said.append(line + end)
+        self._pending = after
+        self._line_head = bool(end)
+        return bool(end)

@@ -1,0 +1,20 @@
+"""Says what it was told. For trying the roads without a model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from yizhan.ports import Question
+
+
+class Echo:
+    """Answers with the question's own text: merged messages as one, other items by the name the text gives them."""
+
+    name = "echo"
+
+    async def answer(self, question: Question) -> AsyncIterator[str]:
+        if question.text.strip():
+            yield question.text
+
+    async def close(self) -> None:
+        """Holds nothing."""

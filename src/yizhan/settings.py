@@ -1,0 +1,418 @@
+"""File and environment → one frozen Settings, checked once at the door.
+
+Precedence: command line > environment (`YIZHAN_…`, `__` between levels) > `config.yaml` in the home >
+defaults. Nobody else reads the environment. docs/configuration.md names every key; a test compares.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeGuard
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from yizhan.errors import SettingsError
+
+PREFIX = "YIZHAN_"
+NOT_KEYS = frozenset({"YIZHAN_HOME", "YIZHAN_API_KEY", "YIZHAN_SECRET_KEY", "YIZHAN_TEST_REQUIRE"})
+"""Variables with our prefix that are no configuration keys."""
+TOLD_TO_COMMANDS = frozenset({"YIZHAN_CHAT", "YIZHAN_SENDER", "YIZHAN_SESSION", "YIZHAN_TURN"})
+"""What a command agent is told. It may call `yizhan` in turn, which must not take these for keys."""
+
+Seconds = Annotated[float, Field(ge=0)]
+Patience = Annotated[float, Field(gt=0, le=86_400)]
+Days = Annotated[float, Field(gt=0, le=3650)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_under_it(cls, given: Any) -> Any:
+        """`server:` with every line below it commented out reads as null and means that nothing is set."""
+        if not isinstance(given, Mapping):
+            return given
+        empty = {name for name in cls._sections() if given.get(name, "") is None}
+        return {name: value for name, value in given.items() if name not in empty}
+
+    @classmethod
+    def _sections(cls) -> set[str]:
+        """The fields that hold keys of their own."""
+        return {name for name, field in cls.model_fields.items() if _is_section(field.annotation)}
+
+
+def _is_section(kind: Any) -> TypeGuard[type[_Section]]:
+    return isinstance(kind, type) and issubclass(kind, _Section)
+
+
+class Server(_Section):
+    """Where the API and the console listen."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; beyond loopback use TLS or a proxy")
+    port: int = Field(8787, ge=0, le=65535, description="TCP port; 0 takes any free one")
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="further Host names accepted, for example behind a proxy; loopback names always are"
+    )
+
+
+class Console(_Section):
+    """The pages in the browser."""
+
+    enabled: bool = Field(True, description="serve the console")
+
+
+class OpenAiAgent(_Section):
+    """Any OpenAI-compatible chat-completions endpoint."""
+
+    kind: Literal["openai"]
+    base_url: str = Field(pattern=r"^https?://", description="for example http://127.0.0.1:11434/v1")
+    api_key: str = Field("", repr=False, description="sent as bearer token; empty sends none")
+    model: str = Field(description="name of the model, as the endpoint calls it")
+    system_prompt: str = Field("", description="said to the model before the history")
+    history_messages: int = Field(30, ge=0, le=1000, description="lines of history sent along")
+    temperature: float | None = Field(None, ge=0, le=2, description="left to the endpoint when unset")
+    connect_timeout_s: Patience = Field(10, description="to find the host and connect")
+    idle_timeout_s: Patience = Field(
+        120, description="longest silence, before the first byte and between bytes"
+    )
+    timeout_s: Patience = Field(600, description="the whole answer")
+    max_answer_chars: int = Field(100_000, ge=100, description="a longer answer is cut there, visibly")
+
+
+class CommandAgent(_Section):
+    """A program: text on stdin, answer on stdout. Never a shell string."""
+
+    kind: Literal["command"]
+    argv: tuple[str, ...] = Field(min_length=1, description="program and arguments, one by one")
+    cwd: str | None = Field(None, description="working directory; unset: the gateway's home")
+    env: Mapping[str, str] = Field({}, repr=False, description="variables added to the program's environment")
+    timeout_s: Patience = Field(600, description="then its process group is ended")
+    max_answer_chars: int = Field(100_000, ge=100, description="a longer answer is cut there, visibly")
+
+
+AGENT_KINDS: Mapping[str, type[_Section]] = {"openai": OpenAiAgent, "command": CommandAgent}
+AgentSettings = Annotated[OpenAiAgent | CommandAgent, Field(discriminator="kind")]
+
+
+class Access(_Section):
+    """Who may talk to the agent. Deny by default."""
+
+    policy: Literal["open", "pairing", "allowlist"] = Field(
+        "pairing",
+        description="open: everybody; pairing: unknown senders are listed, not answered; allowlist: refused",
+    )
+    allow: tuple[str, ...] = Field((), description="sender ids that are always allowed")
+
+
+class Database(_Section):
+    """Where everything is kept."""
+
+    url: str | None = Field(
+        None, repr=False, description="unset: SQLite in the home; or postgresql+psycopg://user:pw@host/db"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_ours(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith("postgresql+psycopg://"):
+            raise ValueError("must begin with postgresql+psycopg://; leave it unset for SQLite in the home")
+        return url
+
+
+class Limiter(_Section):
+    """Pace of a scope (chat, account) after the platform has refused."""
+
+    first_quiet_s: Seconds = Field(5, gt=0, le=600, description="wait after a first refusal without a hint")
+    growth: float = Field(1.5, ge=1, le=4, description="each further refused probe waits this much longer")
+    soft_cap_s: Seconds = Field(90, gt=0, le=3600, description="longest wait of the first six refused probes")
+    max_quiet_s: Seconds = Field(3600, gt=0, le=86_400, description="longest wait at all")
+
+
+class Breaker(_Section):
+    """When nothing can connect, and when replies stay lost."""
+
+    probe_s: Seconds = Field(1.5, gt=0, le=60, description="between probes of a host that cannot be reached")
+    slow_after_s: Seconds = Field(120, ge=0, description="after this long the probes become rarer")
+    slow_probe_s: Seconds = Field(15, gt=0, le=600, description="between probes from then on")
+    in_doubt_base_s: Seconds = Field(1, gt=0, le=60, description="first wait after a lost answer; doubles")
+    in_doubt_cap_s: Seconds = Field(60, gt=0, le=3600, description="longest wait after a lost answer")
+
+
+class Retention(_Section):
+    """How long messages live, and how long finished ones are kept."""
+
+    reply_s: Seconds = Field(86_400, gt=0, description="an answer not delivered by then expires")
+    push_s: Seconds = Field(604_800, gt=0, description="a push not delivered by then expires")
+    progress_s: Seconds = Field(120, gt=0, description="a progress line not delivered by then expires")
+    messages_days: Days = Field(90, description="finished messages and inbound text are kept this long")
+    events_days: Days = Field(14, description="attempts and events are kept this long")
+
+
+class Delivery(_Section):
+    """The road out."""
+
+    in_doubt: Literal["resend", "hold", "drop_visibly"] = Field(
+        "resend", description="what becomes of a part whose answer was lost"
+    )
+    text_max_chars: int = Field(
+        100_000, ge=1, le=1_000_000, description="longest text the API accepts for one message"
+    )
+    limiter: Limiter = Limiter()
+    breaker: Breaker = Breaker()
+
+
+class Turns(_Section):
+    """From inbound messages to a question for the agent."""
+
+    debounce_s: Seconds = Field(0.6, le=60, description="quiet time after a message before it is answered")
+    debounce_long_s: Seconds = Field(
+        3, le=60, description="the same after a text of debounce_long_chars or more"
+    )
+    debounce_long_chars: int = Field(2000, ge=1, description="where the platform splits long texts")
+    workers: int = Field(16, ge=1, le=1000, description="turns that may run at the same time, over all chats")
+    failure_notice: str | None = Field(
+        None,
+        description="said to the chat when a turn fails; unset: a sentence in `language`; empty: nothing",
+    )
+
+
+class Weixin(_Section):
+    """WeChat by iLink."""
+
+    login_url: str = Field("https://ilinkai.weixin.qq.com", description="where QR logins begin")
+    typing: bool = Field(True, description="show “typing…” while the agent works")
+
+
+class Logging(_Section):
+    """What is written to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe line written"
+    )
+    format: Literal["auto", "text", "json"] = Field(
+        "auto", description="auto: text on a terminal, else JSON lines"
+    )
+
+
+class Settings(_Section):
+    """Everything an operator can set. `home` comes from --home or YIZHAN_HOME."""
+
+    home: Path = Field(exclude=True)
+    server: Server = Server()
+    console: Console = Console()
+    language: Literal["zh", "en"] = Field(
+        "zh", description="language of texts the gateway itself sends to chats"
+    )
+    agent: str = Field("none", description="who answers: none, echo, or a name under agents")
+    agents: Mapping[str, AgentSettings] = Field({}, description="those who can answer, by name")
+    access: Access = Access()
+    database: Database = Database()
+    delivery: Delivery = Delivery()
+    retention: Retention = Retention()
+    turns: Turns = Turns()
+    weixin: Weixin = Weixin()
+    logging: Logging = Logging()
+
+    @classmethod
+    def _sections(cls) -> set[str]:
+        return super()._sections() | {"agents"}
+
+    @field_validator("agents")
+    @classmethod
+    def _free_names(cls, agents: Mapping[str, AgentSettings]) -> Mapping[str, AgentSettings]:
+        taken = {"none", "echo"} & set(agents)
+        if taken:
+            raise ValueError(f"{sorted(taken)[0]!r} is a built-in agent; choose another name")
+        return agents
+
+    @model_validator(mode="after")
+    def _agent_exists(self) -> Settings:
+        known = ["none", "echo", *self.agents]
+        if self.agent not in known:
+            raise ValueError(
+                f"agent: {self.agent!r} is not known{_nearest(self.agent, known)}; known: {known}"
+            )
+        return self
+
+
+def load(home: Path, environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Reads the home's config.yaml and the environment.
+
+    Args:    overrides  nested keys from the command line, winning over everything.
+    Raises:  SettingsError, naming the key, where it stands, and what to change it to.
+    """
+    file = home / "config.yaml"
+    layers = [_from_file(file), _from_environment(environ), dict(overrides or {})]
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _merge(merged, layer)
+    if "home" in merged:
+        raise SettingsError("home cannot be set among the keys.", "Use --home or YIZHAN_HOME.")
+    try:
+        return Settings.model_validate({**merged, "home": home})
+    except ValidationError as error:
+        raise _explain(error, file, layers) from None
+
+
+def default_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """`YIZHAN_HOME`, else ~/.yizhan."""
+    return Path(environ.get("YIZHAN_HOME") or Path.home() / ".yizhan").expanduser()
+
+
+def inherited_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a program that we start may see of our environment: all but our own variables (keys, secrets)."""
+    return {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
+
+
+def keys(section: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Every key as (dotted name, default, description), for the documentation and its test."""
+    for name, field in section.model_fields.items():
+        if name == "home":
+            continue
+        if _is_section(field.annotation):
+            yield from keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field.get_default(), field.description or ""
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} cannot be read: {error}.", "Make it a readable UTF-8 file.") from None
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        where = f" in line {place.line + 1}" if place else ""
+        raise SettingsError(f"{file} is not valid YAML{where}.", "Check indentation and quotes.") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"{file} must hold keys and values.", "For example: agent: echo")
+    return content
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    layer: dict[str, Any] = {}
+    for name, value in environ.items():
+        if name.startswith(PREFIX) and name not in NOT_KEYS | TOLD_TO_COMMANDS:
+            path = name.removeprefix(PREFIX).lower().split("__")
+            layer = _merge(layer, _nested(path, _value(name, value)))
+    return layer
+
+
+def _value(name: str, text: str) -> Any:
+    """Lists and maps are written as in YAML; everything else is left to the key's type."""
+    if not text.startswith(("[", "{")):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise SettingsError(
+            f"{name} is not a valid list or map.", 'Write it as in YAML: ["a", "b"]'
+        ) from None
+
+
+def _nested(path: list[str], value: Any) -> dict[str, Any]:
+    for name in reversed(path):
+        value = {name: value}
+    return dict(value)
+
+
+def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        under = merged.get(name)
+        merged[name] = (
+            _merge(under, value) if isinstance(under, dict) and isinstance(value, Mapping) else value
+        )
+    return merged
+
+
+def _explain(error: ValidationError, file: Path, layers: Sequence[Mapping[str, Any]]) -> SettingsError:
+    lines = [_explain_one(dict(problem), file, layers) for problem in error.errors()]
+    return SettingsError(
+        "The configuration is not usable:\n  " + "\n  ".join(lines) + "\n",
+        "docs/configuration.md names every key.",
+    )
+
+
+def _explain_one(problem: dict[str, Any], file: Path, layers: Sequence[Mapping[str, Any]]) -> str:
+    """One line: the key, what is wrong with it, and where it was set."""
+    path = [str(step) for step in problem["loc"]]
+    if path[:1] == ["agents"] and len(path) > 2:
+        del path[2]  # the discriminator's tag, which is no level of the file
+    said = _say(problem, path)
+    return f"{'.'.join(path)}: {said}{_origin(path, file, layers)}" if path else said
+
+
+def _say(problem: dict[str, Any], path: list[str]) -> str:
+    """What is wrong, in the operator's words. Never the value: it may be a secret."""
+    kinds = ", ".join(AGENT_KINDS)
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"no such key{_nearest('.'.join(path), _names_around(path))}"
+        case "missing":
+            return "is required"
+        case "union_tag_not_found":
+            return f"needs a kind; known: {kinds}"
+        case "union_tag_invalid":
+            return f"is of an unknown kind; known: {kinds}"
+        case "model_type" | "model_attributes_type" | "mapping_type" | "dict_type":
+            return "holds keys of its own, not a value"
+        case "tuple_type":
+            return 'must be a list, for example ["a", "b"]'
+        case _:
+            return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def _origin(path: list[str], file: Path, layers: Sequence[Mapping[str, Any]]) -> str:
+    """Where the key was set: the uppermost layer that has it. A key that is missing was set nowhere."""
+    variable = PREFIX + "__".join(path).upper()
+    for layer, name in zip(reversed(layers), ("the command line", variable, str(file)), strict=True):
+        if _has(layer, path):
+            return f" ({name})"
+    return ""
+
+
+def _has(layer: Any, path: list[str]) -> bool:
+    for step in path:
+        if not isinstance(layer, Mapping):
+            return isinstance(layer, list | tuple)  # an element of a list
+        if step not in layer:
+            return False
+        layer = layer[step]
+    return True
+
+
+def _names_around(path: list[str]) -> list[str]:
+    """The keys that could have been meant."""
+    if path[0] == "agents":
+        names = sorted({name for kind in AGENT_KINDS.values() for name in kind.model_fields})
+        return [".".join([*path[:-1], name]) for name in names]
+    everything = [name for name, _, _ in keys()]
+    sections = {name.rsplit(".", 1)[0] for name in everything if "." in name}
+    return everything + sorted(sections)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if not near:
+        tail = name.rsplit(".", 1)[-1]
+        near = [other for other in known if other.rsplit(".", 1)[-1] == tail][:1]
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,87 @@
+"""Pure parts of reading an answer: the bound, the thoughts, the event stream. However the bytes are cut."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yizhan.agents.answer import TOO_LONG, AnswerText, ThoughtFilter
+from yizhan.agents.sse import EventStream, EventTooLong
+
+
+def without_thoughts(*pieces: str) -> str:
+    thoughts = ThoughtFilter()
+    return "".join([thoughts.feed(piece) for piece in pieces]) + thoughts.end()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("plain", "plain"),
+        ("<think>hm</think>yes", "yes"),
+        ("  \n<think>hm\n</think>\n\nyes", "\n\nyes"),
+        ("<think>a</think><think>b</think>yes", "yes"),
+        ("one\n<think>hm</think>two", "one\ntwo"),
+        ("write `<think>` here", "write `<think>` here"),
+        ("1 < 2\n<thin air", "1 < 2\n<thin air"),
+        ("<think>never ends", ""),
+        ("</think>stray", "</think>stray"),
+        ("", ""),
+    ],
+)
+def test_thoughts_are_taken_out_and_mentions_kept(text: str, said: str) -> None:
+    """The chat reads the answer, all of it, and nothing but it."""
+    assert said.strip() == without_thoughts(text).strip()
+
+
+@given(
+    st.lists(st.sampled_from(["<think>", "</think>", "<", "think", ">", "\n", " ", "a", "好"]), max_size=12),
+    st.data(),
+)
+def test_cutting_a_stream_changes_nothing(words: list[str], data: st.DataObject) -> None:
+    """Tokens end anywhere; what is said must not depend on it."""
+    text = "".join(words)
+    at = data.draw(st.integers(0, len(text)))
+    assert without_thoughts(text) == without_thoughts(text[:at], text[at:]) == without_thoughts(*text)
+
+
+@given(st.text("ab \n", max_size=60), st.integers(1, 20))
+def test_bound_holds_and_a_cut_is_always_marked(text: str, bound: int) -> None:
+    """Never longer than asked for, never shorter in silence."""
+    answer = AnswerText(bound, "en")
+    for piece in text:
+        answer.add(piece)
+    said = answer.finish()
+    cut = len(text) > bound
+    assert cut == answer.full
+    assert (f"{text[:bound].strip()}\n\n{TOO_LONG['en']}".strip() if cut else text.strip()) == said
+
+
+def events(stream: EventStream, *chunks: bytes) -> list[bytes]:
+    return [event for chunk in chunks for event in stream.feed(chunk)] + stream.end()
+
+
+def test_comments_names_and_ids_are_passed_over() -> None:
+    """Only data is asked for; several data lines are one event."""
+    text = b": hi\nevent: message\nid: 7\ndata: a\ndata:b\n\n\n\nretry: 3\ndata\n\n"
+    assert [b"a\nb", b""] == events(EventStream(1000), text)
+
+
+@given(
+    st.lists(st.sampled_from([b"data: x", b"data:", b":c", b"\n", b"\r\n", b"\r", b"y"]), max_size=12),
+    st.data(),
+)
+def test_cutting_the_bytes_changes_no_event(parts: list[bytes], data: st.DataObject) -> None:
+    """A CR LF may be torn apart by TCP."""
+    text = b"".join(parts)
+    at = data.draw(st.integers(0, len(text)))
+    assert events(EventStream(1000), text) == events(EventStream(1000), text[:at], text[at:])
+
+
+def test_an_event_without_end_is_refused() -> None:
+    """In one line, and in many."""
+    with pytest.raises(EventTooLong):
+        EventStream(100).feed(b"data: " + b"x" * 200)
+    with pytest.raises(EventTooLong):
+        EventStream(100).feed(b"data: x\n" * 200)
