@@ -1,0 +1,565 @@
+"""Every query of the store, each with a name and a sentence, one text for both engines.
+
+Writes are statements for many rows: they name their parameters after the columns they fill (`p_state` fills
+`state`), keys of the row included, so that a row's values (`rows.py`) fit them as they are. Reads that are
+asked with a list take it as an expanding parameter. Conditions of partial indexes are written out, never
+bound: only then do the engines use them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Insert,
+    Select,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    distinct,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+    tuple_,
+    update,
+)
+
+from yizhan.model import Access, AccountId, MessageClass, MessageState
+from yizhan.ports import MessageFilter
+from yizhan.store import tables as t
+
+LIVE = text("message.live = 1")
+FINISHED = text("message.live = 0")
+PENDING = text("inbound.dispatch <> 'done'")
+OPEN = text("turn.ended_at_ms IS NULL")
+
+PREFIX = "p_"
+"""Parameters carry it, because SQLAlchemy keeps the bare names of columns for itself."""
+
+
+def _bind(column: str) -> Any:
+    return bindparam(PREFIX + column)
+
+
+def binds(table: Table) -> dict[str, Any]:
+    """A parameter for each column of a table."""
+    return {column.name: _bind(column.name) for column in table.columns}
+
+
+def _insert(table: Table) -> Insert:
+    return insert(table).values(binds(table))
+
+
+def _update(table: Table, keys: Collection[str], columns: Iterable[str]) -> Update:
+    matches = [table.c[key] == _bind(key) for key in keys]
+    return update(table).where(*matches).values({column: _bind(column) for column in columns})
+
+
+def _rest(table: Table, *fixed: str) -> list[str]:
+    return [column.name for column in table.columns if column.name not in fixed]
+
+
+# Writes, all for many rows at once.
+
+INSERT_ACCOUNT = _insert(t.account)
+"""Adds an account."""
+UPDATE_ACCOUNT = _update(t.account, ["id"], _rest(t.account, "id", "created_at_ms"))
+"""Writes an account's row anew."""
+INSERT_CHAT = _insert(t.chat)
+"""Adds a chat on first sight."""
+UPDATE_CHAT = _update(t.chat, ["account", "id"], _rest(t.chat, "account", "id", "created_at_ms"))
+"""Writes a chat's row anew: gate, times, next position."""
+INSERT_TOKEN = _insert(t.reply_token)
+"""Adds a reply token."""
+UPDATE_TOKEN = _update(
+    t.reply_token,
+    ["account", "chat", "token_sha256"],
+    ["inbound_id", "issued_at_ms", "state", "sends_used", "seq"],
+)
+"""A reply token that was issued once more; found by its hash, the secret itself stays as it is."""
+_ISSUE = ["account", "chat", "token_sha256", "inbound_id"]
+COUNT_TOKEN = _update(t.reply_token, _ISSUE, ["state", "sends_used"])
+"""What a send has taught of a reply token, unless it was issued anew since."""
+MARK_TOKEN = _update(t.reply_token, _ISSUE, ["state"])
+"""The state of exactly this reply token; its count stays."""
+DELETE_TOKEN = delete(t.reply_token).where(
+    t.reply_token.c.account == _bind("account"),
+    t.reply_token.c.chat == _bind("chat"),
+    t.reply_token.c.token_sha256 == _bind("token_sha256"),
+)
+"""Forgets a reply token that many newer ones have replaced."""
+INSERT_RULE = _insert(t.sender_rule)
+"""Lists a sender."""
+UPDATE_RULE = _update(t.sender_rule, ["account", "sender_id"], _rest(t.sender_rule, "account", "sender_id"))
+"""Writes a sender's row anew."""
+INSERT_INBOUND = _insert(t.inbound)
+"""Stores what was heard."""
+UPDATE_INBOUND = _update(t.inbound, ["account", "chat", "seq"], ["dispatch", "turn_id"])
+"""What an inbound message still asks, and which turn answers it."""
+INSERT_SUPPRESSED = _insert(t.suppressed)
+"""Lists a repeat that was recognised."""
+INSERT_TURN = _insert(t.turn)
+"""Opens a turn."""
+UPDATE_TURN = _update(
+    t.turn,
+    ["account", "chat", "seq"],
+    ["state", "started_at_ms", "ended_at_ms", "reason_code", "reason_text", "outputs"],
+)
+"""What became of a turn."""
+INSERT_MESSAGE = _insert(t.message)
+"""Accepts a message."""
+UPDATE_MESSAGE = _update(
+    t.message,
+    ["account", "chat", "seq"],
+    [
+        "expires_at_ms",
+        "state",
+        "waiting_for",
+        "next_attempt_at_ms",
+        "reason_code",
+        "reason_text",
+        "possibly_doubled",
+        "finished_at_ms",
+        "live",
+        "rank",
+    ],
+)
+"""A message's state, as it follows from its entries."""
+INSERT_ENTRY = _insert(t.entry)
+"""Puts a part into the outbox."""
+UPDATE_ENTRY = _update(
+    t.entry,
+    ["account", "message_id", "no"],
+    _rest(t.entry, "account", "message_id", "no", "text", "client_id"),
+)
+"""What became of an entry."""
+UPDATE_ATTEMPT = _update(
+    t.attempt, ["account", "message_id", "no", "n"], ["ended_at_ms", "verdict", "code", "text"]
+)
+"""The end of an attempt. (Its beginning is an upsert, see the engines.)"""
+INSERT_EVENT = _insert(t.event)
+"""Appends a fact."""
+
+TAKE_EVENT_IDS = (
+    update(t.counter)
+    .where(t.counter.c.name == text("'event'"))
+    .values(value=t.counter.c.value + _bind("count"))
+    .returning(t.counter.c.value)
+)
+"""Reserves the next ids of events and locks their counter until the commit, so that a reader who has seen id N
+never misses a smaller one."""
+
+
+# Reads of a batch of writes: one statement for all operations in it.
+
+
+def accounts_by_id(ids: Iterable[AccountId]) -> Select[Any]:
+    """These accounts."""
+    return select(t.account).where(t.account.c.id.in_(list(ids)))
+
+
+def chats_by_key(keys: Iterable[tuple[str, str]]) -> Select[Any]:
+    """These chats, by account and name."""
+    return select(t.chat).where(tuple_(t.chat.c.account, t.chat.c.id).in_(list(keys)))
+
+
+def messages_by_id(ids: Iterable[str]) -> Select[Any]:
+    """These messages."""
+    return select(t.message).where(t.message.c.id.in_(list(ids)))
+
+
+def messages_by_key(keys: Iterable[tuple[str, str]]) -> Select[Any]:
+    """The messages that were accepted with these idempotency keys, by account and key."""
+    pairs = tuple_(t.message.c.account, t.message.c.idempotency_key).in_(list(keys))
+    return select(t.message).where(pairs, t.message.c.idempotency_key.is_not(None))
+
+
+def entries_of(ids: Iterable[str]) -> Select[Any]:
+    """The entries of these messages, in order."""
+    same = and_(t.entry.c.account == t.message.c.account, t.entry.c.message_id == t.message.c.id)
+    return (
+        select(t.entry)
+        .join_from(t.message, t.entry, same)
+        .where(t.message.c.id.in_(list(ids)))
+        .order_by(t.entry.c.message_id, t.entry.c.no)
+    )
+
+
+def attempts_of(ids: Iterable[str]) -> Select[Any]:
+    """The attempts at these messages, in order."""
+    same = and_(t.attempt.c.account == t.message.c.account, t.attempt.c.message_id == t.message.c.id)
+    return (
+        select(t.attempt)
+        .join_from(t.message, t.attempt, same)
+        .where(t.message.c.id.in_(list(ids)))
+        .order_by(t.attempt.c.message_id, t.attempt.c.no, t.attempt.c.n)
+    )
+
+
+def inbound_by_id(ids: Iterable[str]) -> Select[Any]:
+    """These inbound messages, in order of arrival."""
+    return (
+        select(t.inbound)
+        .where(t.inbound.c.id.in_(list(ids)))
+        .order_by(t.inbound.c.received_at_ms, t.inbound.c.seq)
+    )
+
+
+def inbound_by_platform_id(keys: Iterable[tuple[str, str]]) -> Select[Any]:
+    """The inbound messages with these platform ids, by account and id."""
+    pairs = tuple_(t.inbound.c.account, t.inbound.c.platform_message_id).in_(list(keys))
+    return select(t.inbound).where(pairs, t.inbound.c.platform_message_id.is_not(None))
+
+
+def inbound_of_moments(keys: Iterable[tuple[str, str, int]]) -> Select[Any]:
+    """What these senders wrote at exactly these times of the platform, by account, sender and time."""
+    moments = tuple_(t.inbound.c.account, t.inbound.c.sender_id, t.inbound.c.sent_at_ms).in_(list(keys))
+    return select(t.inbound).where(moments, text("inbound.sent_at_ms > 0"))
+
+
+def turns_by_id(ids: Iterable[str]) -> Select[Any]:
+    """These turns."""
+    return select(t.turn).where(t.turn.c.id.in_(list(ids)))
+
+
+def tokens_of(keys: Iterable[tuple[str, str]]) -> Select[Any]:
+    """Every reply token of these chats, newest first."""
+    token = t.reply_token
+    chats = tuple_(token.c.account, token.c.chat).in_(list(keys))
+    return select(token).where(chats).order_by(token.c.account, token.c.chat, token.c.seq.desc())
+
+
+def rules_by_key(keys: Iterable[tuple[str, str]]) -> Select[Any]:
+    """What is known of these senders, by account and sender."""
+    rule = t.sender_rule
+    return select(rule).where(tuple_(rule.c.account, rule.c.sender_id).in_(list(keys)))
+
+
+# Reads of rare writes.
+
+
+def due_messages(at_ms: int, limit: int) -> Select[Any]:
+    """Live messages whose time is over and that still have an entry which is not on the wire."""
+    off_the_wire = exists().where(
+        t.entry.c.account == t.message.c.account,
+        t.entry.c.message_id == t.message.c.id,
+        t.entry.c.state.in_([MessageState.QUEUED.value, MessageState.WAITING.value]),
+    )
+    return (
+        select(t.message.c.id)
+        .where(LIVE, t.message.c.expires_at_ms <= at_ms, off_the_wire)
+        .order_by(t.message.c.expires_at_ms)
+        .limit(limit)
+    )
+
+
+def sending_messages() -> Select[Any]:
+    """Messages with an entry that was on the wire when the gateway ended."""
+    return select(t.message.c.id).where(LIVE, t.message.c.state == MessageState.SENDING.value)
+
+
+def live_messages_of(account: AccountId) -> Select[Any]:
+    """Every live message of an account."""
+    return select(t.message.c.id).where(LIVE, t.message.c.account == account)
+
+
+def erase_account(account: AccountId) -> Delete:
+    """Removes an account's row and with it its credentials."""
+    return delete(t.account).where(t.account.c.id == account)
+
+
+def erase_tokens(account: AccountId) -> Delete:
+    """Removes every reply token of an account."""
+    return delete(t.reply_token).where(t.reply_token.c.account == account)
+
+
+def add_key() -> Insert:
+    """Adds an API key."""
+    return insert(t.api_key)
+
+
+def revoke_key(key_id: str, at_ms: int) -> Update:
+    """Revokes an API key."""
+    return update(t.api_key).where(t.api_key.c.id == key_id).values(revoked_at_ms=at_ms)
+
+
+def attempt_by_key(account: str, message_id: str, no: int, n: int) -> Select[Any]:
+    """One attempt."""
+    a = t.attempt
+    return select(a).where(a.c.account == account, a.c.message_id == message_id, a.c.no == no, a.c.n == n)
+
+
+# Pruning: which rows are old enough, and their removal by key.
+
+
+def old_messages(before_ms: int, limit: int) -> Select[Any]:
+    """Messages that ended before a time, oldest first."""
+    m = t.message
+    return (
+        select(m.c.account, m.c.id)
+        .where(FINISHED, m.c.finished_at_ms < before_ms)
+        .order_by(m.c.finished_at_ms)
+        .limit(limit)
+    )
+
+
+def old_inbound(before_ms: int, limit: int) -> Select[Any]:
+    """Inbound messages from before a time that ask nothing any more and belong to no open turn."""
+    i = t.inbound
+    in_open_turn = exists().where(t.turn.c.id == i.c.turn_id, OPEN)
+    return (
+        select(i.c.account, i.c.chat, i.c.seq)
+        .where(i.c.received_at_ms < before_ms, i.c.dispatch == "done", ~in_open_turn)
+        .order_by(i.c.received_at_ms)
+        .limit(limit)
+    )
+
+
+def old_suppressed(before_ms: int, limit: int) -> Select[Any]:
+    """Suppressed repeats from before a time."""
+    s = t.suppressed
+    return (
+        select(s.c.account, s.c.chat, s.c.seq).where(s.c.at_ms < before_ms).order_by(s.c.at_ms).limit(limit)
+    )
+
+
+def old_turns(before_ms: int, limit: int) -> Select[Any]:
+    """Turns that ended before a time."""
+    u = t.turn
+    ended = text("turn.ended_at_ms IS NOT NULL")
+    return (
+        select(u.c.account, u.c.chat, u.c.seq)
+        .where(ended, u.c.ended_at_ms < before_ms)
+        .order_by(u.c.ended_at_ms)
+        .limit(limit)
+    )
+
+
+def old_attempts(before_ms: int, limit: int) -> Select[Any]:
+    """Attempts from before a time at messages that have ended."""
+    a, m = t.attempt, t.message
+    live = exists().where(m.c.id == a.c.message_id, LIVE)
+    return (
+        select(a.c.account, a.c.message_id, a.c.no, a.c.n)
+        .where(a.c.at_ms < before_ms, ~live)
+        .order_by(a.c.at_ms)
+        .limit(limit)
+    )
+
+
+def old_events(before_ms: int, limit: int) -> Select[Any]:
+    """Events from before a time; ids grow with time, so the search ends at the first younger one."""
+    first = select(t.event.c.id, t.event.c.at_ms).order_by(t.event.c.id).limit(limit).subquery()
+    return select(first.c.id).where(first.c.at_ms < before_ms).order_by(first.c.id)
+
+
+def erase(table: Table, columns: Collection[str], keys: Collection[tuple[Any, ...]]) -> Delete:
+    """Removes the rows with these keys."""
+    return delete(table).where(tuple_(*(table.c[column] for column in columns)).in_(list(keys)))
+
+
+# Reads for the corridors and the windows.
+
+LANE_CHAT = select(t.chat).where(t.chat.c.account == _bind("account"), t.chat.c.id == _bind("chat"))
+"""The chat of a lane."""
+
+LANE_MESSAGES = (
+    select(t.message)
+    .where(LIVE, t.message.c.account == _bind("account"), t.message.c.chat == _bind("chat"))
+    .order_by(t.message.c.rank, t.message.c.seq)
+    .limit(_bind("limit"))
+)
+"""The head of a lane: live messages, begun first, then by class, then in order of acceptance. Reads the index of
+live rows only, in its order, so that neither finished nor blocked messages cost anything."""
+
+LANE_ENTRIES = (
+    select(t.entry)
+    .where(t.entry.c.account == _bind("account"), t.entry.c.message_id == _bind("message_id"))
+    .order_by(t.entry.c.no)
+)
+"""The entries of one message, in order."""
+
+LANE_TOKENS = (
+    select(t.reply_token)
+    .where(t.reply_token.c.account == _bind("account"), t.reply_token.c.chat == _bind("chat"))
+    .order_by(t.reply_token.c.seq.desc())
+)
+"""The reply tokens of a chat, newest first (few: older ones are removed as newer ones come)."""
+
+
+def all_accounts() -> Select[Any]:
+    """Every account, by age."""
+    return select(t.account).order_by(t.account.c.created_at_ms, t.account.c.id)
+
+
+def chats_page(account: AccountId | None, after: tuple[int, str, str] | None, limit: int) -> Select[Any]:
+    """Chats, those with the newest activity first."""
+    c = t.chat
+    query = select(c).order_by(c.c.activity_at_ms.desc(), c.c.account, c.c.id).limit(limit)
+    if account is not None:
+        query = query.where(c.c.account == account)
+    if after is not None:
+        at_ms, after_account, after_id = after
+        behind = tuple_(c.c.account, c.c.id) > tuple_(after_account, after_id)
+        query = query.where((c.c.activity_at_ms < at_ms) | ((c.c.activity_at_ms == at_ms) & behind))
+    return query
+
+
+def chats_with_live_messages() -> Select[Any]:
+    """Every chat to which the gateway still owes a message."""
+    return select(t.message.c.account, t.message.c.chat).where(LIVE).distinct()
+
+
+def messages_page(where: MessageFilter, before_id: str | None, limit: int) -> Select[Any]:
+    """Messages of a filter, newest first."""
+    m = t.message
+    query = select(m).where(*_conditions(where)).order_by(m.c.id.desc()).limit(limit)
+    return query if before_id is None else query.where(m.c.id < before_id)
+
+
+def _conditions(where: MessageFilter) -> list[ColumnElement[bool]]:
+    m = t.message
+    conditions: list[ColumnElement[bool]] = []
+    if where.account is not None:
+        conditions.append(m.c.account == where.account)
+    if where.chat is not None:
+        conditions.append(m.c.chat == where.chat)
+    if where.states:
+        conditions.append(m.c.state.in_(sorted(state.value for state in where.states)))
+    if where.since_ms is not None:
+        conditions.append(m.c.created_at_ms >= where.since_ms)
+    return conditions
+
+
+def timeline_part(table: Table, account: str, chat: str, before_seq: int | None, limit: int) -> Select[Any]:
+    """The newest rows of one table in a chat, newest first; four tables share the positions of a chat."""
+    query = select(table).where(table.c.account == account, table.c.chat == chat)
+    if before_seq is not None:
+        query = query.where(table.c.seq < before_seq)
+    return query.order_by(table.c.seq.desc()).limit(limit)
+
+
+def heard_lines(account: str, chat: str, limit: int) -> Select[Any]:
+    """What allowed senders said in the chat's present session, newest first."""
+    i, c = t.inbound, t.chat
+    return (
+        select(i.c.seq, i.c.text, i.c.received_at_ms)
+        .join_from(i, c, and_(c.c.account == i.c.account, c.c.id == i.c.chat))
+        .where(i.c.account == account, i.c.chat == chat, i.c.access == Access.ALLOWED.value)
+        .where(i.c.received_at_ms >= c.c.session_since_ms)
+        .order_by(i.c.seq.desc())
+        .limit(limit)
+    )
+
+
+_UNSAID = (MessageState.FAILED.value, MessageState.EXPIRED.value, MessageState.CANCELLED.value)
+_ASIDE = (int(MessageClass.NOTICE), int(MessageClass.PROGRESS))
+
+
+def said_lines(account: str, chat: str, limit: int) -> Select[Any]:
+    """What we said, or still owe, in the chat's present session, newest first; notices and progress are not part
+    of the conversation."""
+    m, c = t.message, t.chat
+    return (
+        select(m.c.seq, m.c.text, m.c.created_at_ms)
+        .join_from(m, c, and_(c.c.account == m.c.account, c.c.id == m.c.chat))
+        .where(m.c.account == account, m.c.chat == chat)
+        .where(m.c["class"].not_in(_ASIDE), m.c.state.not_in(_UNSAID))
+        .where(m.c.created_at_ms >= c.c.session_since_ms)
+        .order_by(m.c.seq.desc())
+        .limit(limit)
+    )
+
+
+def pending_inbound() -> Select[Any]:
+    """What still waits for a turn or a command, oldest first."""
+    i = t.inbound
+    return select(i).where(PENDING, i.c.turn_id.is_(None)).order_by(i.c.received_at_ms, i.c.id)
+
+
+def open_turns() -> Select[Any]:
+    """Turns that have not ended, oldest first."""
+    return select(t.turn).where(OPEN).order_by(t.turn.c.created_at_ms, t.turn.c.id)
+
+
+def rules_of(account: AccountId | None) -> Select[Any]:
+    """Every sender that is known, of one account or of all, by first sight."""
+    rule = t.sender_rule
+    query = select(rule).order_by(rule.c.first_seen_at_ms, rule.c.account, rule.c.sender_id)
+    return query if account is None else query.where(rule.c.account == account)
+
+
+def all_keys() -> Select[Any]:
+    """Every API key, revoked ones too, by age."""
+    return select(t.api_key).order_by(t.api_key.c.created_at_ms, t.api_key.c.id)
+
+
+def key_by_id(key_id: str) -> Select[Any]:
+    """One API key."""
+    return select(t.api_key).where(t.api_key.c.id == key_id)
+
+
+def events_after(after_id: int, limit: int) -> Select[Any]:
+    """Events behind a position, in order."""
+    return select(t.event).where(t.event.c.id > after_id).order_by(t.event.c.id).limit(limit)
+
+
+def oldest_event() -> Select[Any]:
+    """The id of the oldest event that is kept."""
+    return select(func.min(t.event.c.id))
+
+
+def newest_event() -> Select[Any]:
+    """The id of the newest event there ever was."""
+    return select(t.counter.c.value).where(t.counter.c.name == "event")
+
+
+def live_counts() -> Select[Any]:
+    """Live messages by account and state, and when the oldest of each was accepted."""
+    m = t.message
+    return (
+        select(m.c.account, m.c.state, func.count(), func.min(m.c.created_at_ms))
+        .where(LIVE)
+        .group_by(m.c.account, m.c.state)
+    )
+
+
+def open_turn_count() -> Select[Any]:
+    """How many turns have not ended."""
+    return select(func.count(distinct(t.turn.c.id))).where(OPEN)
+
+
+# What the store notes about itself.
+
+
+def meta_value(name: str) -> Select[Any]:
+    """One note."""
+    return select(t.meta.c.value).where(t.meta.c.name == name)
+
+
+def add_meta(name: str, value: str) -> Insert:
+    """Writes a new note."""
+    return insert(t.meta).values(name=name, value=value)
+
+
+def erase_meta(name: str) -> Delete:
+    """Removes a note."""
+    return delete(t.meta).where(t.meta.c.name == name)
+
+
+def open_account_secrets() -> Select[Any]:
+    """The secrets of every account as they are stored."""
+    return select(t.account.c.id, t.account.c.secret, t.account.c.cursor)
+
+
+def open_tokens() -> Select[Any]:
+    """Every reply token as it is stored."""
+    r = t.reply_token
+    return select(r.c.account, r.c.chat, r.c.token_sha256, r.c.token)

@@ -1,0 +1,230 @@
+"""The reads, each in one transaction that sees one moment. Plain blocking functions over a connection; the
+store runs them in a reader's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import merge
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, Dialect
+
+from yizhan.errors import InvalidRequest, UnknownAccount, UnknownMessage
+from yizhan.model import (
+    Account,
+    AccountId,
+    ApiKey,
+    Chat,
+    ChatId,
+    Event,
+    Inbound,
+    InboundId,
+    Message,
+    MessageId,
+    MessageState,
+    ReplyToken,
+    SenderRule,
+    Target,
+    Turn,
+)
+from yizhan.ports import Counts, LaneView, MessageFilter, Page, Said, TimelineRow
+from yizhan.store import queries, rows
+from yizhan.store import tables as t
+from yizhan.store.pages import cursor_of, place_of
+from yizhan.store.rows import Row
+from yizhan.store.secrets import Seal
+from yizhan.store.statement import Statement
+from yizhan.store.statements import BatchStatements
+from yizhan.store.working_set import messages_of
+
+PAGE_MAX = 1000
+
+
+def _bounded(limit: int) -> int:
+    if limit < 1:
+        raise InvalidRequest("A page needs room for at least one row.", "Ask for a limit of 1 or more.")
+    return min(limit, PAGE_MAX)
+
+
+class LaneReader:
+    """Reads lanes, the one read that every message causes; its statements are compiled once."""
+
+    def __init__(self, dialect: Dialect, seal: Seal) -> None:
+        self._seal = seal
+        self._chat = Statement(queries.LANE_CHAT, dialect)
+        self._messages = Statement(queries.LANE_MESSAGES, dialect)
+        self._entries = Statement(queries.LANE_ENTRIES, dialect)
+        self._tokens = Statement(queries.LANE_TOKENS, dialect)
+
+    def lanes(self, connection: Connection, targets: Sequence[Target], per_lane: int) -> tuple[LaneView, ...]:
+        """One view for each target; of a chat nobody has seen, an empty one."""
+        return tuple(self._lane(connection, target, per_lane) for target in targets)
+
+    def _lane(self, connection: Connection, target: Target, per_lane: int) -> LaneView:
+        key = {"account": target.account, "chat": target.chat}
+        found = self._messages.read(connection, key | {"limit": per_lane + 1})
+        messages = tuple(self._message(connection, row) for row in found[:per_lane])
+        return LaneView(
+            self._chat_of(connection, target), messages, len(found) > per_lane, self._token(connection, key)
+        )
+
+    def _chat_of(self, connection: Connection, target: Target) -> Chat:
+        found = self._chat.read(connection, {"account": target.account, "chat": target.chat})
+        if not found:
+            return Chat(target.account, target.chat, kind="", title="", created_at_ms=0)
+        return rows.chat_of(found[0]).chat
+
+    def _message(self, connection: Connection, row: Row) -> Message:
+        key = {"account": row[0], "message_id": rows.message_id_of(row)}
+        entries = tuple(rows.entry_of(part) for part in self._entries.read(connection, key))
+        return rows.message_of(row, entries).message
+
+    def _token(self, connection: Connection, key: dict[str, Any]) -> ReplyToken | None:
+        kept = (rows.token_of(row, self._seal) for row in self._tokens.read(connection, key))
+        return rows.usable_token(kept)
+
+
+def accounts(connection: Connection, seal: Seal) -> tuple[Account, ...]:
+    return tuple(rows.account_of(row, seal) for row in connection.execute(queries.all_accounts()))
+
+
+def account(connection: Connection, seal: Seal, account_id: AccountId) -> Account:
+    """Raises UnknownAccount."""
+    row = connection.execute(queries.accounts_by_id([account_id])).first()
+    if row is None:
+        raise UnknownAccount(
+            f"There is no account {account_id}.", "See the accounts with `yizhan account list`."
+        )
+    return rows.account_of(row, seal)
+
+
+def chats(connection: Connection, account_id: AccountId | None, after: str | None, limit: int) -> Page[Chat]:
+    limit = _bounded(limit)
+    place = None if after is None else place_of(after, tuple[int, str, str])
+    found = connection.execute(queries.chats_page(account_id, place, limit + 1)).all()
+    listed = [rows.chat_of(row).chat for row in found[:limit]]
+    following = None
+    if len(found) > limit:
+        following = cursor_of((rows.activity_of(listed[-1]), listed[-1].account, listed[-1].id))
+    return Page(tuple(listed), following)
+
+
+def chat(connection: Connection, target: Target) -> Chat | None:
+    row = connection.execute(queries.chats_by_key([(target.account, target.chat)])).first()
+    return None if row is None else rows.chat_of(row).chat
+
+
+def live_chats(connection: Connection) -> tuple[Target, ...]:
+    found = connection.execute(queries.chats_with_live_messages())
+    return tuple(Target(AccountId(account_id), ChatId(chat_id)) for account_id, chat_id in found)
+
+
+def message(
+    connection: Connection, sql: BatchStatements, message_id: MessageId, with_attempts: bool
+) -> Message:
+    """Raises UnknownMessage."""
+    found = connection.execute(queries.messages_by_id([message_id])).all()
+    if not found:
+        raise UnknownMessage(f"There is no message {message_id}.", "See `yizhan outbox list`.")
+    return messages_of(connection, sql, found, {message_id} if with_attempts else set())[0].message
+
+
+def messages(
+    connection: Connection, sql: BatchStatements, where: MessageFilter, after: str | None, limit: int
+) -> Page[Message]:
+    limit = _bounded(limit)
+    place = None if after is None else place_of(after, tuple[str])[0]
+    found = connection.execute(queries.messages_page(where, place, limit + 1)).all()
+    listed = _with_attempts(connection, sql, found[:limit])
+    return Page(listed, cursor_of((listed[-1].id,)) if len(found) > limit else None)
+
+
+def _with_attempts(connection: Connection, sql: BatchStatements, found: Sequence[Row]) -> tuple[Message, ...]:
+    ids = {rows.message_id_of(row) for row in found}
+    return tuple(kept.message for kept in messages_of(connection, sql, found, ids))
+
+
+def timeline(
+    connection: Connection, sql: BatchStatements, target: Target, before: str | None, limit: int
+) -> Page[TimelineRow]:
+    limit = _bounded(limit)
+    place = None if before is None else place_of(before, tuple[int])[0]
+
+    def part(table: Any) -> Sequence[Row]:
+        query = queries.timeline_part(table, target.account, target.chat, place, limit + 1)
+        return connection.execute(query).all()
+
+    heard: list[tuple[int, TimelineRow]] = [
+        (kept.seq, kept.inbound) for kept in map(rows.inbound_of, part(t.inbound))
+    ]
+    repeats: list[tuple[int, TimelineRow]] = [
+        (kept.seq, kept.suppressed) for kept in map(rows.suppressed_of, part(t.suppressed))
+    ]
+    turns: list[tuple[int, TimelineRow]] = [(kept.seq, kept.turn) for kept in map(rows.turn_of, part(t.turn))]
+    sent: list[tuple[int, TimelineRow]] = [
+        (message.seq, message) for message in _with_attempts(connection, sql, part(t.message))
+    ]
+    ordered = sorted([*heard, *repeats, *turns, *sent], key=lambda row: row[0], reverse=True)
+    listed = ordered[:limit]
+    return Page(
+        tuple(row for _, row in listed), cursor_of((listed[-1][0],)) if len(ordered) > limit else None
+    )
+
+
+def history(connection: Connection, target: Target, limit: int) -> tuple[Said, ...]:
+    heard = connection.execute(queries.heard_lines(target.account, target.chat, limit))
+    said = connection.execute(queries.said_lines(target.account, target.chat, limit))
+    newest_first = merge(
+        ((seq, Said("user", text, at_ms)) for seq, text, at_ms in heard),
+        ((seq, Said("assistant", text, at_ms)) for seq, text, at_ms in said),
+        key=lambda line: line[0],
+        reverse=True,
+    )
+    return tuple(line for _, line in reversed(list(islice(newest_first, limit))))
+
+
+def pending_inbound(connection: Connection) -> tuple[Inbound, ...]:
+    return tuple(rows.inbound_of(row).inbound for row in connection.execute(queries.pending_inbound()))
+
+
+def open_turns(connection: Connection) -> tuple[Turn, ...]:
+    return tuple(rows.turn_of(row).turn for row in connection.execute(queries.open_turns()))
+
+
+def inbound(connection: Connection, ids: Sequence[InboundId]) -> tuple[Inbound, ...]:
+    """Those that exist, in the order in which they were asked for."""
+    if not ids:
+        return ()
+    found = {row.id: rows.inbound_of(row).inbound for row in connection.execute(queries.inbound_by_id(ids))}
+    return tuple(found[inbound_id] for inbound_id in ids if inbound_id in found)
+
+
+def rules(connection: Connection, account_id: AccountId | None) -> tuple[SenderRule, ...]:
+    return tuple(rows.rule_of(row) for row in connection.execute(queries.rules_of(account_id)))
+
+
+def keys(connection: Connection) -> tuple[ApiKey, ...]:
+    return tuple(rows.key_of(row) for row in connection.execute(queries.all_keys()))
+
+
+def events_after(connection: Connection, after_id: int, limit: int) -> tuple[Event, ...]:
+    return tuple(rows.event_of(row) for row in connection.execute(queries.events_after(after_id, limit)))
+
+
+def event_range(connection: Connection) -> tuple[int, int]:
+    newest = connection.scalar(queries.newest_event()) or 0
+    oldest = connection.scalar(queries.oldest_event())
+    if oldest is not None:
+        return oldest, newest
+    return (newest + 1, newest) if newest else (0, 0)
+
+
+def counts(connection: Connection) -> Counts:
+    by_account_state: dict[tuple[AccountId, MessageState], int] = {}
+    oldest: dict[AccountId, int] = {}
+    for account_id, state, count, since_ms in connection.execute(queries.live_counts()):
+        by_account_state[account_id, MessageState(state)] = count
+        oldest[account_id] = min(since_ms, oldest.get(account_id, since_ms))
+    return Counts(by_account_state, oldest, connection.scalar(queries.open_turn_count()) or 0)

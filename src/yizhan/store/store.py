@@ -1,0 +1,268 @@
+"""The cellar's door: `ports.Store` on one committer that writes and a few threads that read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from yizhan.errors import StoreError, StoreUnavailable
+from yizhan.model import (
+    Account,
+    AccountId,
+    ApiKey,
+    Chat,
+    Credentials,
+    Event,
+    Inbound,
+    InboundId,
+    Message,
+    MessageId,
+    Reason,
+    ReplyToken,
+    Rule,
+    SenderRule,
+    Target,
+    TokenState,
+    Turn,
+)
+from yizhan.ports import (
+    Accepted,
+    AccountChange,
+    Counts,
+    Draft,
+    InboundCommit,
+    InboundCommitted,
+    Intent,
+    LaneView,
+    MessageFilter,
+    Page,
+    Said,
+    Settlement,
+    TimelineRow,
+    TurnEnd,
+    TurnStart,
+)
+from yizhan.store import reads, writes_in, writes_out, writes_people
+from yizhan.store.committer import CLOSED, Committer
+from yizhan.store.engine import READERS, StoreEngine, cause_of
+from yizhan.store.secrets import Seal
+from yizhan.store.statements import BatchStatements
+
+R = TypeVar("R")
+
+
+class SqlStore:
+    """An open store. Made by `open_store`; used in the event loop it was opened in.
+
+    Messages that writes answer carry their attempts only where a person asked (cancel, retry, an idempotency
+    key used again); read the message for them otherwise.
+    """
+
+    def __init__(
+        self, engine: StoreEngine, committer: Committer, seal: Seal, pool: ThreadPoolExecutor | None
+    ) -> None:
+        self._engine = engine
+        self._committer = committer
+        self._seal = seal
+        self._pool = pool
+        self._statements = BatchStatements(engine)
+        self._lanes = reads.LaneReader(engine.dialect, seal)
+        self._closed = False
+
+    # Writes: the road out.
+
+    async def accept(self, draft: Draft) -> Accepted:
+        return await self._committer.submit(writes_out.Accept(draft))
+
+    async def begin_attempt(self, intent: Intent) -> bool:
+        return await self._committer.submit(writes_out.BeginAttempt(intent))
+
+    async def settle(self, settlement: Settlement) -> Message:
+        return await self._committer.submit(writes_out.Settle(settlement))
+
+    async def cancel(self, message: MessageId, at_ms: int) -> Message:
+        return await self._committer.submit(writes_out.Cancel(message, at_ms))
+
+    async def retry(self, message: MessageId, at_ms: int, expires_at_ms: int) -> Message:
+        return await self._committer.submit(writes_out.Retry(message, at_ms, expires_at_ms))
+
+    async def expire_due(self, at_ms: int, limit: int) -> tuple[Target, ...]:
+        return await self._committer.submit(writes_out.ExpireDue(at_ms, limit))
+
+    async def drop_token(self, token: ReplyToken, state: TokenState, at_ms: int) -> None:
+        await self._committer.submit(writes_out.DropToken(token, state))
+
+    async def recover(self, at_ms: int) -> int:
+        return await self._committer.submit(writes_out.Recover(at_ms))
+
+    # Writes: the road in.
+
+    async def commit_inbound(self, commit: InboundCommit) -> InboundCommitted:
+        return await self._committer.submit(writes_in.CommitInbound(commit))
+
+    async def dispatch_done(self, inbound: Sequence[InboundId]) -> None:
+        await self._committer.submit(writes_in.DispatchDone(tuple(inbound)))
+
+    async def start_turn(self, start: TurnStart) -> Turn:
+        return await self._committer.submit(writes_in.StartTurn(start))
+
+    async def end_turn(self, end: TurnEnd) -> tuple[Accepted, ...]:
+        return await self._committer.submit(writes_in.EndTurn(end))
+
+    async def new_session(self, target: Target, at_ms: int) -> None:
+        await self._committer.submit(writes_in.NewSession(target, at_ms))
+
+    # Writes: accounts, people, keys, and the broom.
+
+    async def put_account(
+        self, account: AccountId, credentials: Credentials, at_ms: int
+    ) -> tuple[Account, bool]:
+        return await self._committer.submit(writes_people.PutAccount(account, credentials, at_ms))
+
+    async def remove_account(self, account: AccountId, at_ms: int) -> None:
+        await self._committer.submit(writes_people.RemoveAccount(account, at_ms))
+
+    async def set_paused(self, account: AccountId, paused: bool, at_ms: int) -> Account:
+        return await self._committer.submit(writes_people.SetPaused(account, paused, at_ms))
+
+    async def set_chat_paused(self, target: Target, paused: bool, at_ms: int) -> Chat:
+        return await self._committer.submit(writes_people.SetChatPaused(target, paused, at_ms))
+
+    async def change_account(self, change: AccountChange) -> Account:
+        return await self._committer.submit(writes_people.ChangeAccount(change))
+
+    async def set_rule(self, account: AccountId, sender_id: str, rule: Rule, at_ms: int) -> SenderRule:
+        return await self._committer.submit(writes_people.SetRule(account, sender_id, rule, at_ms))
+
+    async def add_key(self, key: ApiKey) -> None:
+        await self._committer.submit(writes_people.AddKey(key))
+
+    async def revoke_key(self, key_id: str, at_ms: int) -> ApiKey:
+        return await self._committer.submit(writes_people.RevokeKey(key_id, at_ms))
+
+    async def prune(self, now_ms: int, finished_before_ms: int, events_before_ms: int, limit: int) -> int:
+        """Times ahead of now are taken as now."""
+        finished, events = min(finished_before_ms, now_ms), min(events_before_ms, now_ms)
+        return await self._committer.submit(writes_people.Prune(finished, events, limit))
+
+    # Reads.
+
+    async def accounts(self) -> tuple[Account, ...]:
+        return await self._read(lambda c: reads.accounts(c, self._seal))
+
+    async def account(self, account: AccountId) -> Account:
+        return await self._read(lambda c: reads.account(c, self._seal, account))
+
+    async def chats(self, account: AccountId | None, after: str | None, limit: int) -> Page[Chat]:
+        return await self._read(lambda c: reads.chats(c, account, after, limit))
+
+    async def chat(self, target: Target) -> Chat | None:
+        return await self._read(lambda c: reads.chat(c, target))
+
+    async def live_chats(self) -> tuple[Target, ...]:
+        return await self._read(reads.live_chats)
+
+    async def lanes(self, targets: Sequence[Target], per_lane: int) -> tuple[LaneView, ...]:
+        return await self._read(lambda c: self._lanes.lanes(c, targets, per_lane))
+
+    async def message(self, message: MessageId, with_attempts: bool = True) -> Message:
+        return await self._read(lambda c: reads.message(c, self._statements, message, with_attempts))
+
+    async def messages(self, where: MessageFilter, after: str | None, limit: int) -> Page[Message]:
+        return await self._read(lambda c: reads.messages(c, self._statements, where, after, limit))
+
+    async def timeline(self, target: Target, before: str | None, limit: int) -> Page[TimelineRow]:
+        return await self._read(lambda c: reads.timeline(c, self._statements, target, before, limit))
+
+    async def history(self, target: Target, limit: int) -> tuple[Said, ...]:
+        return await self._read(lambda c: reads.history(c, target, limit))
+
+    async def pending_inbound(self) -> tuple[Inbound, ...]:
+        return await self._read(reads.pending_inbound)
+
+    async def open_turns(self) -> tuple[Turn, ...]:
+        return await self._read(reads.open_turns)
+
+    async def inbound(self, ids: Sequence[InboundId]) -> tuple[Inbound, ...]:
+        return await self._read(lambda c: reads.inbound(c, ids))
+
+    async def rules(self, account: AccountId | None) -> tuple[SenderRule, ...]:
+        return await self._read(lambda c: reads.rules(c, account))
+
+    async def keys(self) -> tuple[ApiKey, ...]:
+        return await self._read(reads.keys)
+
+    async def events_after(self, after_id: int, limit: int) -> tuple[Event, ...]:
+        return await self._read(lambda c: reads.events_after(c, after_id, limit))
+
+    async def event_range(self) -> tuple[int, int]:
+        return await self._read(reads.event_range)
+
+    async def counts(self) -> Counts:
+        return await self._read(reads.counts)
+
+    # Life.
+
+    def subscribe(self, listener: Callable[[Sequence[Event]], None]) -> None:
+        self._committer.subscribe(listener)
+
+    def writable(self) -> Reason | None:
+        return self._committer.writable()
+
+    async def limit_pages(self, spare: int | None) -> None:
+        """For drills, on SQLite: the file may grow by `spare` pages and then the disk is full; None: no limit."""
+        await self._committer.submit(writes_people.LimitPages(self._engine, spare))
+
+    async def close(self) -> None:
+        """Commits what was submitted, ends the threads, lets another gateway in. May be called again."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._committer.close()
+        if self._pool is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
+        self._engine.close()
+
+    # How a read is run.
+
+    async def _read(self, read: Callable[[Connection], R]) -> R:
+        if self._closed:
+            raise CLOSED
+        if self._pool is None:
+            return self._read_now(read)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read_now, read)
+
+    def _read_now(self, read: Callable[[Connection], R]) -> R:
+        """One transaction. Connections that were lost while nobody looked are replaced once."""
+        try:
+            return self._read_once(read)
+        except self._engine.errors:
+            self._engine.reads.dispose()
+        try:
+            return self._read_once(read)
+        except self._engine.errors as error:
+            raise self._as_store_error(error) from None
+
+    def _read_once(self, read: Callable[[Connection], R]) -> R:
+        with self._engine.reads.connect() as connection:
+            try:
+                with connection.begin():
+                    return read(connection)
+            except self._engine.errors:
+                connection.invalidate()
+                raise
+
+    def _as_store_error(self, error: Exception) -> StoreError:
+        judged = self._engine.judge(error)
+        if judged is not None:
+            return judged
+        kind = type(cause_of(error)).__name__
+        return StoreUnavailable(f"The database could not be read ({kind}).", "Try again.")
+
+
+def reader_pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="yizhan-reader")

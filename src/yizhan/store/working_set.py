@@ -1,0 +1,511 @@
+"""The rows that a batch of writes works on.
+
+How to think of it. Operations of many callers are carried out together in three strides: *load* every row that
+any of them wants, with one statement per table; *apply* them one after the other, in the order of their
+submission, in memory; *flush* what has changed, again with one statement per table. So operations on one
+message in one batch see each other, and a batch costs a dozen statements however many it carries.
+
+A noun in here is always the latest. Events are collected as the operations change things, and numbered in the
+flush. A working set lives for one flush.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection
+
+from yizhan.core import contract
+from yizhan.core.states import derive
+from yizhan.errors import UnknownAccount, UnknownMessage
+from yizhan.model import (
+    Account,
+    AccountId,
+    Attempt,
+    Chat,
+    ChatId,
+    Event,
+    Inbound,
+    InboundId,
+    Message,
+    MessageId,
+    ReplyToken,
+    SenderRule,
+    Suppressed,
+    Target,
+    TokenState,
+    TurnId,
+)
+from yizhan.store import queries, rows
+from yizhan.store.rows import KeptChat, KeptInbound, KeptMessage, KeptSuppressed, KeptToken, KeptTurn, Row
+from yizhan.store.secrets import Seal
+from yizhan.store.statement import ListQuery, Statement
+from yizhan.store.statements import BatchStatements
+
+RECALLED = 1024
+TOKENS_KEPT = 20
+"""Reply tokens kept per chat; older ones are removed as newer ones come."""
+
+Moment = tuple[str, str, int]
+"""Account, sender and the platform's time of a message."""
+AttemptKey = tuple[MessageId, int, int]
+
+
+@dataclass(slots=True)
+class Wants:
+    """Which rows a batch needs."""
+
+    accounts: set[AccountId] = field(default_factory=set)
+    chats: set[Target] = field(default_factory=set)
+    messages: set[MessageId] = field(default_factory=set)
+    with_attempts: set[MessageId] = field(default_factory=set)
+    keys: set[tuple[AccountId, str]] = field(default_factory=set)
+    inbound: set[InboundId] = field(default_factory=set)
+    platform_ids: set[tuple[AccountId, str]] = field(default_factory=set)
+    moments: set[Moment] = field(default_factory=set)
+    turns: set[TurnId] = field(default_factory=set)
+    inbound_of_turns: set[TurnId] = field(default_factory=set)
+    tokens: set[Target] = field(default_factory=set)
+    rules: set[tuple[AccountId, str]] = field(default_factory=set)
+
+
+class Recall:
+    """The messages that were written last, as they are in the table, so that the next step of the same message
+    need not read it again (a fifth of a message's cost). Right because one writer writes; it forgets everything
+    when a transaction fails."""
+
+    def __init__(self, room: int = RECALLED) -> None:
+        self._room = room
+        self._messages: dict[MessageId, KeptMessage] = {}
+
+    def get(self, message: MessageId) -> KeptMessage | None:
+        return self._messages.get(message)
+
+    def remember(self, written: Iterable[KeptMessage]) -> None:
+        """Live ones are wanted again, finished ones hardly ever."""
+        for kept in written:
+            self._messages.pop(kept.message.id, None)
+            if kept.message.state.live:
+                self._messages[kept.message.id] = kept
+        while len(self._messages) > self._room:
+            del self._messages[next(iter(self._messages))]
+
+    def forget(self) -> None:
+        self._messages.clear()
+
+
+class WorkingSet:
+    """Loaded rows as nouns, and what has changed. Blocks; lives in the writer's thread."""
+
+    def __init__(
+        self, connection: Connection, statements: BatchStatements, seal: Seal, recall: Recall
+    ) -> None:
+        self.connection = connection
+        self._recall = recall
+        self.changes = 0
+        self._sql = statements
+        self._seal = seal
+        self.accounts: dict[AccountId, Account] = {}
+        self.chats: dict[Target, KeptChat] = {}
+        self.messages: dict[MessageId, KeptMessage] = {}
+        self.by_key: dict[tuple[AccountId, str], MessageId] = {}
+        self.inbound: dict[InboundId, KeptInbound] = {}
+        self.by_platform_id: dict[tuple[AccountId, str], InboundId] = {}
+        self.by_moment: dict[Moment, list[InboundId]] = defaultdict(list)
+        self.turns: dict[TurnId, KeptTurn] = {}
+        self.tokens: dict[Target, list[KeptToken]] = defaultdict(list)
+        self.rules: dict[tuple[AccountId, str], SenderRule] = {}
+        self._new: set[object] = set()
+        self._changed: dict[str, dict[Any, None]] = defaultdict(dict)
+        self._suppressed: list[KeptSuppressed] = []
+        self._begun: dict[AttemptKey, Attempt] = {}
+        self._ended: dict[AttemptKey, Attempt] = {}
+        self._token_chats: set[Target] = set()
+        self._token_news: list[tuple[Statement, rows.Values]] = []
+        self._dropped_tokens: list[KeptToken] = []
+        self._events: list[tuple[int, str, AccountId, ChatId | None, bytes]] = []
+
+    # Load.
+
+    def load(self, wants: Wants) -> None:
+        """Reads what is wanted; rows that do not exist are simply absent."""
+        self._load_messages(wants)
+        self._load_accounts(wants.accounts)
+        for row in self._read(self._sql.chats_by_key, _pairs(wants.chats)):
+            kept = rows.chat_of(row)
+            self.chats[kept.chat.target] = kept
+        for row in self._read(self._sql.turns_by_id, wants.turns):
+            turn = rows.turn_of(row)
+            self.turns[turn.turn.id] = turn
+        for turn_id in wants.inbound_of_turns & self.turns.keys():
+            wants.inbound.update(self.turns[turn_id].turn.inbound_ids)
+        self._load_inbound(wants)
+        self._token_chats |= wants.tokens
+        for row in self._read(self._sql.tokens_of, _pairs(wants.tokens)):
+            token = rows.token_of(row, self._seal)
+            self.tokens[Target(token.token.account, token.token.chat)].append(token)
+        for row in self._read(self._sql.rules_by_key, wants.rules):
+            rule = rows.rule_of(row)
+            self.rules[rule.account, rule.sender_id] = rule
+
+    def _read(self, query: ListQuery, keys: Iterable[object]) -> list[Row]:
+        return query.read(self.connection, keys)
+
+    def _load_messages(self, wants: Wants) -> None:
+        by_key = self._read(self._sql.messages_by_key, wants.keys)
+        keyed = {rows.message_id_of(row) for row in by_key}
+        with_attempts = wants.with_attempts | keyed
+        unknown = []
+        for message_id in wants.messages - keyed:
+            kept = None if message_id in with_attempts else self._recall.get(message_id)
+            if kept is None:
+                unknown.append(message_id)
+            else:
+                self._know_message(kept)
+        found = [*by_key, *self._read(self._sql.messages_by_id, unknown)]
+        for kept in messages_of(self.connection, self._sql, found, with_attempts):
+            self._know_message(kept)
+
+    def written_messages(self) -> list[KeptMessage]:
+        """The messages that the flush has written, without attempts."""
+        return [_without_attempts(self.messages[message]) for message in self._changed.get("message", ())]
+
+    def _load_accounts(self, ids: Iterable[AccountId]) -> None:
+        for row in self._read(self._sql.accounts_by_id, ids):
+            account = rows.account_of(row, self._seal)
+            self.accounts[account.id] = account
+
+    def _load_inbound(self, wants: Wants) -> None:
+        found = [
+            *self._read(self._sql.inbound_by_id, wants.inbound),
+            *self._read(self._sql.inbound_by_platform_id, wants.platform_ids),
+            *self._read(self._sql.inbound_of_moments, wants.moments),
+        ]
+        for row in found:
+            kept = rows.inbound_of(row)
+            if kept.inbound.id not in self.inbound:
+                self._know_inbound(kept)
+
+    # Accounts, chats, senders.
+
+    def account(self, account: AccountId) -> Account:
+        """Raises UnknownAccount."""
+        if account not in self.accounts:
+            self._load_accounts([account])
+        try:
+            return self.accounts[account]
+        except KeyError:
+            raise UnknownAccount(
+                f"There is no account {account}.", "See the accounts with `yizhan account list`."
+            ) from None
+
+    def put_account(self, account: Account) -> None:
+        self._note("account", account.id, new=account.id not in self.accounts)
+        self.accounts[account.id] = account
+
+    def announce_account(self, account: Account, at_ms: int) -> None:
+        self._event(at_ms, "account.state", account.id, None, contract.account_state_event(account, at_ms))
+
+    def erase_account(self, account: AccountId) -> None:
+        """Removes the account's row and its reply tokens; only for operations that run alone."""
+        self.changes += 1
+        self.accounts.pop(account, None)
+        self.connection.execute(queries.erase_account(account))
+        self.connection.execute(queries.erase_tokens(account))
+
+    def put_chat(self, chat: Chat) -> None:
+        kept = self.chats.get(chat.target)
+        self._note("chat", chat.target, new=kept is None)
+        self.chats[chat.target] = KeptChat(chat, 1 if kept is None else kept.next_seq)
+
+    def chat_for(self, target: Target, at_ms: int) -> Chat:
+        """The chat, made if nobody has seen it yet."""
+        if target not in self.chats:
+            self.put_chat(Chat(target.account, target.chat, kind="", title="", created_at_ms=at_ms))
+        return self.chats[target].chat
+
+    def next_seq(self, target: Target) -> int:
+        """Takes the next position of a known chat."""
+        kept = self.chats[target]
+        self._note("chat", target)
+        self.chats[target] = KeptChat(kept.chat, kept.next_seq + 1)
+        return kept.next_seq
+
+    def put_rule(self, rule: SenderRule) -> None:
+        key = rule.account, rule.sender_id
+        self._note("rule", key, new=key not in self.rules)
+        self.rules[key] = rule
+
+    # The road out.
+
+    def message(self, message: MessageId) -> Message:
+        """Raises UnknownMessage."""
+        try:
+            return self.messages[message].message
+        except KeyError:
+            raise UnknownMessage(f"There is no message {message}.", "See `yizhan outbox list`.") from None
+
+    def add_message(self, kept: KeptMessage) -> None:
+        self._know_message(kept)
+        self._note("message", kept.message.id, new=True)
+        self._announce_message(kept.message, kept.message.created_at_ms)
+
+    def change_message(self, changed: Message, at_ms: int) -> Message:
+        """Takes over changed entries and lets the message's state follow; announces it if it shows."""
+        kept = self.messages[changed.id]
+        message = derive(changed, at_ms)
+        self._note("message", message.id)
+        for entry, before in zip(message.entries, kept.message.entries, strict=True):
+            if entry is not before and entry != before:
+                self._note("entry", (message.id, entry.no))
+        self.messages[message.id] = kept._replace(message=message)
+        if _visible(message) != _visible(kept.message):
+            self._announce_message(message, at_ms)
+        return message
+
+    def begin_attempt(self, message: MessageId, no: int, attempt: Attempt) -> None:
+        self.changes += 1
+        self._ended.pop((message, no, attempt.n), None)
+        self._begun[message, no, attempt.n] = attempt
+
+    def end_attempt(self, message: MessageId, no: int, attempt: Attempt) -> None:
+        """Ends the attempt of that number. Its beginning is taken from where it was written."""
+        self.changes += 1
+        key = message, no, attempt.n
+        begun = self._begun.get(key)
+        if begun is None:
+            self._ended[key] = attempt
+        else:
+            self._begun[key] = replace(attempt, at_ms=begun.at_ms, with_token=begun.with_token)
+
+    def is_open_attempt(self, message: Message, no: int, n: int) -> bool:
+        """Whether an attempt was begun and has not ended; asks the database if the batch does not know."""
+        key = message.id, no, n
+        if key in self._ended:
+            return False
+        known = self._begun.get(key)
+        if known is None:
+            row = self.connection.execute(queries.attempt_by_key(message.account, message.id, no, n)).first()
+            known = None if row is None else rows.attempt_of(row)
+        return known is not None and known.verdict is None
+
+    # Reply tokens.
+
+    def newest_tokens(self, target: Target) -> list[KeptToken]:
+        """Those of a wanted chat, newest first."""
+        return self.tokens[target]
+
+    def add_token(self, kept: KeptToken) -> None:
+        """Puts it on top; one with the same text is replaced, the oldest leave."""
+        target = _chat_of(kept.token)
+        others = [known for known in self.tokens[target] if known.token.token != kept.token.token]
+        same = len(others) < len(self.tokens[target])
+        self.tokens[target] = [kept, *others[: TOKENS_KEPT - 1]]
+        self._dropped_tokens += others[TOKENS_KEPT - 1 :]
+        self._note("token", (target, kept.token.token), new=not same)
+
+    def count_token(self, token: ReplyToken) -> None:
+        """Keeps what a send has taught of a token, unless it has been removed or was issued anew since."""
+        self._tell_token(self._sql.count_token, token, token)
+
+    def mark_token(self, token: ReplyToken, state: TokenState) -> None:
+        """Changes the state of exactly this token, its count stays."""
+        place = self._place_of(token)
+        known = token if place is None else self.tokens[_chat_of(token)][place].token
+        self._tell_token(self._sql.mark_token, token, replace(known, state=state))
+
+    def _tell_token(self, statement: Statement, token: ReplyToken, news: ReplyToken) -> None:
+        """Tokens that were loaded change in memory, others by their key, unread."""
+        place = self._place_of(token)
+        if place is not None:
+            tokens = self.tokens[_chat_of(token)]
+            tokens[place] = KeptToken(news, tokens[place].seq)
+            self._note("token", (_chat_of(token), token.token))
+        elif _chat_of(token) not in self._token_chats:
+            self.changes += 1
+            self._token_news.append((statement, rows.token_news(news)))
+
+    def _place_of(self, token: ReplyToken) -> int | None:
+        for place, kept in enumerate(self.tokens.get(_chat_of(token), ())):
+            if kept.token.token == token.token and kept.token.inbound_id == token.inbound_id:
+                return place
+        return None
+
+    # The road in.
+
+    def add_inbound(self, kept: KeptInbound, at_ms: int) -> None:
+        self._know_inbound(kept)
+        inbound = kept.inbound
+        self._note("inbound", inbound.id, new=True)
+        encoded = contract.message_received_event(inbound, at_ms)
+        self._event(at_ms, "message.received", inbound.account, inbound.chat, encoded)
+
+    def change_inbound(self, inbound: Inbound) -> None:
+        self._note("inbound", inbound.id)
+        self.inbound[inbound.id] = self.inbound[inbound.id]._replace(inbound=inbound)
+
+    def add_suppressed(self, suppressed: Suppressed, seq: int) -> None:
+        self.changes += 1
+        self._suppressed.append(KeptSuppressed(suppressed, seq))
+
+    def put_turn(self, kept: KeptTurn, at_ms: int) -> None:
+        turn = kept.turn
+        self._note("turn", turn.id, new=turn.id not in self.turns)
+        self.turns[turn.id] = kept
+        encoded = contract.turn_state_event(turn, at_ms)
+        self._event(at_ms, "turn.state", turn.account, turn.chat, encoded)
+
+    # Flush.
+
+    def flush(self) -> list[Event]:
+        """Writes every change and answers the events with their ids, in order."""
+        seal = self._seal
+        self._write("account", self.accounts, lambda account: rows.account_values(account, seal))
+        self._write("chat", self.chats, rows.chat_values)
+        self._write("rule", self.rules, rows.rule_values)
+        self._write("inbound", self.inbound, rows.inbound_values)
+        self._write("turn", self.turns, rows.turn_values)
+        self._flush_tokens()
+        self._flush_messages()
+        self._sql.insert_suppressed.write(
+            self.connection, [rows.suppressed_values(kept) for kept in self._suppressed]
+        )
+        return self._flush_events()
+
+    def _write(self, kind: str, nouns: dict[Any, Any], values: Callable[[Any], rows.Values]) -> None:
+        changed = self._changed.get(kind)
+        if not changed:
+            return
+        new = [values(nouns[key]) for key in changed if (kind, key) in self._new]
+        old = [values(nouns[key]) for key in changed if (kind, key) not in self._new]
+        self._statement(f"insert_{kind}").write(self.connection, new)
+        self._statement(f"update_{kind}").write(self.connection, old)
+
+    def _statement(self, name: str) -> Statement:
+        statement: Statement = getattr(self._sql, name)
+        return statement
+
+    def _flush_tokens(self) -> None:
+        gone = [rows.token_news(kept.token) for kept in self._dropped_tokens]
+        self._sql.delete_token.write(self.connection, gone)
+        changed = self._changed.pop("token", {})
+        kept_ones = {
+            (target, kept.token.token): kept for target, tokens in self.tokens.items() for kept in tokens
+        }
+        self._changed["token"] = {key: None for key in changed if key in kept_ones}
+        self._write("token", kept_ones, lambda kept: rows.token_values(kept, self._seal))
+        for statement, told in groupby(self._token_news, key=itemgetter(0)):
+            statement.write(self.connection, [values for _, values in told])
+
+    def _flush_messages(self) -> None:
+        connection, sql = self.connection, self._sql
+        new, old, new_entries, old_entries = [], [], [], []
+        for message_id in self._changed.get("message", ()):
+            kept = self.messages[message_id]
+            if ("message", message_id) in self._new:
+                new.append(rows.message_values(kept))
+                new_entries += [rows.entry_values(kept.message, entry) for entry in kept.message.entries]
+            else:
+                old.append(rows.message_changes(kept.message))
+        for message_id, no in self._changed.get("entry", ()):
+            if ("message", message_id) not in self._new:
+                message = self.messages[message_id].message
+                old_entries.append(rows.entry_changes(message, message.entries[no - 1]))
+        sql.insert_message.write(connection, new)
+        sql.update_message.write(connection, old)
+        sql.insert_entry.write(connection, new_entries)
+        sql.update_entry.write(connection, old_entries)
+        sql.begin_attempt.write(connection, self._attempt_values(self._begun))
+        sql.update_attempt.write(connection, self._attempt_values(self._ended))
+
+    def _attempt_values(self, attempts: dict[AttemptKey, Attempt]) -> list[rows.Values]:
+        return [
+            rows.attempt_values(self.messages[message_id].message, no, attempt)
+            for (message_id, no, _), attempt in attempts.items()
+        ]
+
+    def _flush_events(self) -> list[Event]:
+        count = len(self._events)
+        if not count:
+            return []
+        last: int = self._sql.take_event_ids.read(self.connection, {"count": count})[0][0]
+        events = [Event(place, *event) for place, event in enumerate(self._events, last - count + 1)]
+        self._sql.insert_event.write(self.connection, [rows.event_values(event) for event in events])
+        return events
+
+    # Bookkeeping.
+
+    def _note(self, kind: str, key: object, new: bool = False) -> None:
+        self.changes += 1
+        self._changed[kind][key] = None
+        if new:
+            self._new.add((kind, key))
+
+    def _know_message(self, kept: KeptMessage) -> None:
+        message = kept.message
+        self.messages[message.id] = kept
+        if message.idempotency_key is not None:
+            self.by_key[message.account, message.idempotency_key] = message.id
+
+    def _know_inbound(self, kept: KeptInbound) -> None:
+        inbound = kept.inbound
+        self.inbound[inbound.id] = kept
+        if inbound.platform_message_id is not None:
+            self.by_platform_id[inbound.account, inbound.platform_message_id] = inbound.id
+        if inbound.sent_at_ms > 0:
+            self.by_moment[inbound.account, inbound.sender_id, inbound.sent_at_ms].append(inbound.id)
+
+    def _announce_message(self, message: Message, at_ms: int) -> None:
+        encoded = contract.message_state_event(message, at_ms)
+        self._event(at_ms, "message.state", message.account, message.chat, encoded)
+
+    def _event(self, at_ms: int, kind: str, account: AccountId, chat: ChatId | None, encoded: bytes) -> None:
+        self._events.append((at_ms, kind, account, chat, encoded))
+
+
+def messages_of(
+    connection: Connection, sql: BatchStatements, found: Sequence[Row], with_attempts: set[MessageId]
+) -> list[KeptMessage]:
+    """Message rows with their entries, and with the attempts of those that are named, in the rows' order."""
+    parts: dict[str, list[Row]] = defaultdict(list)
+    attempts: dict[tuple[str, int], list[Attempt]] = defaultdict(list)
+    for row in sql.attempts_of.read(connection, with_attempts):
+        attempts[row[1], row[2]].append(rows.attempt_of(row))
+    for row in sql.entries_of.read(connection, map(rows.message_id_of, found)):
+        parts[row[1]].append(row)
+    return [
+        rows.message_of(
+            row,
+            tuple(
+                rows.entry_of(part, tuple(attempts.get((part[1], part[2]), ())))
+                for part in parts[rows.message_id_of(row)]
+            ),
+        )
+        for row in found
+    ]
+
+
+def _without_attempts(kept: KeptMessage) -> KeptMessage:
+    if not any(entry.attempts for entry in kept.message.entries):
+        return kept
+    return kept._replace(message=rows.with_attempts(kept.message, {}))
+
+
+def _visible(message: Message) -> tuple[object, ...]:
+    """What a `message.state` event is about."""
+    reason = message.reason and message.reason.code
+    waiting = message.waiting_for
+    return message.state, waiting, message.possibly_doubled, reason, message.next_attempt_at_ms
+
+
+def _chat_of(token: ReplyToken) -> Target:
+    return Target(token.account, token.chat)
+
+
+def _pairs(targets: Iterable[Target]) -> list[tuple[str, str]]:
+    return [(target.account, target.chat) for target in targets]

@@ -1,0 +1,323 @@
+"""The writes of the road in: what was heard, and the turns that answer it.
+
+The same message twice is recognised by the platform's id; or, if either has none or the ids differ, by equal
+chat, sender, time of the platform and content, all of them. Somebody who says "yes" twice is heard twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import msgspec
+
+from yizhan.errors import InvalidRequest
+from yizhan.model import (
+    Access,
+    AccountId,
+    Dispatch,
+    Inbound,
+    InboundId,
+    ReplyToken,
+    Rule,
+    SenderRule,
+    Suppressed,
+    Target,
+    Turn,
+    TurnState,
+)
+from yizhan.ports import Accepted, Arrival, Heard, InboundCommit, InboundCommitted, TurnEnd, TurnStart
+from yizhan.store.rows import KeptInbound, KeptToken, KeptTurn
+from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.writes_out import accept_draft, check_draft, want_draft
+
+BY_PLATFORM_ID = "platform_id"
+BY_CONTENT = "sender_time_content"
+
+
+def clean(text: str) -> str:
+    """Without what no database holds (NUL, lone surrogates): a poller must not stumble over it for ever."""
+    if "\x00" in text:
+        text = text.replace("\x00", "")
+    return text.encode("utf-8", "replace").decode()
+
+
+def content_hash(heard: Heard) -> str:
+    """What the other side wrote, whatever the token that came along."""
+    items = [(item.kind, item.name, item.size) for item in heard.items]
+    return hashlib.sha256(msgspec.json.encode((heard.text, heard.quoted_text, items))).hexdigest()
+
+
+def _cleaned(heard: Heard) -> Heard:
+    items = tuple(replace(item, name=item.name and clean(item.name)) for item in heard.items)
+    return replace(
+        heard,
+        text=clean(heard.text),
+        quoted_text=clean(heard.quoted_text),
+        sender_name=clean(heard.sender_name),
+        items=items,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInbound:
+    """A poll's reply. Submitted again after a lost commit, it answers the same and changes nothing."""
+
+    label: ClassVar[str] = "commit_inbound"
+    alone: ClassVar[bool] = False
+    commit: InboundCommit
+
+    def wants(self, wants: Wants) -> None:
+        account = self.commit.account
+        wants.accounts.add(account)
+        for arrival in self.commit.arrivals:
+            heard = arrival.heard
+            wants.inbound.add(arrival.id)
+            wants.chats.add(Target(account, heard.chat))
+            if heard.platform_message_id is not None:
+                wants.platform_ids.add((account, heard.platform_message_id))
+            if heard.sent_at_ms > 0:
+                wants.moments.add((account, heard.sender_id, heard.sent_at_ms))
+            if heard.token:
+                wants.tokens.add(Target(account, heard.chat))
+            if arrival.access is not Access.ALLOWED:
+                wants.rules.add((account, heard.sender_id))
+
+    def apply(self, rows: WorkingSet) -> InboundCommitted:
+        account = rows.account(self.commit.account)
+        new: list[Inbound] = []
+        suppressed: list[Suppressed] = []
+        tokens: dict[Target, ReplyToken] = {}
+        for arrival in self.commit.arrivals:
+            arrival = replace(arrival, heard=_cleaned(arrival.heard))
+            outcome = _receive(account.id, arrival, rows)
+            if isinstance(outcome, Inbound):
+                new.append(outcome)
+            else:
+                suppressed.append(outcome)
+            target = Target(account.id, arrival.heard.chat)
+            if arrival.heard.token and rows.tokens[target]:
+                tokens[target] = rows.tokens[target][0].token
+        if self.commit.cursor is not None and self.commit.cursor != account.cursor:
+            rows.put_account(replace(rows.account(account.id), cursor=self.commit.cursor))
+        return InboundCommitted(tuple(new), tuple(suppressed), tuple(tokens.values()))
+
+
+def _receive(account: AccountId, arrival: Arrival, rows: WorkingSet) -> Inbound | Suppressed:
+    known = rows.inbound.get(arrival.id)
+    if known is not None:
+        return known.inbound
+    content = content_hash(arrival.heard)
+    repeat = _same_as(account, arrival.heard, content, rows)
+    if repeat is not None:
+        return _suppress(account, arrival, *repeat, rows)
+    return _store(account, arrival, content, rows)
+
+
+def _same_as(
+    account: AccountId, heard: Heard, content: str, rows: WorkingSet
+) -> tuple[InboundId, str] | None:
+    """The message this one repeats, and the rule that says so."""
+    if heard.platform_message_id is not None:
+        original = rows.by_platform_id.get((account, heard.platform_message_id))
+        if original is not None:
+            return original, BY_PLATFORM_ID
+    for candidate in rows.by_moment.get((account, heard.sender_id, heard.sent_at_ms), ()):
+        kept = rows.inbound[candidate]
+        if kept.inbound.chat == heard.chat and kept.content_sha256 == content:
+            return candidate, BY_CONTENT
+    return None
+
+
+def _suppress(
+    account: AccountId, arrival: Arrival, original: InboundId, rule: str, rows: WorkingSet
+) -> Suppressed:
+    heard = arrival.heard
+    target = Target(account, heard.chat)
+    rows.chat_for(target, arrival.received_at_ms)
+    seq = rows.next_seq(target)
+    suppressed = Suppressed(
+        account, heard.chat, original, heard.platform_message_id, arrival.received_at_ms, rule
+    )
+    rows.add_suppressed(suppressed, seq)
+    if heard.token and all(kept.token.token != heard.token for kept in rows.tokens[target]):
+        rows.add_token(KeptToken(_token(account, arrival, original), seq))
+    return suppressed
+
+
+def _store(account: AccountId, arrival: Arrival, content: str, rows: WorkingSet) -> Inbound:
+    heard = arrival.heard
+    target = Target(account, heard.chat)
+    _note_chat(target, arrival, rows)
+    seq = rows.next_seq(target)
+    inbound = Inbound(
+        id=arrival.id,
+        account=account,
+        chat=heard.chat,
+        platform_message_id=heard.platform_message_id,
+        sender_id=heard.sender_id,
+        sender_name=heard.sender_name,
+        text=heard.text,
+        quoted_text=heard.quoted_text,
+        items=heard.items,
+        sent_at_ms=heard.sent_at_ms,
+        received_at_ms=arrival.received_at_ms,
+        access=arrival.access,
+        dispatch=arrival.dispatch,
+    )
+    rows.add_inbound(KeptInbound(inbound, seq, content), arrival.received_at_ms)
+    if heard.token:
+        rows.add_token(KeptToken(_token(account, arrival, arrival.id), seq))
+    if arrival.access is not Access.ALLOWED:
+        _note_refused(account, arrival, rows)
+    return inbound
+
+
+def _note_chat(target: Target, arrival: Arrival, rows: WorkingSet) -> None:
+    chat = rows.chat_for(target, arrival.received_at_ms)
+    rows.put_chat(
+        replace(
+            chat,
+            kind=chat.kind or arrival.heard.chat_kind,
+            title=chat.title or arrival.heard.sender_name,
+            last_inbound_at_ms=max(arrival.received_at_ms, chat.last_inbound_at_ms or 0),
+        )
+    )
+
+
+def _token(account: AccountId, arrival: Arrival, inbound_id: InboundId) -> ReplyToken:
+    """Issued when the platform says it was, never later than we heard it."""
+    heard = arrival.heard
+    issued_at_ms = min(heard.sent_at_ms or arrival.received_at_ms, arrival.received_at_ms)
+    return ReplyToken(account, heard.chat, inbound_id, heard.token, issued_at_ms)
+
+
+def _note_refused(account: AccountId, arrival: Arrival, rows: WorkingSet) -> None:
+    heard, at_ms = arrival.heard, arrival.received_at_ms
+    known = rows.rules.get((account, heard.sender_id))
+    if known is None:
+        known = SenderRule(
+            account=account,
+            sender_id=heard.sender_id,
+            sender_name=heard.sender_name,
+            rule=Rule.PENDING,
+            first_text=heard.text,
+            first_seen_at_ms=at_ms,
+            last_seen_at_ms=at_ms,
+        )
+    rows.put_rule(
+        replace(
+            known,
+            sender_name=heard.sender_name or known.sender_name,
+            first_text=known.first_text or heard.text,
+            last_seen_at_ms=max(known.last_seen_at_ms, at_ms),
+            refused=known.refused + 1,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchDone:
+    label: ClassVar[str] = "dispatch_done"
+    alone: ClassVar[bool] = False
+    ids: tuple[InboundId, ...]
+
+    def wants(self, wants: Wants) -> None:
+        wants.inbound.update(self.ids)
+
+    def apply(self, rows: WorkingSet) -> None:
+        _ask_nothing(self.ids, rows)
+
+
+def _ask_nothing(ids: Sequence[InboundId], rows: WorkingSet) -> None:
+    for inbound_id in ids:
+        kept = rows.inbound.get(inbound_id)
+        if kept is not None and kept.inbound.dispatch is not Dispatch.DONE:
+            rows.change_inbound(replace(kept.inbound, dispatch=Dispatch.DONE))
+
+
+@dataclass(frozen=True, slots=True)
+class StartTurn:
+    """Claims inbound messages for a turn. The same turn may be started again: it is answered as it is."""
+
+    label: ClassVar[str] = "start_turn"
+    alone: ClassVar[bool] = False
+    start: TurnStart
+
+    def wants(self, wants: Wants) -> None:
+        wants.turns.add(self.start.id)
+        wants.chats.add(self.start.target)
+        wants.inbound.update(self.start.inbound_ids)
+
+    def apply(self, rows: WorkingSet) -> Turn:
+        start = self.start
+        known = rows.turns.get(start.id)
+        if known is not None:
+            return known.turn
+        missing = [inbound_id for inbound_id in start.inbound_ids if inbound_id not in rows.inbound]
+        if missing:
+            raise InvalidRequest(
+                f"Turn {start.id} names messages that were never received: {', '.join(missing)}."
+            )
+        rows.chat_for(start.target, start.at_ms)
+        turn = Turn(
+            id=start.id,
+            account=start.target.account,
+            chat=start.target.chat,
+            agent=start.agent,
+            state=TurnState.RUNNING,
+            inbound_ids=start.inbound_ids,
+            created_at_ms=start.at_ms,
+            started_at_ms=start.at_ms,
+        )
+        rows.put_turn(KeptTurn(turn, rows.next_seq(start.target)), start.at_ms)
+        for inbound_id in start.inbound_ids:
+            rows.change_inbound(replace(rows.inbound[inbound_id].inbound, turn_id=start.id))
+        return turn
+
+
+@dataclass(frozen=True, slots=True)
+class EndTurn:
+    """Ends a turn with its outputs. Ended once more, it only looks its outputs up."""
+
+    label: ClassVar[str] = "end_turn"
+    alone: ClassVar[bool] = False
+    end: TurnEnd
+
+    def wants(self, wants: Wants) -> None:
+        wants.turns.add(self.end.id)
+        wants.inbound_of_turns.add(self.end.id)
+        for draft in self.end.outputs:
+            want_draft(draft, wants)
+
+    def apply(self, rows: WorkingSet) -> tuple[Accepted, ...]:
+        end = self.end
+        kept = rows.turns.get(end.id)
+        if kept is None:
+            raise InvalidRequest(f"There is no turn {end.id} to end.")
+        for draft in end.outputs:
+            check_draft(draft, rows)
+        accepted = tuple(accept_draft(draft, rows) for draft in end.outputs)
+        if kept.turn.ended_at_ms is None:
+            turn = replace(
+                kept.turn, state=end.state, ended_at_ms=end.at_ms, reason=end.reason, outputs=len(accepted)
+            )
+            rows.put_turn(kept._replace(turn=turn), end.at_ms)
+            _ask_nothing(turn.inbound_ids, rows)
+        return accepted
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    label: ClassVar[str] = "new_session"
+    alone: ClassVar[bool] = False
+    target: Target
+    at_ms: int
+
+    def wants(self, wants: Wants) -> None:
+        wants.chats.add(self.target)
+
+    def apply(self, rows: WorkingSet) -> None:
+        rows.put_chat(replace(rows.chat_for(self.target, self.at_ms), session_since_ms=self.at_ms))

@@ -1,0 +1,398 @@
+"""The writes of the road out: accept, begin, settle, and what people do to a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from yizhan.errors import IdempotencyConflict, InvalidRequest, NotCancellable, NotRevivable, UnknownMessage
+from yizhan.model import (
+    Attempt,
+    Entry,
+    InboundId,
+    Message,
+    MessageId,
+    MessageState,
+    Reason,
+    ReplyToken,
+    Target,
+    TokenState,
+    WaitingFor,
+)
+from yizhan.ports import Accepted, Draft, Intent, Settlement
+from yizhan.store import queries
+from yizhan.store.rows import KeptMessage
+from yizhan.store.working_set import Wants, WorkingSet
+
+_OFF_THE_WIRE = frozenset({MessageState.QUEUED, MessageState.WAITING})
+_REVIVABLE = frozenset(
+    {MessageState.UNCONFIRMED, MessageState.FAILED, MessageState.EXPIRED, MessageState.CANCELLED}
+)
+_SENT = frozenset({MessageState.DELIVERED, MessageState.UNCONFIRMED})
+
+CANCELLED = Reason("cancelled", "A person cancelled it.")
+EXPIRED = Reason("expired", "Its time was over before it could be sent.")
+CRASHED = Reason("crash", "The gateway ended while it was on the wire; whether it arrived is not known.")
+
+
+def want_draft(draft: Draft, wants: Wants) -> None:
+    wants.accounts.add(draft.target.account)
+    wants.chats.add(draft.target)
+    wants.messages.add(draft.id)
+    if draft.idempotency_key is not None:
+        wants.keys.add((draft.target.account, draft.idempotency_key))
+    if draft.in_reply_to is not None:
+        wants.inbound.add(draft.in_reply_to)
+
+
+def check_draft(draft: Draft, rows: WorkingSet) -> Message | None:
+    """The message that exists already under the draft's id or key, None if it is new. Raises as accept."""
+    existing = rows.messages.get(draft.id)
+    if existing is None and draft.idempotency_key is not None:
+        by_key = rows.by_key.get((draft.target.account, draft.idempotency_key))
+        existing = None if by_key is None else rows.messages[by_key]
+        if existing and not draft.keep_first and existing.body_sha256 != draft.body_sha256:
+            raise IdempotencyConflict(
+                f"The idempotency key was used before, for message {existing.message.id} with another body.",
+                "Use a new key for a new message.",
+            )
+    if existing is not None:
+        return existing.message
+    rows.account(draft.target.account)
+    if draft.in_reply_to is not None:
+        _check_reply(draft.in_reply_to, draft.target, rows)
+    return None
+
+
+def _check_reply(inbound_id: InboundId, target: Target, rows: WorkingSet) -> None:
+    kept = rows.inbound.get(inbound_id)
+    if kept is None:
+        raise UnknownMessage(
+            f"There is no received message {inbound_id} to reply to.",
+            "Use the id of a message.received event, or leave in_reply_to out.",
+        )
+    if (kept.inbound.account, kept.inbound.chat) != (target.account, target.chat):
+        raise InvalidRequest(
+            f"The received message {inbound_id} belongs to another chat than {target}.",
+            "Reply in the chat in which it was received.",
+        )
+
+
+def accept_draft(draft: Draft, rows: WorkingSet) -> Accepted:
+    """Accepts a draft that `check_draft` found new, or answers what there is."""
+    existing = check_draft(draft, rows)
+    if existing is not None:
+        return Accepted(existing, created=False)
+    rows.chat_for(draft.target, draft.created_at_ms)
+    message = _message_of(draft, rows.next_seq(draft.target))
+    rows.add_message(KeptMessage(message, draft.body_sha256))
+    return Accepted(message, created=True)
+
+
+def _message_of(draft: Draft, seq: int) -> Message:
+    parts = enumerate(zip(draft.texts, draft.client_ids, strict=True), start=1)
+    return Message(
+        id=draft.id,
+        account=draft.target.account,
+        chat=draft.target.chat,
+        seq=seq,
+        klass=draft.klass,
+        source=draft.source,
+        text=draft.text,
+        created_at_ms=draft.created_at_ms,
+        expires_at_ms=draft.expires_at_ms,
+        entries=tuple(Entry(no, text, client_id) for no, (text, client_id) in parts),
+        idempotency_key=draft.idempotency_key,
+        in_reply_to=draft.in_reply_to,
+        turn_id=draft.turn_id,
+        ordinal=draft.ordinal,
+        not_before_ms=draft.not_before_ms,
+    )
+
+
+def change_entries(message: Message, change: Callable[[Entry], Entry]) -> Message:
+    return replace(message, entries=tuple(change(entry) for entry in message.entries))
+
+
+def ended(entry: Entry, state: MessageState, reason: Reason) -> Entry:
+    """The entry, over for good."""
+    return replace(entry, state=state, reason=reason, waiting_for=None, next_attempt_at_ms=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    label: ClassVar[str] = "accept"
+    alone: ClassVar[bool] = False
+    draft: Draft
+
+    def wants(self, wants: Wants) -> None:
+        want_draft(self.draft, wants)
+
+    def apply(self, rows: WorkingSet) -> Accepted:
+        return accept_draft(self.draft, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class BeginAttempt:
+    """The same attempt may be begun again before it is settled: a caller whose commit got lost asks again."""
+
+    label: ClassVar[str] = "begin_attempt"
+    alone: ClassVar[bool] = False
+    intent: Intent
+
+    def wants(self, wants: Wants) -> None:
+        wants.messages.add(self.intent.message)
+
+    def apply(self, rows: WorkingSet) -> bool:
+        intent = self.intent
+        message = rows.message(intent.message)
+        entry = entry_at(message, intent.no)
+        if entry.state is MessageState.SENDING:
+            return entry.attempts_made == intent.n
+        if entry.state not in _OFF_THE_WIRE:
+            return False
+        rows.begin_attempt(message.id, intent.no, Attempt(intent.n, intent.at_ms, intent.with_token))
+        begun = replace(
+            entry,
+            state=MessageState.SENDING,
+            attempts_made=intent.n,
+            waiting_for=None,
+            next_attempt_at_ms=None,
+            reason=None,
+        )
+        rows.change_message(with_entry(message, begun), intent.at_ms)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Ends the attempt that was begun. One that has ended already stays as it is; the truth about an entry that
+    was cancelled while it was on the wire is still written down."""
+
+    label: ClassVar[str] = "settle"
+    alone: ClassVar[bool] = False
+    settlement: Settlement
+
+    def wants(self, wants: Wants) -> None:
+        wants.messages.add(self.settlement.message)
+        wants.chats.add(self.settlement.target)
+        wants.accounts.add(self.settlement.target.account)
+
+    def apply(self, rows: WorkingSet) -> Message:
+        settlement = self.settlement
+        message = rows.message(settlement.message)
+        entry = entry_at(message, settlement.entry.no)
+        on_the_wire = entry.state is MessageState.SENDING and entry.attempts_made == settlement.n
+        if not on_the_wire and not rows.is_open_attempt(message, entry.no, settlement.n):
+            return message
+        rows.end_attempt(message.id, entry.no, _attempt_of(settlement))
+        self._learn(rows)
+        if on_the_wire or settlement.entry.state in _SENT:
+            news = replace(
+                settlement.entry, text=entry.text, client_id=entry.client_id, attempts=entry.attempts
+            )
+            message = rows.change_message(with_entry(message, news), settlement.at_ms)
+        return message
+
+    def _learn(self, rows: WorkingSet) -> None:
+        settlement = self.settlement
+        if settlement.token is not None:
+            rows.count_token(settlement.token)
+        kept = rows.chats.get(settlement.target)
+        if kept is not None:
+            chat = kept.chat
+            if settlement.chat_gate is not None:
+                chat = replace(chat, gate=settlement.chat_gate)
+            if settlement.entry.state in _SENT:
+                chat = replace(chat, last_outbound_at_ms=max(settlement.at_ms, chat.last_outbound_at_ms or 0))
+            if chat != kept.chat:
+                rows.put_chat(chat)
+        self._teach_account(rows)
+
+    def _teach_account(self, rows: WorkingSet) -> None:
+        account = rows.accounts.get(self.settlement.target.account)
+        if account is None:
+            return
+        gate = account.gate if self.settlement.account_gate is None else self.settlement.account_gate
+        gives_receipts = account.gives_receipts or self.settlement.gives_receipts
+        if (gate, gives_receipts) != (account.gate, account.gives_receipts):
+            rows.put_account(replace(account, gate=gate, gives_receipts=gives_receipts))
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    label: ClassVar[str] = "cancel"
+    alone: ClassVar[bool] = False
+    message: MessageId
+    at_ms: int
+
+    def wants(self, wants: Wants) -> None:
+        wants.messages.add(self.message)
+        wants.with_attempts.add(self.message)
+
+    def apply(self, rows: WorkingSet) -> Message:
+        message = rows.message(self.message)
+        if not any(entry.state in _OFF_THE_WIRE for entry in message.entries):
+            raise NotCancellable(
+                f"Message {self.message} is {message.state.value}: nothing of it is still waiting.",
+                "Only what has not been sent can be cancelled.",
+            )
+        return rows.change_message(end_waiting(message, MessageState.CANCELLED, CANCELLED), self.at_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    label: ClassVar[str] = "retry"
+    alone: ClassVar[bool] = False
+    message: MessageId
+    at_ms: int
+    expires_at_ms: int
+
+    def wants(self, wants: Wants) -> None:
+        wants.messages.add(self.message)
+        wants.with_attempts.add(self.message)
+
+    def apply(self, rows: WorkingSet) -> Message:
+        message = rows.message(self.message)
+        if not any(
+            entry.state in _REVIVABLE or entry.state is MessageState.WAITING for entry in message.entries
+        ):
+            raise NotRevivable(
+                f"Message {self.message} is {message.state.value}: there is nothing to try again.",
+                "Only failed, expired, cancelled, unconfirmed or waiting messages can be retried.",
+            )
+        rows.account(message.account)
+        revived = replace(
+            change_entries(message, self._revive),
+            expires_at_ms=max(message.expires_at_ms, self.expires_at_ms),
+        )
+        return rows.change_message(revived, self.at_ms)
+
+    def _revive(self, entry: Entry) -> Entry:
+        if entry.state is MessageState.WAITING:
+            held = entry.waiting_for is WaitingFor.OPERATOR
+            return replace(
+                entry,
+                next_attempt_at_ms=self.at_ms,
+                waiting_for=WaitingFor.CONNECTION if held else entry.waiting_for,
+            )
+        if entry.state not in _REVIVABLE:
+            return entry
+        return replace(
+            entry,
+            state=MessageState.QUEUED,
+            waiting_for=None,
+            next_attempt_at_ms=None,
+            reason=None,
+            receipt=None,
+            possibly_doubled=entry.possibly_doubled or entry.state is MessageState.UNCONFIRMED,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireDue:
+    label: ClassVar[str] = "expire_due"
+    alone: ClassVar[bool] = True
+    at_ms: int
+    limit: int
+
+    def wants(self, wants: Wants) -> None:
+        pass
+
+    def apply(self, rows: WorkingSet) -> tuple[Target, ...]:
+        due = rows.connection.scalars(queries.due_messages(self.at_ms, self.limit)).all()
+        rows.load(Wants(messages=set(due)))
+        touched: dict[Target, None] = {}
+        for message_id in due:
+            message = rows.message(message_id)
+            rows.change_message(end_waiting(message, MessageState.EXPIRED, EXPIRED), self.at_ms)
+            touched[message.target] = None
+        return tuple(touched)
+
+
+@dataclass(frozen=True, slots=True)
+class DropToken:
+    label: ClassVar[str] = "drop_token"
+    alone: ClassVar[bool] = False
+    token: ReplyToken
+    state: TokenState
+
+    def wants(self, wants: Wants) -> None:
+        pass
+
+    def apply(self, rows: WorkingSet) -> None:
+        rows.mark_token(self.token, self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class Recover:
+    """What was on the wire when the gateway ended is in doubt from now on."""
+
+    label: ClassVar[str] = "recover"
+    alone: ClassVar[bool] = True
+    at_ms: int
+
+    def wants(self, wants: Wants) -> None:
+        pass
+
+    def apply(self, rows: WorkingSet) -> int:
+        ids = rows.connection.scalars(queries.sending_messages()).all()
+        rows.load(Wants(messages=set(ids)))
+        return sum(self._doubt(rows, rows.message(message_id)) for message_id in ids)
+
+    def _doubt(self, rows: WorkingSet, message: Message) -> int:
+        sending = [entry for entry in message.entries if entry.state is MessageState.SENDING]
+        for entry in sending:
+            end = Attempt(
+                entry.attempts_made, self.at_ms, False, self.at_ms, "InDoubt", CRASHED.code, CRASHED.text
+            )
+            rows.end_attempt(message.id, entry.no, end)
+        rows.change_message(change_entries(message, doubted), self.at_ms)
+        return len(sending)
+
+
+def doubted(entry: Entry) -> Entry:
+    """An entry that was on the wire and whose fate is not known; others as they are."""
+    if entry.state is not MessageState.SENDING:
+        return entry
+    return replace(
+        entry,
+        state=MessageState.WAITING,
+        waiting_for=WaitingFor.CONNECTION,
+        reason=CRASHED,
+        in_doubt=True,
+        possibly_doubled=True,
+    )
+
+
+def end_waiting(message: Message, state: MessageState, reason: Reason) -> Message:
+    """Ends every entry that is not on the wire."""
+    return change_entries(
+        message, lambda entry: ended(entry, state, reason) if entry.state in _OFF_THE_WIRE else entry
+    )
+
+
+def entry_at(message: Message, no: int) -> Entry:
+    """Entry number `no` of a message. Raises UnknownMessage."""
+    if not 1 <= no <= len(message.entries):
+        raise UnknownMessage(f"Message {message.id} has no part {no}.")
+    return message.entries[no - 1]
+
+
+def with_entry(message: Message, entry: Entry) -> Message:
+    """The message with one entry replaced."""
+    before, after = message.entries[: entry.no - 1], message.entries[entry.no :]
+    return replace(message, entries=(*before, entry, *after))
+
+
+def _attempt_of(settlement: Settlement) -> Attempt:
+    return Attempt(
+        n=settlement.n,
+        at_ms=settlement.at_ms,
+        with_token=False,
+        ended_at_ms=settlement.at_ms,
+        verdict=settlement.verdict,
+        code=settlement.code,
+        text=settlement.text,
+    )
