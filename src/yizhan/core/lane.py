@@ -92,7 +92,7 @@ class Lane:
     late        accepted while the window was being read; it may or may not have them
     stale       the window, or what is being read, is void: to be read anew
     probes      the host whose one probe its request on the wire is, else empty
-    experiment  the next request goes at once and without its token (core/tokens.py)
+    experiment  the next request goes without its suspect token (core/tokens.py)
     pace        None: not read yet; then `hurried_ms` keeps what is to be done to it
     """
 
@@ -467,9 +467,7 @@ class Lanes:
     def _behind_gate(self, lane: Lane) -> bool:
         """Asleep behind its own shut gate: one more message changes nothing."""
         until_ms = self._asleep.until(lane)
-        if until_ms is None or lane.pace is None or lane.experiment:
-            return False
-        return lane.pace.not_before_ms >= until_ms
+        return until_ms is not None and lane.pace is not None and lane.pace.not_before_ms >= until_ms
 
     # keeping them
 
@@ -503,9 +501,7 @@ def _ready_ms(lane: Lane, message: Message, now_ms: int) -> int:
     """The earliest time the lane's head may go; `<= now_ms` means now."""
     if message.expires_at_ms <= now_ms:
         return now_ms + EXPIRED_MS
-    if lane.pace is None or lane.experiment:
-        return now_ms
-    return lane.pace.ready_at(now_ms)
+    return lane.pace.ready_at(now_ms) if lane.pace else now_ms
 
 
 def with_entry(message: Message, entry: Entry, now_ms: int) -> Message:

@@ -108,10 +108,10 @@ def decode(text: str, numbers: PaceNumbers, now_ms: int) -> Pace:
 def _next_quiet(pace: Pace, numbers: PaceNumbers) -> int:
     if not pace.refusals:
         return numbers.first_quiet_ms
+    quiet_ms = max(pace.quiet_ms, numbers.first_quiet_ms)
     if pace.refusals < _SOFT_PROBES:
-        longer_ms = min(int(pace.quiet_ms * numbers.growth), numbers.soft_cap_ms)
-        return max(pace.quiet_ms, longer_ms)
-    return min(pace.quiet_ms * 2, numbers.max_quiet_ms)
+        return max(quiet_ms, min(int(quiet_ms * numbers.growth), numbers.soft_cap_ms))
+    return min(quiet_ms * 2, numbers.max_quiet_ms)
 
 
 def _clamp(value: int, low: int, high: int) -> int:

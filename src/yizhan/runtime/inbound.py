@@ -1,0 +1,108 @@
+"""The road in: what a platform said becomes rows, tokens, cursor and events in ONE transaction.
+
+The cursor moves with the messages it covers or not at all. While the store takes nothing, the commit is
+tried again and the poller does not poll: nothing is acknowledged that is not on disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import structlog
+
+from yizhan.core.commands import command_of
+from yizhan.core.text import clean
+from yizhan.errors import StoreError
+from yizhan.model import Access, Account, AccountId, Dispatch, Inbound, InboundId
+from yizhan.ports import Arrival, Batch, Chance, Clock, Heard, InboundCommit, InboundCommitted, Store
+from yizhan.runtime.door import Door
+from yizhan.runtime.outbound import STORE_PAUSE_MS, Outbound
+from yizhan.runtime.turns import Turns
+
+log = structlog.get_logger("inbound")
+
+IDLE_CURSOR_MS = 180_000
+"""An idle poll's cursor is written at most this often: an older one only repeats what is recognised."""
+
+
+class InboundRoad:
+    """Commits batches and hands what is new to the turns."""
+
+    def __init__(
+        self, store: Store, clock: Clock, chance: Chance, door: Door, outbound: Outbound, turns: Turns
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._chance = chance
+        self._door = door
+        self._outbound = outbound
+        self._turns = turns
+        self._cursor_saved_ms: dict[AccountId, int] = {}
+
+    async def commit(self, account: Account, batch: Batch) -> None:
+        """Stores a batch, however long the store takes, then passes on what is new."""
+        now_ms = self._clock.now_ms()
+        arrivals = tuple(self._arrival(account, heard, now_ms) for heard in batch.heard)
+        cursor = batch.cursor
+        if not arrivals and now_ms - self._cursor_saved_ms.get(account.id, 0) < IDLE_CURSOR_MS:
+            cursor = None
+        if not arrivals and cursor is None:
+            return
+        committed = await self._committed(InboundCommit(account.id, arrivals, cursor, now_ms))
+        if cursor is not None:
+            self._cursor_saved_ms[account.id] = now_ms
+        self._pass_on(committed)
+
+    async def recover(self) -> None:
+        """What was stored and not yet handed on, after a restart."""
+        for inbound in await self._store.pending_inbound():
+            self._dispatch(inbound)
+
+    def _arrival(self, account: Account, heard: Heard, now_ms: int) -> Arrival:
+        access = self._door.ask(account, heard.sender_id)
+        return Arrival(
+            id=InboundId(self._chance.new_id("in")),
+            heard=_cleaned(heard),
+            received_at_ms=now_ms,
+            access=access,
+            dispatch=self._dispatch_of(access, heard),
+        )
+
+    def _dispatch_of(self, access: Access, heard: Heard) -> Dispatch:
+        if access is not Access.ALLOWED:
+            return Dispatch.DONE
+        if command_of(heard.text):
+            return Dispatch.COMMAND
+        return Dispatch.TURN if self._turns.somebody_answers else Dispatch.DONE
+
+    async def _committed(self, commit: InboundCommit) -> InboundCommitted:
+        while True:
+            try:
+                return await self._store.commit_inbound(commit)
+            except StoreError as error:
+                log.warning("inbound.not_stored", account=commit.account, error=error.detail)
+                await self._clock.sleep_ms(STORE_PAUSE_MS)
+
+    def _pass_on(self, committed: InboundCommitted) -> None:
+        now_ms = self._clock.now_ms()
+        tokens = {(token.account, token.chat): token for token in committed.tokens}
+        for inbound in committed.new:
+            token = tokens.get((inbound.account, inbound.chat))
+            self._outbound.heard(inbound, token, now_ms)
+            self._dispatch(inbound)
+        for repeat in committed.suppressed:
+            log.info("inbound.repeat", account=repeat.account, same_as=repeat.original_id, rule=repeat.rule)
+
+    def _dispatch(self, inbound: Inbound) -> None:
+        match inbound.dispatch:
+            case Dispatch.TURN:
+                self._turns.offer(inbound)
+            case Dispatch.COMMAND:
+                self._turns.command(inbound)
+            case Dispatch.DONE:
+                if inbound.access is not Access.ALLOWED:
+                    log.info("inbound.refused", account=inbound.account, access=inbound.access.value)
+
+
+def _cleaned(heard: Heard) -> Heard:
+    return replace(heard, text=clean(heard.text), quoted_text=clean(heard.quoted_text))

@@ -1,0 +1,446 @@
+"""The road out. Everything that is ever sent is accepted here and carried by the one loop below.
+
+accept:  validate → parts → ONE transaction → id. From then on the message is owed an outcome.
+carry:   begin → encode → send → classify → react → settle. One call per line; no step calls back up, and no
+         step sleeps for a message: what must wait goes back to its lane with a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from typing import Any, assert_never
+
+import structlog
+
+from yizhan.core import limiter
+from yizhan.core.lane import Lanes, Load, Loaded, LookAgain, Send, with_entry
+from yizhan.core.parts import split
+from yizhan.core.reaction import Circumstances, Decision, Gates, Numbers, react
+from yizhan.core.text import clean, shorten
+from yizhan.core.tokens import token_for
+from yizhan.core.verdict import Barred, Delivered, Ghost, InDoubt, Rejected, Verdict, name_of
+from yizhan.errors import InvalidRequest, StoreError, TextEmpty, TextTooLong
+from yizhan.model import (
+    AccountId,
+    Entry,
+    Inbound,
+    Message,
+    MessageClass,
+    MessageId,
+    MessageState,
+    ReplyToken,
+    Target,
+    TurnId,
+    WaitingFor,
+)
+from yizhan.ports import (
+    Accepted,
+    Chance,
+    Clock,
+    Draft,
+    Evidence,
+    Intent,
+    LaneView,
+    Platform,
+    Settlement,
+    Store,
+)
+from yizhan.runtime.lines import Lines, OpenLine
+from yizhan.runtime.reach import Reach
+from yizhan.runtime.views import Order
+
+log = structlog.get_logger("outbound")
+
+STORE_PAUSE_MS = 500
+"""Between tries while the store takes nothing."""
+IN_FLIGHT_MAX = 256
+"""Requests on the wire over all accounts."""
+LOAD_BATCH = 64
+SWEEP_MS = 1_000
+
+
+class Outbound:
+    """Accepts messages and sends them. `on_barred` is told when a platform forbids an account to send."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        chance: Chance,
+        platforms: Mapping[str, Platform],
+        lines: Lines,
+        reach: Reach,
+        numbers: Numbers,
+        *,
+        text_max_chars: int,
+        lifetimes_ms: Mapping[MessageClass, int],
+        on_barred: Callable[[AccountId, Barred], None] = lambda account, verdict: None,
+    ) -> None:
+        self.lanes = Lanes(reach.hosts)
+        self._store = store
+        self._clock = clock
+        self._chance = chance
+        self._platforms = platforms
+        self._lines = lines
+        self._reach = reach
+        self._numbers = numbers
+        self._text_max_chars = text_max_chars
+        self._lifetimes_ms = lifetimes_ms
+        self._on_barred = on_barred
+        self._poked = asyncio.Event()
+        self._on_wire: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    # accept
+
+    async def accept(self, target: Target, order: Order) -> Accepted:
+        """Commits a message to the outbox.
+
+        Raises: TextEmpty, TextTooLong, InvalidRequest, UnknownChat, IdempotencyConflict, UnknownAccount,
+                StoreError (nothing was accepted)
+        """
+        text = clean(order.text)
+        if len(text) > self._text_max_chars:
+            raise TextTooLong(
+                f"The text has {len(text)} characters; at most {self._text_max_chars} are accepted.",
+                "Shorten it, send it in several messages, or raise delivery.text_max_chars.",
+            )
+        accepted = await self._store.accept(self.draft(target, replace(order, text=text)))
+        if accepted.created:
+            self.admit(accepted.message)
+        return accepted
+
+    def draft(
+        self,
+        target: Target,
+        order: Order,
+        *,
+        turn: TurnId | None = None,
+        ordinal: int | None = None,
+        keep_first: bool = False,
+    ) -> Draft:
+        """The message as it will be stored: its parts, its ids for all attempts, its end of life."""
+        now_ms = self._clock.now_ms()
+        platform = self._platforms[target.platform]
+        platform.codec.check_chat(target.chat)
+        texts = split(order.text, platform.policy.text_max_chars, platform.policy.text_max_bytes)
+        if not texts:
+            raise TextEmpty("The text is empty, or nothing of it can be shown.", "Send some text.")
+        expires_at_ms = order.expires_at_ms or now_ms + self._lifetimes_ms[order.klass]
+        if expires_at_ms <= max(now_ms, order.not_before_ms or 0):
+            raise InvalidRequest("expires_at is not later than now and not_before.", "Choose a later time.")
+        message_id = MessageId(self._chance.new_id("m"))
+        return Draft(
+            id=message_id,
+            target=target,
+            klass=order.klass,
+            source=order.source,
+            text=order.text,
+            texts=texts,
+            client_ids=tuple(f"yizhan:{message_id}:{no}" for no in range(1, len(texts) + 1)),
+            created_at_ms=now_ms,
+            expires_at_ms=expires_at_ms,
+            body_sha256=_fingerprint(target, order),
+            idempotency_key=order.idempotency_key,
+            in_reply_to=order.in_reply_to,
+            turn_id=turn,
+            ordinal=ordinal,
+            not_before_ms=order.not_before_ms,
+            keep_first=keep_first,
+        )
+
+    def admit(self, message: Message) -> None:
+        """A committed message enters its lane."""
+        self.lanes.add(message)
+        self.poke()
+
+    def heard(self, inbound: Inbound, token: ReplyToken | None, now_ms: int) -> None:
+        """The other side wrote: what waited for that may go."""
+        self.lanes.heard(Target(inbound.account, inbound.chat), token, now_ms)
+        self.poke()
+
+    def hurry(self, target: Target) -> None:
+        """A person asked for it: the chat's next request may go at once, as one probe."""
+        self.lanes.hurry(target, self._clock.now_ms())
+        self.poke()
+
+    def recovered(self, account: AccountId) -> None:
+        """The platform answers the account again after it had not."""
+        self.lanes.recovered(account, self._clock.now_ms())
+        self.poke()
+
+    def changed(self, target: Target) -> None:
+        """Somebody changed the chat's messages in the table."""
+        self.lanes.changed(target)
+        self.poke()
+
+    def host_changed(self, host: str) -> None:
+        """Waiting for the host may be over."""
+        self.lanes.host_changed(host)
+        self.poke()
+
+    def poke(self) -> None:
+        """Something changed: look again now."""
+        self._poked.set()
+
+    # carry
+
+    async def run(self) -> None:
+        """The dispatcher: for ever, until cancelled."""
+        for target in await self._store.live_chats():
+            self.lanes.knows(target)
+        while not self._closing:
+            await self._turn()
+
+    async def _turn(self) -> None:
+        loads: list[Target] = []
+        while len(self._on_wire) < IN_FLIGHT_MAX:
+            choice = self.lanes.choose(self._clock.now_ms())
+            match choice:
+                case Load(target):
+                    loads.append(target)
+                case Send(message, entry):
+                    self._spawn(self._carry(message, entry))
+                case LookAgain(at_ms):
+                    break
+                case _:
+                    assert_never(choice)
+            if len(loads) == LOAD_BATCH:
+                break
+        else:
+            at_ms = None
+        if loads:
+            await self._load(loads)
+        else:
+            await self._wait(at_ms)
+
+    async def _wait(self, at_ms: int | None) -> None:
+        """Until the given time, or until poked."""
+        self._poked.clear()
+        timeout_s = None if at_ms is None else max(0, at_ms - self._clock.now_ms()) / 1000
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._poked.wait()
+        except TimeoutError:
+            pass
+
+    async def _load(self, targets: list[Target]) -> None:
+        try:
+            views = await self._store.lanes(targets, self.lanes.per_lane)
+        except StoreError as error:
+            log.warning("lanes.unread", lanes=len(targets), error=error.detail)
+            again_at_ms = self._clock.now_ms() + STORE_PAUSE_MS
+            for target in targets:
+                self.lanes.not_loaded(target, again_at_ms)
+            return
+        for view in views:
+            self.lanes.loaded(self._loaded(view))
+
+    def _loaded(self, view: LaneView) -> Loaded:
+        pace = limiter.decode(view.chat.gate, self._numbers.pace, self._clock.now_ms())
+        has_written = view.chat.last_inbound_at_ms is not None
+        return Loaded(
+            view.chat.target, view.messages, view.truncated, view.token, has_written, view.chat.paused, pace
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._on_wire.add(task)
+        task.add_done_callback(self._landed)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._on_wire.discard(task)
+        self.poke()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("carry.failed", error=repr(error), exc_info=error)
+
+    async def _carry(self, message: Message, entry: Entry) -> None:
+        """One attempt, from intent to settlement."""
+        try:
+            await self._attempt(message, entry)
+        except StoreError as error:
+            log.warning("attempt.not_begun", message=message.id, account=message.account, error=error.detail)
+            self.lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS)
+        except Exception:
+            self.lanes.put_back(message.target, self._clock.now_ms() + 60 * STORE_PAUSE_MS)
+            raise
+
+    async def _attempt(self, message: Message, entry: Entry) -> None:
+        line = self._lines.get(message.account)
+        lane = self.lanes.lane(message.target)
+        if line is None or lane is None:
+            self.lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS)
+            return
+        n = entry.attempts_made + 1
+        planned = self._token(message.target)
+        intent = Intent(message.id, entry.no, n, self._clock.now_ms(), planned is not None)
+        if not await self._store.begin_attempt(intent):
+            self.lanes.put_back(message.target, self._clock.now_ms())
+            return
+        token = self._token(message.target)  # a newer one may have come meanwhile
+        entry = replace(entry, state=MessageState.SENDING, attempts_made=n)
+        request = line.platform.codec.encode(line.account, message.chat, entry, token)
+        reply = await line.transport.send(request)
+        verdict = line.platform.codec.classify(reply, self._evidence(line, entry, token))
+        self._reach.note(line.host, reply)
+        decision = self._react(verdict, message, entry, token)
+        settled = await self._settle(line, message, n, verdict, decision)
+        self.lanes.settled(settled, decision.gates, decision.token, decision.experiment)
+        self._tell(message, verdict, decision)
+
+    def _token(self, target: Target) -> ReplyToken | None:
+        """The newest token, if the next request of the chat is to carry one."""
+        lane = self.lanes.lane(target)
+        if lane is None:
+            return None
+        return token_for(lane.token, lane.pace.refusals if lane.pace else 0, lane.experiment)
+
+    def _evidence(self, line: OpenLine, entry: Entry, token: ReplyToken | None) -> Evidence:
+        return Evidence(token is not None, line.account.gives_receipts, len(entry.text.encode()))
+
+    def _react(self, verdict: Verdict, message: Message, entry: Entry, token: ReplyToken | None) -> Decision:
+        lane = self.lanes.lane(message.target)
+        seen = Circumstances(
+            target=message.target,
+            message=message.id,
+            entry=entry,
+            token=token or (lane.token if lane else None),
+            with_token=token is not None,
+            has_written=lane.has_written if lane else True,
+            gates=self.lanes.gates_of(message.target),
+        )
+        return react(verdict, seen, self._numbers, self._clock.now_ms(), self._chance.jitter())
+
+    async def _settle(
+        self, line: OpenLine, message: Message, n: int, verdict: Verdict, decision: Decision
+    ) -> Message:
+        """Ends the attempt in the store, however long the store takes: the outcome is known only here."""
+        before = self.lanes.gates_of(message.target)
+        settlement = _settlement(message, n, self._clock.now_ms(), verdict, decision, before)
+        if isinstance(verdict, Delivered) and not line.account.gives_receipts:
+            settlement = replace(settlement, gives_receipts=True)
+            self._lines[message.account] = replace(line, account=replace(line.account, gives_receipts=True))
+        while True:
+            try:
+                await self._store.settle(settlement)
+                return with_entry(message, decision.entry, settlement.at_ms)
+            except StoreError as error:
+                log.warning("attempt.not_settled", message=message.id, error=error.detail)
+                await self._clock.sleep_ms(STORE_PAUSE_MS)
+
+    def _tell(self, message: Message, verdict: Verdict, decision: Decision) -> None:
+        """One line per change of state; never one per refusal."""
+        told = log.bind(
+            account=message.account, chat=message.chat, message=message.id, part=decision.entry.no
+        )
+        pace = decision.gates.chat
+        match verdict:
+            case Delivered():
+                told.debug("part.delivered")
+            case Ghost() if verdict.alarming:
+                told.warning("part.unconfirmed", reason="accepted without a receipt")
+            case Rejected(code, _):
+                told.warning("part.failed", code=code)
+            case InDoubt(code, detail) if pace.doubts == 1:
+                told.warning("part.in_doubt", code=code, detail=detail)
+            case Barred(code, _):
+                told.error("account.barred", code=code)
+                self._on_barred(message.account, verdict)
+            case _ if pace.refusals == 1:
+                code = decision.entry.reason.code if decision.entry.reason else ""
+                told.warning("chat.limited", code=code, ready_at_ms=pace.not_before_ms)
+            case _:
+                pass
+
+    # upkeep
+
+    async def sweep(self) -> None:
+        """Ends what has outlived its time. Its own loop, so that a blocked lane's messages expire too."""
+        while True:
+            await self._clock.sleep_ms(SWEEP_MS)
+            try:
+                touched = await self._store.expire_due(self._clock.now_ms(), 500)
+            except StoreError:
+                continue  # the store's own state says so; nothing is lost by expiring later
+            for target in touched:
+                self.changed(target)
+
+    async def finish(self, within_ms: int) -> None:
+        """No new sends; up to `within_ms` for replies on the wire. What is left is in doubt."""
+        self._closing = True
+        self.poke()
+        if self._on_wire:
+            await asyncio.wait(self._on_wire, timeout=within_ms / 1000)
+        left = list(self._on_wire)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    # what others ask
+
+    def fit(self, text: str) -> str:
+        """An agent's text as it can be accepted: cleaned, and cut visibly where it is longer than allowed."""
+        return shorten(clean(text), self._text_max_chars)
+
+    def newest_token(self, target: Target) -> ReplyToken | None:
+        lane = self.lanes.lane(target)
+        return lane.token if lane else None
+
+    def waiting(self, target: Target) -> int:
+        """Live messages of the chat that are in memory; a lower bound where the table has more."""
+        lane = self.lanes.lane(target)
+        return len(lane.window or ()) if lane else 0
+
+    def waits(self, target: Target) -> tuple[WaitingFor | None, int | None]:
+        """For what the chat's next message waits now, and until when; (None, None) if for nothing."""
+        now_ms = self._clock.now_ms()
+        account = self.lanes.account_lanes(target.account)
+        if account is None or not account.open:
+            return (account.waits if account else WaitingFor.LOGIN), None
+        host_ms = self._reach.hosts.breaker(account.host).ready_at(now_ms)
+        gates = self.lanes.gates_of(target)
+        answers_ms = gates.answers.ready_at(now_ms)
+        if max(host_ms, answers_ms) > now_ms:
+            return WaitingFor.CONNECTION, max(host_ms, answers_ms)
+        limit_ms = max(gates.chat.ready_at(now_ms), gates.account.ready_at(now_ms))
+        if limit_ms > now_ms:
+            return (WaitingFor.CONNECTION if gates.chat.doubts else WaitingFor.LIMIT), limit_ms
+        return None, None
+
+
+def _fingerprint(target: Target, order: Order) -> str:
+    """What an idempotency key stands for: everything the caller asked, but not who asked."""
+    asked = (
+        str(target),
+        order.text,
+        order.klass,
+        order.not_before_ms,
+        order.expires_at_ms,
+        order.in_reply_to,
+    )
+    return hashlib.sha256(repr(asked).encode()).hexdigest()
+
+
+def _settlement(
+    message: Message, n: int, at_ms: int, verdict: Verdict, decision: Decision, before: Gates
+) -> Settlement:
+    gates = decision.gates
+    code = "" if isinstance(verdict, Delivered) else verdict.code
+    text = "" if isinstance(verdict, Delivered) else verdict.text
+    chat_gate, account_gate = limiter.encode(gates.chat), limiter.encode(gates.account)
+    return Settlement(
+        message=message.id,
+        target=message.target,
+        n=n,
+        at_ms=at_ms,
+        verdict=name_of(verdict),
+        code=code,
+        text=text,
+        entry=decision.entry,
+        token=decision.token,
+        chat_gate=chat_gate if chat_gate != limiter.encode(before.chat) else None,
+        account_gate=account_gate if account_gate != limiter.encode(before.account) else None,
+    )

@@ -1,0 +1,47 @@
+"""TARGET texts: `platform:account:chat`, or `platform:chat` where the platform has one account."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from yizhan.errors import InvalidRequest, UnknownAccount
+from yizhan.model import AccountId, ChatId, Target
+
+
+def parse_target(text: str, accounts: Collection[AccountId]) -> Target:
+    """Which chat a TARGET names.
+
+    Raises: InvalidRequest  not a TARGET, or ambiguous; says how to write it
+            UnknownAccount  no such account here
+    """
+    text = text.strip()
+    platform, _, rest = text.partition(":")
+    if not platform or not rest:
+        raise InvalidRequest(
+            f"{text!r} is not a target.",
+            "Write platform:account:chat, for example weixin:ab12@im.bot:o9…@im.wechat.",
+        )
+    mine = [account for account in accounts if account.startswith(f"{platform}:")]
+    for account in mine:
+        if text in (account, f"{account}:"):
+            raise InvalidRequest(
+                f"{text!r} names an account, not a chat.", f"Write {account}:CHAT with the chat's id."
+            )
+        if text.startswith(f"{account}:"):
+            return Target(account, ChatId(text.removeprefix(f"{account}:")))
+    if ":" in rest:
+        wanted = f"{platform}:{rest.split(':', 1)[0]}"
+        raise UnknownAccount(f"There is no account {wanted} here.", _known(accounts))
+    if len(mine) == 1:
+        return Target(mine[0], ChatId(rest))
+    if not mine:
+        raise UnknownAccount(f"There is no account of {platform} here.", _known(accounts))
+    raise InvalidRequest(
+        f"{platform} has {len(mine)} accounts; {text!r} does not say which.", _known(accounts)
+    )
+
+
+def _known(accounts: Collection[AccountId]) -> str:
+    if not accounts:
+        return "Add one with yizhan login weixin or yizhan account add."
+    return "Known accounts: " + ", ".join(sorted(accounts)[:5]) + "."

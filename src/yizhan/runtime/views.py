@@ -1,0 +1,58 @@
+"""What the gateway is asked and what it answers, as values: shared by the API, the console and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from yizhan.model import Account, AccountId, AccountState, InboundId, MessageClass, MessageState, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A request to send. `to` is `platform:account:chat`, or `platform:chat` where the platform has one account.
+
+    `source` says who asked (`api`, `cli`, `console`, `turn` …). Times are ms since the epoch.
+    """
+
+    to: str
+    text: str
+    klass: MessageClass = MessageClass.PUSH
+    source: str = "api"
+    idempotency_key: str | None = None
+    not_before_ms: int | None = None
+    expires_at_ms: int | None = None
+    in_reply_to: InboundId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GateView:
+    """A gate that is not wide open. `scope` is account, chat or host; `subject` names which one.
+
+    `ready_at_ms` is the earliest next request (a probe after refusals), `refusals` how many in a row led here.
+    """
+
+    scope: str
+    subject: str
+    ready_at_ms: int
+    refusals: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account with what its operator wants to see next to it."""
+
+    account: Account
+    gates: tuple[GateView, ...]
+    live: Mapping[MessageState, int]
+    oldest_live_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """`ready`: the store takes writes and the dispatcher runs. `reasons` say what is missing."""
+
+    ready: bool
+    reasons: tuple[Reason, ...]
+    accounts: Mapping[AccountId, AccountState]

@@ -1,0 +1,149 @@
+"""Lines: the state shown is the truth, no failure is a hot loop, and none is the last."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from simulation.station import Station
+from simulation.virtual import run
+from yizhan.model import Account, AccountId, AccountState
+from yizhan_simulator import Fault, Outage
+
+
+async def _account(station: Station, account: AccountId) -> Account:
+    return next(view.account for view in await station.gateway.accounts() if view.account.id == account)
+
+
+def test_a_login_that_ended_says_so_after_one_check_and_waits_for_a_person(home: Path) -> None:
+    """`-14` used to mean ten or sixty silent minutes, again and again."""
+
+    async def story() -> None:
+        async with Station(home) as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            await asyncio.sleep(2)
+            station.world.revoke(account.split(":", 1)[1], station.clock.now_ms())
+            await asyncio.sleep(10)
+            shown = await _account(station, account)
+            assert AccountState.LOGIN_NEEDED is shown.state
+            assert "yizhan login weixin" in shown.action
+            accepted = await station.push(account, ann, "waits")
+            await asyncio.sleep(1)
+            waiting = await station.gateway.message(accepted.message.id)
+            assert ("queued", "login") == (waiting.state, waiting.waiting_for)
+            polls = len(station.world.ledger.select("getupdates"))
+            await asyncio.sleep(1_800)
+            assert len(station.world.ledger.select("getupdates")) - polls <= 8, "slow probes, no hot loop"
+
+    run(story())
+
+
+def test_linked_elsewhere_is_told_by_name_and_the_new_login_takes_over(home: Path) -> None:
+    """One person, one bot: the newer binding ends the older one within seconds."""
+
+    async def story() -> None:
+        async with Station(home) as station:
+            ann = station.world.add_user("Ann")
+            old = await station.link(ann)
+            await asyncio.sleep(2)
+            new = await station.link(ann)
+            await asyncio.sleep(60)
+            shown = await _account(station, old)
+            assert (AccountState.LOGIN_NEEDED, "linked-elsewhere") == (shown.state, shown.reason.code)
+            assert new in shown.reason.text
+            assert AccountState.UP is (await _account(station, new)).state
+            station.say(ann, "hi")
+            await asyncio.sleep(3)
+            assert ["hi"] == station.shown(ann)
+
+    run(story())
+
+
+@pytest.mark.parametrize("kind", ["status", "html", "truncated", "null", "list", "reset_before", "auth"])
+def test_a_poll_that_fails_in_any_way_is_repeated_with_a_pause_and_heals(home: Path, kind: str) -> None:
+    """Some loops slept only after exceptions, and asked as fast as the server could refuse."""
+
+    async def story() -> None:
+        async with Station(home) as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            await asyncio.sleep(2)
+            station.world.turn(hold_ms=2_000)
+            fault = Fault(kind=kind, call="getupdates", status=502, between_s=(0, 60))
+            station.world.add_fault(fault, station.clock.now_ms())
+            station.say(ann, "ping")
+            before = len(station.world.ledger.select("getupdates"))
+            await asyncio.sleep(50)
+            assert AccountState.UP is not (await _account(station, account)).state
+            assert len(station.world.ledger.select("getupdates")) - before <= 60
+            await asyncio.sleep(660 if kind == "auth" else 30)
+            assert AccountState.UP is (await _account(station, account)).state
+            station.say(ann, "pong")
+            await asyncio.sleep(3)
+            assert "pong" in "\n".join(station.shown(ann))
+
+    run(story())
+
+
+def test_while_a_host_is_gone_one_probe_speaks_for_all_its_accounts(home: Path) -> None:
+    """A hundred accounts must not knock a hundred times."""
+
+    async def story() -> None:
+        async with Station(home) as station:
+            accounts = []
+            for number in range(20):
+                accounts.append(await station.link(station.world.add_user(f"user {number}")))
+            await asyncio.sleep(3)
+            began_ms = station.clock.now_ms()
+            station.world.add_outage(Outage(to_s=100, kind="refuse"), began_ms)
+            await asyncio.sleep(10)
+            settled = len(list(station.world.ledger))
+            await asyncio.sleep(80)
+            probes = len(list(station.world.ledger)) - settled
+            assert 40 <= probes <= 90, f"{probes} requests in 80 s for 20 accounts"
+            await asyncio.sleep(15)
+            states = {(await _account(station, account)).state for account in accounts}
+            assert {AccountState.UP} == states
+
+    run(story())
+
+
+def test_typing_is_shown_while_the_agent_works_and_always_ends(home: Path) -> None:
+    """ "typing…" that never ends is a lie on the phone."""
+
+    async def story() -> None:
+        async with Station(home) as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            bot_id = account.split(":", 1)[1]
+            station.say(ann, "hi")
+            await asyncio.sleep(3)
+            calls = station.world.ledger.select("sendtyping")
+            assert calls, "typing was never shown"
+            assert not station.world.typing(ann, bot_id, station.clock.now_ms())
+
+    run(story())
+
+
+def test_a_stop_commits_what_was_read_and_says_goodbye(home: Path) -> None:
+    """Deploys happen in the middle of everything."""
+
+    async def story() -> None:
+        station = Station(home)
+        ann = station.world.add_user("Ann")
+        await station.start()
+        account = await station.link(ann)
+        await asyncio.sleep(2)
+        station.say(ann, "just before the deploy")
+        await asyncio.sleep(0.1)
+        await station.stop()
+        assert station.world.ledger.select("msg/notifystop", bot_id=account.split(":", 1)[1])
+        await station.start()
+        await asyncio.sleep(3)
+        assert ["just before the deploy"] == station.shown(ann)
+        await station.stop()
+
+    run(story())
