@@ -1,0 +1,259 @@
+"""Composition root: Settings → a running gateway. The only place that names concrete classes.
+
+It also owns the signals. Stop order: no new sends → a moment for replies on the wire, the rest is in doubt →
+what a poll has read is committed, open polls are aborted → goodbyes, best effort → store closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from yizhan import __version__, home, logs, systemd
+from yizhan.agents import make_agent
+from yizhan.errors import SettingsError, StoreError
+from yizhan.platforms.http import AiohttpHttp
+from yizhan.platforms.ilink import IlinkPlatform
+from yizhan.ports import Chance, Clock, Http, Platform
+from yizhan.runtime.clock import SystemChance, SystemClock
+from yizhan.runtime.gateway import Gateway, Parts
+from yizhan.settings import Settings
+from yizhan.store import open_store
+from yizhan.web import create_app
+
+log = structlog.get_logger("app")
+
+STOPPED, FAILED, MISCONFIGURED, IN_USE = 0, 1, 2, 3
+
+
+def platforms_of(settings: Settings, http: Http, clock: Clock, chance: Chance) -> dict[str, Platform]:
+    """Every platform by name. A further one is one folder under platforms/ and one line here."""
+    doors: list[Platform] = [
+        IlinkPlatform(
+            http, clock, chance, login_url=settings.weixin.login_url, typing=settings.weixin.typing
+        ),
+    ]
+    return {door.name: door for door in doors}
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An open gateway and what must be closed after it."""
+
+    gateway: Gateway
+    api: FastAPI
+    api_key: str
+
+
+@contextlib.asynccontextmanager
+async def built(settings: Settings, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Built]:
+    """A gateway that is open and does not run yet. Raises SettingsError, StoreError."""
+    home.prepare(settings.home)
+    clock, chance = SystemClock(), SystemChance()
+    key = home.api_key(settings.home, environ, chance)
+    store = await open_store(
+        settings.database.url,
+        settings.home,
+        clock=clock,
+        chance=chance,
+        secret_key=home.secret_key(environ),
+    )
+    http = AiohttpHttp()
+    try:
+        agent = make_agent(settings.agent, settings)
+        platforms = platforms_of(settings, http, clock, chance)
+        gateway = Gateway(Parts(settings, store, clock, chance, platforms, agent))
+        await gateway.open()
+        yield Built(gateway, create_app(gateway, api_key=key, version=__version__), key)
+    finally:
+        await http.close()
+        await store.close()
+
+
+@contextlib.asynccontextmanager
+async def offline(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The API over an opened store, for verbs without a running gateway. Nothing polls, nothing sends."""
+    async with built(settings) as ready:
+        try:
+            yield ready.api
+        finally:
+            await ready.gateway.stop()
+
+
+Prepare = Callable[[Built], Awaitable[None]]
+
+
+async def serve(
+    settings: Settings,
+    announce: Callable[[str, Built], None] | None = None,
+    prepare: Prepare | None = None,
+) -> int:
+    """Runs a gateway until a signal stops it; answers the exit code.
+
+    Args:  announce  told the address and the gateway when it is ready; by default one line on stdout
+           prepare   done before the gateway starts
+    """
+    logs.configure(settings.logging.level, settings.logging.format)
+    stop = asyncio.Event()
+    try:
+        with _signals(stop), _listening(settings) as listener:
+            async with built(settings) as ready:
+                if prepare is not None:
+                    await prepare(ready)
+                return await _run(settings, ready, listener, stop, announce or _print_ready)
+    except SettingsError as error:
+        return _complain(error, MISCONFIGURED)
+    except StoreError as error:
+        return _complain(error, IN_USE if error.name == "store-in-use" else FAILED)
+
+
+def run(work: Coroutine[Any, Any, int]) -> int:
+    """Runs a coroutine on the fast event loop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+async def _run(
+    settings: Settings,
+    ready: Built,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    announce: Callable[[str, Built], None],
+) -> int:
+    gateway = ready.gateway
+    server = _Server(_uvicorn(ready.api))
+    await gateway.start()
+    if settings.console.enabled:
+        _attach_console(ready)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await asyncio.wait({asyncio.create_task(server.up.wait()), serving}, return_when=asyncio.FIRST_COMPLETED)
+    url = _url(settings, listener)
+    home.announce(settings.home, url, __version__)
+    try:
+        _warn(settings)
+        announce(url, ready)
+        systemd.notify("READY=1", "STATUS=running")
+        beating = asyncio.create_task(_beat(gateway))
+        await asyncio.wait({asyncio.create_task(stop.wait()), serving}, return_when=asyncio.FIRST_COMPLETED)
+        beating.cancel()
+    finally:
+        systemd.notify("STOPPING=1")
+        home.withdraw(settings.home)
+        server.should_exit = True
+        await gateway.stop()
+        await asyncio.wait({serving}, timeout=1)
+    return STOPPED if stop.is_set() else FAILED
+
+
+def _attach_console(ready: Built) -> None:
+    """The console is imported late: it is the largest guest, and the dispatcher does not wait for it."""
+    from yizhan.web.console import attach
+
+    attach(ready.api, ready.gateway)
+
+
+def _uvicorn(api: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        api,
+        http="httptools",
+        ws="websockets-sansio",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+        server_header=False,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its own capture of signals: this module owns them. `up` is set when it answers."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _beat(gateway: Gateway) -> None:
+    """Tells systemd's watchdog that the dispatcher is alive; silence lets systemd restart us."""
+    every_s = systemd.watchdog_s()
+    while every_s:
+        if gateway.supervisor.alive("dispatcher"):
+            systemd.notify("WATCHDOG=1")
+        await asyncio.sleep(every_s)
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    caught = (signal.SIGTERM, signal.SIGINT)
+    for each in caught:
+        loop.add_signal_handler(each, stop.set)
+    try:
+        yield
+    finally:
+        for each in caught:
+            loop.remove_signal_handler(each)
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """The listening socket, bound before anything else starts, so that a port in use costs nothing."""
+    host, port = settings.server.host, settings.server.port
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(512)
+        listener.setblocking(False)
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot listen on {host} port {port}: {error.strerror or error}.",
+            "Set server.port (YIZHAN_SERVER__PORT) to a free port, or 0 for any, and server.host to an address here.",
+        ) from None
+    with listener:
+        yield listener
+
+
+def _url(settings: Settings, listener: socket.socket) -> str:
+    host = settings.server.host
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{listener.getsockname()[1]}"
+
+
+def _warn(settings: Settings) -> None:
+    if settings.agent == "none":
+        log.warning("nobody.answers", fix="set agent (YIZHAN_AGENT) to echo or to a name under agents")
+    if settings.server.host not in ("127.0.0.1", "::1", "localhost"):
+        log.warning("listening.beyond_loopback", host=settings.server.host, fix="put TLS or a proxy in front")
+
+
+def _print_ready(url: str, ready: Built) -> None:
+    print(f"ready {url}", flush=True)
+
+
+def _complain(error: SettingsError | StoreError, code: int) -> int:
+    print(f"yizhan: {error.detail}\n{error.fix}".rstrip(), file=sys.stderr)
+    return code

@@ -1,0 +1,332 @@
+"""A chat's timeline as HTML, one row each: what came in, what was generated, and the fate of every part.
+
+"Delivered" stands only where the platform gave its receipt. What is queued, waiting or unconfirmed says so,
+with the reason and the next attempt beside the very part it concerns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import assert_never
+
+from yizhan.model import (
+    Access,
+    Attempt,
+    Entry,
+    Inbound,
+    Item,
+    Message,
+    MessageState,
+    Reason,
+    Suppressed,
+    Turn,
+    TurnState,
+)
+from yizhan.ports import TimelineRow
+from yizhan.web.console.markup import Child, Html, icon, join, moment, tag
+from yizhan.web.console.words import Words
+
+TEXT_SHOWN = 1200
+LINES_SHOWN = 30
+"""Longer texts are folded, so that a page of a hundred rows stays small."""
+ATTEMPTS_SHOWN = 20
+
+TONES = {
+    MessageState.QUEUED: "calm",
+    MessageState.SENDING: "calm",
+    MessageState.WAITING: "wait",
+    MessageState.DELIVERED: "good",
+    MessageState.UNCONFIRMED: "unsure",
+    MessageState.FAILED: "bad",
+    MessageState.EXPIRED: "bad",
+    MessageState.CANCELLED: "calm",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How rows are shown: in which language, and what a person has unfolded (`key_of` names it)."""
+
+    words: Words
+    opened: Container[str] = frozenset()
+
+
+def row_id(row: TimelineRow) -> str:
+    """A name of the row that stays while its content changes."""
+    match row:
+        case Inbound() | Turn() | Message():
+            return row.id
+        case Suppressed():
+            return f"s-{row.original_id}-{row.at_ms}-{row.platform_message_id or ''}"
+    assert_never(row)
+
+
+def timeline_row(look: Look, row: TimelineRow) -> Html:
+    match row:
+        case Inbound():
+            return _inbound(look, row)
+        case Turn():
+            return _turn(look, row)
+        case Message():
+            return _outbound(look, row)
+        case Suppressed():
+            return _suppressed(look, row)
+    assert_never(row)
+
+
+def legend(words: Words) -> Html:
+    """Every mark with its meaning; all of them, so that nobody has to guess."""
+    marks = [
+        tag("li", _mark(words, state), tag("span", words(f"{state}.means"), class_="quiet"))
+        for state in MessageState
+    ]
+    marks.append(tag("li", _doubled(words), tag("span", words("doubled.means"), class_="quiet")))
+    return tag("details", tag("summary", words("legend")), tag("ul", *marks), class_="legend")
+
+
+def nothing_yet(words: Words) -> Html:
+    return tag("p", words("timeline.none"), class_="empty")
+
+
+# what came in
+
+
+def _inbound(look: Look, row: Inbound) -> Html:
+    return tag(
+        "article",
+        tag(
+            "header",
+            tag("bdi", row.sender_name or row.sender_id, class_="who", title=row.sender_id),
+            moment(row.received_at_ms),
+        ),
+        tag("blockquote", row.quoted_text, dir="auto") if row.quoted_text else None,
+        _text(look, row.id, row.text) if row.text else None,
+        _items(look.words, row.items),
+        _refused_at_the_door(look.words, row.access),
+        class_="inbound bubble",
+    )
+
+
+def _items(words: Words, items: tuple[Item, ...]) -> Html | None:
+    named = [item for item in items if item.kind != "text"]
+    if not named:
+        return None
+    return tag("ul", *(_item(words, item) for item in named), class_="items", aria_label=words("items"))
+
+
+def _item(words: Words, item: Item) -> Html:
+    kind = words.known(f"item.{item.kind}", item.kind)
+    size = None if item.size is None else tag("span", _size(item.size), class_="quiet")
+    name = tag("bdi", item.name) if item.name else None
+    return tag("li", icon("clip"), tag("span", kind), name, size)
+
+
+def _size(size: int) -> str:
+    shown, unit = float(size), "B"
+    for larger in ("KB", "MB", "GB"):
+        if shown >= 1000:
+            shown, unit = shown / 1000, larger
+    return f"{shown:.3g} {unit}"
+
+
+def _refused_at_the_door(words: Words, access: Access) -> Html | None:
+    if access is Access.ALLOWED:
+        return None
+    return tag("p", icon("lock"), words(f"access.{access}"), class_="status wait")
+
+
+def _suppressed(look: Look, row: Suppressed) -> Html:
+    return tag(
+        "p",
+        icon("repeat"),
+        tag("span", look.words("suppressed")),
+        moment(row.at_ms),
+        class_="aside suppressed",
+    )
+
+
+# what was generated
+
+
+def _turn(look: Look, row: Turn) -> Html:
+    words, name = look.words, f"turn.{row.state}"
+    if row.state is TurnState.DONE and row.outputs == 0:
+        name = "turn.done.none"
+    tone = "bad" if row.state is TurnState.FAILED else "calm"
+    return tag(
+        "p",
+        icon("agent"),
+        tag("span", words(name, agent=row.agent, n=row.outputs)),
+        tag("span", words.reason(row.reason), class_="because") if row.reason else None,
+        moment(row.ended_at_ms or row.started_at_ms or row.created_at_ms),
+        class_=f"aside turn {tone}",
+        data_turn=row.state.value,
+    )
+
+
+# what goes out
+
+
+def _outbound(look: Look, row: Message) -> Html:
+    return tag(
+        "article",
+        tag(
+            "header",
+            tag("span", look.words(f"class.{row.klass.name.lower()}"), class_="who"),
+            tag("span", look.words.known(f"source.{row.source}", row.source), class_="quiet"),
+            moment(row.created_at_ms),
+        ),
+        _progress(look.words, row),
+        tag("ol", *(_part(look, row, entry) for entry in row.entries), class_="parts"),
+        class_="outbound bubble",
+        data_message=row.id,
+        data_state=row.state.value,
+    )
+
+
+def _progress(words: Words, row: Message) -> Html | None:
+    """Of a message in several parts: how much of it has arrived."""
+    if len(row.entries) < 2:
+        return None
+    done = sum(entry.state is MessageState.DELIVERED for entry in row.entries)
+    return tag("p", words("parts.delivered", done=done, of=len(row.entries)), class_="progress quiet")
+
+
+def _part(look: Look, row: Message, entry: Entry) -> Html:
+    numbered = None
+    if len(row.entries) > 1:
+        numbered = tag("span", look.words("part", no=entry.no, of=len(row.entries)), class_="part-no quiet")
+    return tag(
+        "li",
+        numbered,
+        _text(look, f"{row.id}/{entry.no}", entry.text),
+        _status(look.words, row, entry),
+        _attempts(look, row, entry),
+        data_part=entry.no,
+        data_state=entry.state.value,
+    )
+
+
+def _status(words: Words, row: Message, entry: Entry) -> Html:
+    state = entry.state
+    return tag(
+        "div",
+        _mark(words, state, _title(words, entry)),
+        *_waiting(words, row, entry),
+        _why(words, entry.reason) if entry.reason and state is not MessageState.DELIVERED else None,
+        _doubled(words) if entry.possibly_doubled else None,
+        class_=f"status {TONES[state]}",
+    )
+
+
+def _mark(words: Words, state: MessageState, title: str | None = None) -> Html:
+    return tag(
+        "span",
+        icon(state.value),
+        tag("span", words(state.value)),
+        class_=f"mark {TONES[state]}",
+        title=title or words(f"{state}.means"),
+    )
+
+
+def _doubled(words: Words) -> Html:
+    return tag(
+        "span",
+        icon("doubled"),
+        tag("span", words("doubled")),
+        class_="mark unsure",
+        title=words("doubled.means"),
+    )
+
+
+def _title(words: Words, entry: Entry) -> str:
+    means = words(f"{entry.state}.means")
+    return f"{means}\n{words('receipt', receipt=entry.receipt)}" if entry.receipt else means
+
+
+def _waiting(words: Words, row: Message, entry: Entry) -> list[Html]:
+    """For what a live part waits, when it is tried next, and until when at all.
+
+    What the gateway knows of gates and accounts is told of the message; it concerns its first live part,
+    and those behind wait for that one.
+    """
+    if not entry.state.live or entry.state is MessageState.SENDING:
+        return []
+    first = next(part for part in row.entries if part.state.live)
+    waiting_for, next_ms = entry.waiting_for, entry.next_attempt_at_ms
+    if entry is first and waiting_for is None:
+        waiting_for, next_ms = row.waiting_for, row.next_attempt_at_ms
+    told = []
+    if waiting_for is not None:
+        told.append(tag("span", words(f"for.{waiting_for}")))
+    elif entry is not first:
+        told.append(tag("span", words("for.turn")))
+    if next_ms is not None:
+        told.append(tag("span", words("next"), " ", moment(next_ms, "until"), class_="nowrap"))
+    if entry is first and entry.state is MessageState.WAITING:
+        told.append(tag("span", words("expires"), " ", moment(row.expires_at_ms), class_="quiet nowrap"))
+    return told
+
+
+def _why(words: Words, reason: Reason) -> Html:
+    return tag("span", words.reason(reason), class_="because")
+
+
+def _attempts(look: Look, row: Message, entry: Entry) -> Html | None:
+    """How often it was tried; each try only when somebody asks for it."""
+    if not entry.attempts:
+        return None
+    words, key = look.words, f"attempts/{row.id}/{entry.no}"
+    shown = key in look.opened
+    button = _opener(key, words("attempts", n=len(entry.attempts)), shown)
+    if not shown:
+        return button
+    last = entry.attempts[-ATTEMPTS_SHOWN:]
+    return join(button, tag("ol", *(_attempt(words, attempt) for attempt in last), class_="attempts"))
+
+
+def _attempt(words: Words, attempt: Attempt) -> Html:
+    with_token = "attempt.with_token" if attempt.with_token else "attempt.without_token"
+    answer: Child = words("attempt.open")
+    if attempt.verdict is not None:
+        answer = tag("b", words.known(f"verdict.{attempt.verdict}", attempt.verdict))
+    said = " ".join(filter(None, (attempt.code, attempt.text)))
+    return tag(
+        "li",
+        tag("span", f"{attempt.n}.", class_="n"),
+        moment(attempt.at_ms),
+        tag("span", words(with_token), class_="quiet"),
+        answer,
+        tag("span", said, class_="said") if said else None,
+        value=attempt.n,
+    )
+
+
+def _text(look: Look, key: str, text: str) -> Html:
+    """The text as it is, folded when it is long."""
+    beginning = _beginning(text)
+    if beginning == text:
+        return tag("p", text, class_="text", dir="auto")
+    key, words = f"text/{key}", look.words
+    if key in look.opened:
+        return join(tag("p", text, class_="text", dir="auto"), _opener(key, words("text.less"), True))
+    folded = tag("p", beginning + "…", class_="text", dir="auto")
+    return join(folded, _opener(key, words("text.all", n=len(text)), False))
+
+
+def _beginning(text: str) -> str:
+    """As much of a text as is shown unasked."""
+    return "\n".join(text[:TEXT_SHOWN].split("\n", LINES_SHOWN)[:LINES_SHOWN])
+
+
+def _opener(key: str, text: str, is_open: bool) -> Html:
+    """A button that unfolds something; the page listens for clicks on `data-open`."""
+    return tag(
+        "button",
+        text,
+        type="button",
+        class_="opener",
+        data_open=key,
+        aria_expanded="true" if is_open else "false",
+    )

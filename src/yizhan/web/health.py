@@ -1,0 +1,85 @@
+"""/healthz, /readyz, /metrics and /v1/settings: how the gateway is, for those who keep it running."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from yizhan.core.contract import reason_object
+from yizhan.model import AccountState
+from yizhan.runtime.views import Readiness
+from yizhan.web import metrics, shapes
+from yizhan.web.events import hub_of
+from yizhan.web.exchange import answer, gateway_of
+
+router = APIRouter(tags=["health"])
+
+HIDDEN = "…"
+
+
+@router.get("/healthz", responses={200: {"model": shapes.Health}})
+async def healthz(request: Request) -> Response:
+    """The process is alive."""
+    return answer({"alive": True, "version": request.app.version})
+
+
+@router.get(
+    "/readyz",
+    responses={
+        200: {"model": shapes.Readiness, "description": "ready"},
+        503: {"model": shapes.Readiness, "description": "not ready; `reasons` say why"},
+    },
+)
+async def readyz(
+    request: Request,
+    accounts: Annotated[
+        Literal["all"] | None, Query(description="all: ready only if every account is up as well")
+    ] = None,
+) -> Response:
+    """The store takes writes and the dispatcher runs. A gateway without accounts is ready."""
+    readiness = await gateway_of(request).readiness()
+    ready = readiness.ready and (accounts != "all" or _all_up(readiness))
+    shape = {
+        "ready": ready,
+        "reasons": [reason_object(reason) for reason in readiness.reasons],
+        "accounts": [{"id": id, "state": state.value} for id, state in readiness.accounts.items()],
+    }
+    return answer(shape, 200 if ready else 503)
+
+
+def _all_up(readiness: Readiness) -> bool:
+    return all(state == AccountState.UP for state in readiness.accounts.values())
+
+
+@router.get("/metrics", responses={200: {"content": {"text/plain": {}}}}, response_class=Response)
+async def get_metrics(request: Request) -> Response:
+    """Prometheus's text format."""
+    counted = request.app.state.metrics
+    assert isinstance(counted, metrics.Metrics)
+    reading = await metrics.read(gateway_of(request), hub_of(request).readers)
+    return Response(counted.text(reading), 200, {"Content-Type": metrics.CONTENT_TYPE})
+
+
+@router.get("/v1/settings", responses={200: {"model": shapes.Settings}})
+async def get_settings(request: Request) -> Response:
+    """What is in force, from file, environment and defaults; secrets are replaced."""
+    return answer({"settings": without_secrets(gateway_of(request).settings)})
+
+
+def without_secrets(section: BaseModel) -> dict[str, Any]:
+    """The section as JSON values. What keeps out of `repr` is secret; so is a program's environment."""
+    shape = section.model_dump(mode="json", exclude={"home"})
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            shape[name] = without_secrets(value)
+        elif name == "env":
+            shape[name] = dict.fromkeys(value, HIDDEN)
+        elif not field.repr and value:
+            shape[name] = HIDDEN
+        elif name == "agents":
+            shape[name] = {key: without_secrets(agent) for key, agent in value.items()}
+    return shape

@@ -1,0 +1,281 @@
+"""The shapes of answers as OpenAPI shows them. `core/contract.py` makes the objects; a test compares the two.
+
+Every time is RFC 3339, UTC, with milliseconds. Ids are opaque strings.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from yizhan.model import Access, AccountState, MessageState, Rule, TurnState, WaitingFor
+from yizhan.ports import LoginStatus
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Scope = Literal["read", "send", "admin"]
+Priority = Literal["reply", "notice", "push", "progress"]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=False)
+
+
+class Problem(Shape):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    fix: str
+
+
+class Reason(Shape):
+    code: str
+    text: str
+
+
+class Attempt(Shape):
+    n: int
+    at: Time
+    ended_at: Time | None
+    with_token: bool
+    verdict: str | None
+    code: str | None
+    text: str | None
+
+
+class Part(Shape):
+    no: int
+    state: MessageState
+    waiting_for: WaitingFor | None
+    next_attempt_at: Time | None
+    reason: Reason | None
+    possibly_doubled: bool
+    receipt: str | None
+    attempts: list[Attempt] | None = Field(None, description="absent in lists and events")
+
+
+class Message(Shape):
+    id: str
+    to: str
+    priority: Priority
+    idempotency_key: str | None
+    state: MessageState
+    waiting_for: WaitingFor | None
+    next_attempt_at: Time | None
+    reason: Reason | None
+    possibly_doubled: bool
+    in_reply_to: str | None
+    turn: str | None
+    created_at: Time
+    expires_at: Time
+    parts: list[Part]
+
+
+class MessagePage(Shape):
+    items: list[Message]
+    next: str | None
+
+
+class Gate(Shape):
+    """A gate that is not wide open."""
+
+    scope: Literal["account", "chat", "host"]
+    subject: str
+    ready_at: Time
+    refusals: int
+    reason: str
+
+
+class Account(Shape):
+    id: str
+    platform: str
+    state: AccountState
+    since: Time
+    reason: Reason | None
+    action: str | None
+    paused: bool
+    last_server_answer_at: Time | None
+    next_attempt_at: Time | None
+    created_at: Time
+
+
+class AccountListed(Account):
+    gates: list[Gate]
+    live: dict[str, int] = Field(description="live messages by state")
+    oldest_live_at: Time | None
+
+
+class AccountList(Shape):
+    items: list[AccountListed]
+
+
+class AccountAdded(Shape):
+    id: str
+    created: bool
+
+
+class Qr(Shape):
+    text: str
+    svg: str
+
+
+class LoginStarted(Shape):
+    id: str
+
+
+class Login(Shape):
+    id: str
+    status: LoginStatus
+    note: str
+    account: str | None
+    refreshes: int
+    qr: Qr | None
+
+
+class Chat(Shape):
+    chat: str
+    account: str
+    kind: str
+    title: str
+    paused: bool
+    created_at: Time
+    last_inbound_at: Time | None
+    last_outbound_at: Time | None
+
+
+class ChatPage(Shape):
+    items: list[Chat]
+    next: str | None
+
+
+class Sender(Shape):
+    id: str
+    name: str
+
+
+class Item(Shape):
+    kind: str
+    name: str | None
+    size: int | None
+
+
+class Inbound(Shape):
+    id: str
+    platform_message_id: str | None
+    sender: Sender
+    text: str
+    quoted_text: str | None
+    items: list[Item]
+    sent_at: Time | None
+    received_at: Time
+
+
+class Turn(Shape):
+    id: str
+    agent: str
+    state: TurnState
+    inbound: list[str]
+    outputs: int
+    reason: Reason | None
+    created_at: Time
+    started_at: Time | None
+    ended_at: Time | None
+
+
+class Suppressed(Shape):
+    same_as: str
+    platform_message_id: str | None
+    rule: str
+    at: Time
+
+
+class InboundRow(Shape):
+    kind: Literal["inbound"]
+    at: Time
+    message: Inbound
+    access: Access
+    turn: str | None
+
+
+class TurnRow(Shape):
+    kind: Literal["turn"]
+    at: Time
+    turn: Turn
+
+
+class OutboundRow(Shape):
+    kind: Literal["outbound"]
+    at: Time
+    message: Message
+    text: str
+    part_texts: list[str]
+
+
+class SuppressedRow(Shape):
+    kind: Literal["suppressed"]
+    at: Time
+    suppressed: Suppressed
+
+
+class TimelinePage(Shape):
+    items: list[Annotated[InboundRow | TurnRow | OutboundRow | SuppressedRow, Field(discriminator="kind")]]
+    next: str | None
+
+
+class SenderRule(Shape):
+    account: str
+    sender: Sender
+    rule: Rule
+    first_text: str
+    first_seen_at: Time
+    last_seen_at: Time
+    refused: int
+    decided_at: Time | None
+
+
+class RuleList(Shape):
+    items: list[SenderRule]
+
+
+class Key(Shape):
+    id: str
+    name: str
+    scopes: list[Scope]
+    created_at: Time
+    revoked_at: Time | None
+
+
+class KeyList(Shape):
+    items: list[Key]
+
+
+class KeyAdded(Key):
+    key: str = Field(description="the key itself; it is shown this once and kept only as a hash")
+
+
+class Ticket(Shape):
+    url: str
+    expires_at: Time
+
+
+class Settings(Shape):
+    settings: dict[str, Any] = Field(description="what is in force, secrets replaced")
+
+
+class Health(Shape):
+    alive: bool
+    version: str
+
+
+class AccountReadiness(Shape):
+    id: str
+    state: AccountState
+
+
+class Readiness(Shape):
+    ready: bool
+    reasons: list[Reason]
+    accounts: list[AccountReadiness]

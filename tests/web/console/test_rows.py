@@ -1,0 +1,270 @@
+"""Rows as HTML: what a person reads must be true, and what somebody wrote must stay text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from string import Formatter
+
+import pytest
+
+from yizhan.core.verdict import VERDICT_NAMES
+from yizhan.model import (
+    Access,
+    Account,
+    AccountId,
+    AccountState,
+    Attempt,
+    ChatId,
+    Credentials,
+    Dispatch,
+    Entry,
+    Inbound,
+    InboundId,
+    Message,
+    MessageClass,
+    MessageId,
+    MessageState,
+    Reason,
+    Turn,
+    TurnId,
+    TurnState,
+    WaitingFor,
+)
+from yizhan.ports import LoginStatus
+from yizhan.runtime.views import AccountView, GateView
+from yizhan.web.console.markup import escape, tag, visible
+from yizhan.web.console.overview import account_card, by_urgency, summary
+from yizhan.web.console.sentences import SENTENCES
+from yizhan.web.console.timeline import LINES_SHOWN, Look, legend, timeline_row
+from yizhan.web.console.words import Words, language_of
+
+ACCOUNT = AccountId("weixin:ab12@im.bot")
+CHAT = ChatId("o9cq@im.wechat")
+EN, ZH = Words("en"), Words("zh")
+NOW_MS = 1_800_000_000_000
+
+
+def message(*entries: Entry, **more: object) -> Message:
+    made = Message(
+        MessageId("m_1"), ACCOUNT, CHAT, 1, MessageClass.REPLY, "turn", "text", NOW_MS, NOW_MS + 1000, entries
+    )
+    return replace(made, **({"state": entries[0].state} | more))  # type: ignore[arg-type]
+
+
+def part(state: MessageState, no: int = 1, text: str = "text", **more: object) -> Entry:
+    return replace(Entry(no, text, f"c{no}"), state=state, **more)  # type: ignore[arg-type]
+
+
+def heard(text: str) -> Inbound:
+    return Inbound(
+        InboundId("i_1"),
+        ACCOUNT,
+        CHAT,
+        "p1",
+        "o9cq",
+        "",
+        text,
+        "",
+        (),
+        0,
+        NOW_MS,
+        Access.ALLOWED,
+        Dispatch.DONE,
+    )
+
+
+def account(state: AccountState, **more: object) -> AccountView:
+    credentials = Credentials("canary-secret", "https://ilink.example")
+    made = Account(ACCOUNT, credentials, state, NOW_MS, NOW_MS, cursor="canary-cursor")
+    return AccountView(replace(made, **more), (), {}, None)  # type: ignore[arg-type]
+
+
+def seen(html: str) -> str:
+    """The words a person reads, without markup."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html)).strip()
+
+
+def test_markup_in_a_message_stays_text() -> None:
+    """Whoever writes to the bot must not write into its operator's page."""
+    html = timeline_row(Look(EN), heard('<img src=x onerror=alert(1)> & "quoted" <script>'))
+    assert "<img" not in html
+    assert "<script" not in html
+    assert "&lt;img src=x onerror=alert(1)&gt; &amp; &quot;quoted&quot; &lt;script&gt;" in html
+
+
+def test_attributes_are_escaped_too() -> None:
+    assert '<a title="&quot;&gt;&lt;b&gt;"></a>' == tag("a", title='"><b>')
+
+
+def test_control_characters_are_seen() -> None:
+    """What is invisible hides what was really sent; what turns the reading direction lies about it."""
+    assert "a␀b␛c\n\td�e␡" == visible("a\x00b\x1bc\r\n\td\u202ee\x7f")
+    assert escape("plain, 中文, 😀") == "plain, 中文, 😀"
+
+
+@pytest.mark.parametrize("state", MessageState)
+@pytest.mark.parametrize("words", [EN, ZH], ids=["en", "zh"])
+def test_a_part_says_its_own_state_and_no_other(words: Words, state: MessageState) -> None:
+    """ "Delivered" beside a part that waits is the very lie this page exists against."""
+    html = timeline_row(Look(words), message(part(state)))
+    marks = re.findall(r'<span class="mark[^>]*>.*?<span>(.*?)</span>', html)
+    assert [words(state.value)] == marks
+    assert f'data-state="{state.value}"' in html
+
+
+def test_a_waiting_part_tells_why_and_until_when() -> None:
+    waiting = part(
+        MessageState.WAITING,
+        waiting_for=WaitingFor.LIMIT,
+        next_attempt_at_ms=NOW_MS + 9000,
+        reason=Reason("-2", "rate limited"),
+    )
+    html = timeline_row(Look(EN), message(waiting))
+    assert "Waiting" in seen(html)
+    assert "the platform limits sending" in seen(html)
+    assert "The answer was -2: rate limited" in seen(html)
+    assert f'data-ms="{NOW_MS + 9000}" data-form="until"' in html
+
+
+def test_what_the_gates_make_a_message_wait_for_is_told_of_its_first_live_part() -> None:
+    """The gateway knows that of the message; the parts behind wait for the one before them."""
+    live = message(
+        part(MessageState.DELIVERED, 1),
+        part(MessageState.QUEUED, 2),
+        part(MessageState.QUEUED, 3),
+        state=MessageState.WAITING,
+        waiting_for=WaitingFor.LOGIN,
+    )
+    first, second, third = re.findall(r"<li data-part=.*?</li>", timeline_row(Look(EN), live))
+    assert "until somebody logs in again" not in seen(first)
+    assert "until somebody logs in again" in seen(second)
+    assert "those before it go first" in seen(third)
+    assert "1 of 3 parts delivered" in seen(timeline_row(Look(EN), live))
+
+
+def test_what_may_be_doubled_says_so() -> None:
+    html = timeline_row(Look(EN), message(part(MessageState.DELIVERED, possibly_doubled=True, receipt="74")))
+    assert "Possibly doubled" in seen(html)
+    assert "Receipt 74" in html
+
+
+def test_attempts_are_shown_when_asked_for() -> None:
+    tried = Attempt(1, NOW_MS, True, NOW_MS, "Throttled", "-2", "rate limited")
+    row = message(part(MessageState.WAITING, attempts=(tried,)))
+    folded = timeline_row(Look(EN), row)
+    unfolded = timeline_row(Look(EN, frozenset({"attempts/m_1/1"})), row)
+    assert "Attempts: 1" in seen(folded)
+    assert "with reply token" not in seen(folded)
+    assert "1. 2027-01-15T08:00:00.000Z with reply token Limited -2 rate limited" in seen(unfolded)
+
+
+def test_a_long_text_is_folded_and_unfolds() -> None:
+    """A hundred rows of a hundred thousand characters would bring any browser down."""
+    for long in ("x" * 50_000, "y\n" * 500):
+        folded = timeline_row(Look(EN), heard(long))
+        assert len(folded) < 3000
+        assert folded.count("\n") <= LINES_SHOWN
+        assert f"Show all {len(long)} characters" in seen(folded)
+        assert long in timeline_row(Look(EN, frozenset({"text/i_1"})), heard(long))
+
+
+def test_a_failed_turn_tells_the_operator_the_cause() -> None:
+    failed = Turn(
+        TurnId("t_1"),
+        ACCOUNT,
+        CHAT,
+        "main",
+        TurnState.FAILED,
+        (),
+        NOW_MS,
+        reason=Reason("agent-timeout", "60 s"),
+    )
+    assert "main could not answer The agent took too long (60 s)" in seen(timeline_row(Look(EN), failed))
+
+
+def test_the_legend_explains_every_mark() -> None:
+    for state in MessageState:
+        assert EN(f"{state}.means") in seen(legend(EN))
+
+
+@pytest.mark.parametrize("words", [EN, ZH], ids=["en", "zh"])
+def test_everything_that_can_be_shown_has_words(words: Words) -> None:
+    """A new state without a sentence would break the page in front of its operator."""
+    names = [f"{state}" for state in MessageState] + [f"{state}.means" for state in MessageState]
+    names += [f"state.{state}{end}" for state in AccountState for end in ("", ".means", ".who")]
+    names += [f"for.{waiting}" for waiting in WaitingFor] + [f"verdict.{name}" for name in VERDICT_NAMES]
+    names += [f"class.{klass.name.lower()}" for klass in MessageClass]
+    names += [f"turn.{state}" for state in TurnState] + [f"login.{status}" for status in LoginStatus]
+    names += [f"access.{access}" for access in Access if access is not Access.ALLOWED]
+    assert [] == [name for name in names if name not in SENTENCES]
+    assert words.language in ("zh", "en")
+
+
+def test_both_languages_have_the_same_blanks() -> None:
+    """A blank that one language forgets is a fact that its readers never learn."""
+    for name, (chinese, english) in SENTENCES.items():
+        blanks = [
+            {field for _, field, _, _ in Formatter().parse(text) if field} for text in (chinese, english)
+        ]
+        assert blanks[0] == blanks[1], name
+        assert chinese.strip(), name
+        assert english.strip(), name
+
+
+def test_the_language_is_the_chosen_one_else_the_browsers() -> None:
+    assert "zh" == language_of(None, "zh-CN,zh;q=0.9,en;q=0.8")
+    assert "zh" == language_of(None, "de, zh-TW;q=0.5")
+    assert "en" == language_of(None, "en;q=0.9, zh;q=0.1")
+    assert "en" == language_of(None, "")
+    assert "en" == language_of(None, "fr;q=wrong")
+    assert "zh" == language_of("zh", "en")
+    assert "en" == language_of("<script>", "en")
+
+
+def test_an_account_shows_who_must_act_and_no_secret() -> None:
+    view = account(
+        AccountState.LOGIN_NEEDED,
+        reason=Reason("-14", "session timeout"),
+        action="log in again: yizhan login weixin",
+    )
+    html = account_card(EN, view, NOW_MS)
+    assert "Login needed" in seen(html)
+    assert "You: log in again, yizhan login weixin" in seen(html)
+    assert "canary" not in html
+
+
+def test_a_barred_account_shows_what_the_platform_advises() -> None:
+    view = account(AccountState.BARRED, reason=Reason("-9", "banned"), action="write to support")
+    assert "write to support" in seen(account_card(EN, view, NOW_MS))
+
+
+def test_a_next_attempt_that_has_passed_is_not_announced() -> None:
+    """A time in the past is no promise: either another one is known, or it is being tried."""
+    passed = account(AccountState.DOWN, next_attempt_at_ms=NOW_MS - 1)
+    assert "trying now" in seen(account_card(EN, passed, NOW_MS))
+    host = replace(
+        passed, gates=(GateView("host", "ilink.example", NOW_MS + 700, 2, "the host cannot be reached"),)
+    )
+    assert f'data-ms="{NOW_MS + 700}"' in account_card(EN, host, NOW_MS)
+
+
+def test_gates_speak_plainly() -> None:
+    gates = (
+        GateView("chat", "o9<b>@im.wechat", NOW_MS + 5, 3, "refused 3 times in a row"),
+        GateView("account", ACCOUNT, NOW_MS + 5, 2, "answers were lost"),
+        GateView("host", "ilink.example", NOW_MS + 5, 1, "the host cannot be reached"),
+    )
+    said = seen(account_card(EN, replace(account(AccountState.UP), gates=gates), NOW_MS))
+    assert "Chat o9&lt;b&gt;@im.wechat : the platform limits sending refused 3 times in a row" in said
+    assert "Whole account: answers to our sends are lost" in said
+    assert "ilink.example cannot be reached" in said
+
+
+def test_accounts_that_need_a_person_come_first() -> None:
+    views = [account(state) for state in (AccountState.UP, AccountState.DOWN, AccountState.BARRED)]
+    assert [AccountState.BARRED, AccountState.DOWN, AccountState.UP] == [
+        view.account.state for view in by_urgency(views)
+    ]
+    assert "Accounts that need a person: 1 Accounts without a connection: 1" == seen(summary(EN, views))
+    assert "Every account is connected" == seen(summary(EN, views[:1]))
