@@ -1,0 +1,206 @@
+"""`yizhan account …` and `yizhan chat …`: which bots this gateway speaks for, and what rests for a while."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+from urllib.parse import quote, urlsplit
+
+import typer
+
+from yizhan.cli.client import Json
+from yizhan.cli.paper import local_time, reason_text, safe, table
+from yizhan.cli.trouble import DONE, FAILED, UsageMistake
+from yizhan.cli.verb import Desk, verb
+
+WEIXIN_ID_SUFFIX = "@im.bot"
+"""Every iLink bot id ends so. Source: @tencent-weixin/openclaw-weixin 2.4.9, `ilink_bot_id` of a login."""
+TOKEN_MAX_CHARS = 4096
+
+AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="For example weixin:ab12@im.bot.")]
+
+Target = Annotated[str, typer.Argument(metavar="TARGET", help="platform:account:chat, or platform:chat.")]
+
+
+def register(account: typer.Typer, add: typer.Typer, chat: typer.Typer) -> None:
+    """Adds the verbs of the groups `account`, `account add` and `chat`."""
+    _register_add(add)
+    _register_account(account)
+    _register_chat(chat)
+
+
+def _register_add(add: typer.Typer) -> None:
+    @verb(add)
+    def weixin(
+        desk: Desk,
+        account_id: Annotated[str, typer.Option(metavar="ID", help="The bot's id, for example ab12@im.bot.")],
+        token: Annotated[
+            str | None, typer.Option(help="Bot token. Others on this machine can see it in the process list.")
+        ] = None,
+        token_stdin: Annotated[
+            bool, typer.Option("--token-stdin", help="Read the token from stdin.")
+        ] = False,
+        user_id: Annotated[
+            str | None, typer.Option(metavar="U", help="Who confirmed the login; is allowed from the start.")
+        ] = None,
+        base_url: Annotated[str | None, typer.Option(metavar="URL", help="The iLink server.")] = None,
+        cdn_base_url: Annotated[str | None, typer.Option(metavar="URL", help="Where its media lies.")] = None,
+    ) -> None:
+        """Add a WeChat account whose token you have, or replace its token. The queue is kept."""
+        body = {
+            "platform": "weixin",
+            "account_id": _weixin_id(account_id),
+            "token": _token(desk, token, token_stdin),
+            "user_id": user_id,
+            "base_url": _url(base_url, "--base-url"),
+            "cdn_base_url": _url(cdn_base_url, "--cdn-base-url"),
+        }
+        with desk.api() as api:
+            added = api.call("POST", "/v1/accounts", body={k: v for k, v in body.items() if v is not None})
+        word = "added" if added.get("created") else "credentials replaced:"
+        desk.show(added, f"{word} {safe(added.get('id'))}")
+
+
+def _register_account(account: typer.Typer) -> None:
+    @verb(account, "list")
+    def list_accounts(desk: Desk) -> None:
+        """List the accounts with their states."""
+        with desk.api() as api:
+            page = api.call("GET", "/v1/accounts")
+            running = api.running
+        if desk.as_json:
+            desk.show(page)
+            return
+        rows = page.get("items") or []
+        if not rows:
+            desk.note("no accounts yet. Add one: yizhan login weixin")
+            return
+        if not running:
+            desk.note("no gateway is running; these are the states last written down.")
+        table(("account", "state", "since", "why"), map(_row, rows))
+
+    @verb(account)
+    def remove(
+        desk: Desk,
+        account: AccountId,
+        yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    ) -> int:
+        """Remove an account: its login is erased, what waits for it is cancelled, history stays."""
+        if not yes and not desk.as_json and sys.stdin.isatty() and not _sure(account):
+            return FAILED
+        with desk.api() as api:
+            answer = api.call("DELETE", _path(account))
+        desk.show(answer or {"id": account, "removed": True}, f"removed {safe(account)}")
+        return DONE
+
+    @verb(account)
+    def pause(desk: Desk, account: AccountId) -> None:
+        """Stop receiving and sending for an account until `resume`."""
+        _switch(desk, account, "pause")
+
+    @verb(account)
+    def resume(desk: Desk, account: AccountId) -> None:
+        """Go on with a paused account."""
+        _switch(desk, account, "resume")
+
+
+def _register_chat(chat: typer.Typer) -> None:
+    @verb(chat)
+    def pause(desk: Desk, chat: Target) -> None:
+        """Hold back what is to be sent to a chat until `resume`."""
+        _switch_chat(desk, chat, True)
+
+    @verb(chat)
+    def resume(desk: Desk, chat: Target) -> None:
+        """Go on sending to a paused chat."""
+        _switch_chat(desk, chat, False)
+
+
+def _switch(desk: Desk, account: str, word: str) -> None:
+    with desk.api() as api:
+        answer = api.call("POST", f"{_path(account)}/{word}")
+    desk.show(answer, f"{safe(account)}: {word}d")
+
+
+def _switch_chat(desk: Desk, chat: str, paused: bool) -> None:
+    with desk.api() as api:
+        answer = api.call("PATCH", "/v1/chat", query={"chat": chat}, body={"paused": paused})
+    desk.show(answer, f"{safe(answer.get('chat') or chat)}: {'paused' if paused else 'resumed'}")
+
+
+def _row(account: Json) -> tuple[object, ...]:
+    why = reason_text(account.get("reason"))
+    action = account.get("action")
+    return (
+        account.get("id"),
+        account.get("state"),
+        local_time(account.get("since")),
+        f"{why} → {safe(action)}" if action else why,
+    )
+
+
+def _path(account: str) -> str:
+    return f"/v1/accounts/{quote(account, safe='')}"
+
+
+def _sure(account: str) -> bool:
+    return typer.confirm(f"Remove {safe(account)}? What waits for it is cancelled", err=True)
+
+
+def _weixin_id(text: str) -> str:
+    """The bare bot id. Raises UsageMistake for what cannot be one."""
+    bare = text.strip().removeprefix("weixin:")
+    name = bare.removesuffix(WEIXIN_ID_SUFFIX)
+    if (
+        name == bare
+        or not name
+        or any(char.isspace() or char in ":/@" or not char.isprintable() for char in name)
+    ):
+        raise UsageMistake(
+            f"--account-id {safe(text)!r} is no WeChat bot id.",
+            f"It looks like b0f5860fdecb{WEIXIN_ID_SUFFIX} and is the part of the bot token before the colon.",
+        )
+    return bare
+
+
+def _token(desk: Desk, token: str | None, from_stdin: bool) -> str:
+    """The token from where it was said to be, without the space around it."""
+    if (token is None) != from_stdin:
+        raise UsageMistake("The token is needed once.", "Give --token-stdin (better) or --token TOKEN.")
+    if token is not None:
+        desk.note("--token can be seen in the process list; --token-stdin cannot.")
+    return _checked_token(token if token is not None else sys.stdin.read(TOKEN_MAX_CHARS + 1))
+
+
+def _checked_token(text: str) -> str:
+    token = text.strip()
+    if not token:
+        raise UsageMistake(
+            "The token is empty.", "Give the whole token, for example b0f5860fdecb@im.bot:0600…."
+        )
+    if len(text) > TOKEN_MAX_CHARS or not token.isascii() or not token.isprintable() or " " in token:
+        raise UsageMistake(
+            "The token holds characters that no token has (space, line break, not ASCII), or is too long.",
+            "Give the token alone, on one line.",
+        )
+    return token
+
+
+def _url(text: str | None, option: str) -> str | None:
+    """An http(s) address without a trailing slash. Raises UsageMistake."""
+    if text is None:
+        return None
+    url = text.strip().rstrip("/")
+    if not _is_http(url):
+        raise UsageMistake(
+            f"{option} {safe(text)!r} is no address.", "Write it as https://host or https://host:port."
+        )
+    return url
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False

@@ -1,0 +1,105 @@
+"""Checks of who answers: somebody is named, and can be reached. No question is asked of a model."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+from collections.abc import Iterator
+from typing import assert_never
+from urllib.parse import urlsplit
+
+from yizhan.cli.findings import Finding, fail, ok, warn
+from yizhan.settings import CommandAgent, OpenAiAgent, Settings
+
+TIMEOUT_S = 5
+READ_MAX_BYTES = 4 * 1024 * 1024
+
+
+def check_agent(settings: Settings) -> Iterator[Finding]:
+    """The agent that `agent` names."""
+    if settings.agent == "none":
+        yield warn(
+            "agent",
+            "none: nobody answers; messages are kept and shown to programs as events",
+            "Set agent to echo or to a name under agents, if somebody should answer.",
+        )
+    elif settings.agent == "echo":
+        yield ok("agent", "echo answers with what was said")
+    else:
+        yield _check(settings.agent, settings.agents[settings.agent], settings)
+
+
+def _check(name: str, agent: OpenAiAgent | CommandAgent, settings: Settings) -> Finding:
+    match agent:
+        case OpenAiAgent():
+            return _check_endpoint(name, agent)
+        case CommandAgent():
+            return _check_command(name, agent, settings)
+        case _:
+            assert_never(agent)
+
+
+def _check_command(name: str, agent: CommandAgent, settings: Settings) -> Finding:
+    program = agent.argv[0]
+    path = agent.env.get("PATH")
+    cwd = agent.cwd or str(settings.home)
+    found = shutil.which(
+        f"{cwd}/{program}" if "/" in program and not program.startswith("/") else program, path=path
+    )
+    if found is None:
+        fix = f"Install it, or set agents.{name}.argv to the full path of an executable file."
+        return fail("agent", f"{name}: the program {program} is not found or not executable", fix)
+    return ok("agent", f"{name}: {found}")
+
+
+def _check_endpoint(name: str, agent: OpenAiAgent) -> Finding:
+    """Asks for the list of models, which every OpenAI-compatible endpoint has."""
+    key = f"agents.{name}"
+    url = f"{agent.base_url.rstrip('/')}/models"
+    try:
+        status, body = _get(url, agent.api_key)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        why = str(error) or type(error).__name__
+        return fail(
+            "agent", f"{name}: {url} cannot be reached: {why}", f"Start it, or correct {key}.base_url."
+        )
+    if status in (401, 403):
+        return fail("agent", f"{name}: {url} refuses the key (HTTP {status})", f"Correct {key}.api_key.")
+    models = _models(body) if status == 200 else None
+    if models is None:
+        fix = f"Correct {key}.base_url; most end in /v1. If it has no list of models, ignore this."
+        return warn("agent", f"{name}: {url} answers, but not with a list of models (HTTP {status})", fix)
+    if models and agent.model not in models:
+        some = ", ".join(sorted(models)[:5])
+        return warn(
+            "agent",
+            f"{name}: the endpoint lists no model {agent.model!r}",
+            f"Set {key}.model; there are: {some}",
+        )
+    return ok("agent", f"{name}: {agent.base_url} answers, model {agent.model}")
+
+
+def _get(url: str, api_key: str) -> tuple[int, bytes]:
+    """One GET, redirects not followed, bounded in time and size. Raises OSError, HTTPException, ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("this is no http or https address")
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    line = kind(parts.hostname, parts.port, timeout=TIMEOUT_S)
+    headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
+    try:
+        line.request("GET", parts.path, headers=headers)
+        answer = line.getresponse()
+        return answer.status, answer.read(READ_MAX_BYTES)
+    finally:
+        line.close()
+
+
+def _models(body: bytes) -> set[str] | None:
+    """Names in `{"data":[{"id"}]}`; None if it is no such list."""
+    try:
+        rows = json.loads(body)["data"]
+        return {str(row["id"]) for row in rows}
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,92 @@
+"""Checks of what only the gateway, or the opened store, can tell: readiness, accounts, the newest time written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from yizhan.cli.client import Api, Json
+from yizhan.cli.findings import Finding, fail, ok, warn
+from yizhan.cli.paper import local_time, reason_text
+from yizhan.cli.status import readiness
+from yizhan.core.connection import Lost, LostKind
+from yizhan.core.contract import parse_time
+
+BROKEN = frozenset({"login_needed", "barred"})
+"""States that no waiting mends."""
+LOG_IN = "Log in again: yizhan login weixin"
+NO_ACCOUNTS = warn("accounts", "none yet", "Add one: yizhan login weixin")
+
+
+def accounts_of(api: Api) -> list[Json]:
+    """The account objects of the API."""
+    return list(api.call("GET", "/v1/accounts").get("items") or [])
+
+
+def check_running(api: Api) -> Finding:
+    """Whether the running gateway can do its work."""
+    state = readiness(api)
+    if state["ready"]:
+        return ok("gateway", "running and ready")
+    reasons = "; ".join(filter(None, map(reason_text, state.get("reasons") or [])))
+    return fail("gateway", f"running, but not ready: {reasons or 'it gives no reason'}", "See its log.")
+
+
+def agent_of(api: Api) -> str:
+    """The agent that the running gateway was told to ask."""
+    return str(api.call("GET", "/v1/settings")["settings"]["agent"])
+
+
+def newest_ms(api: Api, accounts: Sequence[Json]) -> int | None:
+    """The newest time that was written down: of accounts, and of the last message accepted."""
+    messages = api.call("GET", "/v1/messages", query={"limit": 1}).get("items") or []
+    told = [
+        account.get(name) for account in accounts for name in ("since", "last_server_answer_at", "created_at")
+    ]
+    told += [message.get("created_at") for message in messages]
+    return max((parse_time(text) for text in told if isinstance(text, str)), default=None)
+
+
+def check_accounts(accounts: Sequence[Json]) -> Iterator[Finding]:
+    """Each account's true state, as the running gateway has it."""
+    if not accounts:
+        yield NO_ACCOUNTS
+    for account in accounts:
+        yield _check_state(account)
+
+
+def check_logins(accounts: Sequence[Json], answers: Mapping[str, Lost | None]) -> Iterator[Finding]:
+    """Each account's login, as its platform has just judged it; for when no gateway runs."""
+    if not accounts:
+        yield NO_ACCOUNTS
+    for account in accounts:
+        yield _check_login(account, answers)
+
+
+def _check_state(account: Json) -> Finding:
+    name, state = f"account {account.get('id')}", str(account.get("state"))
+    why = reason_text(account.get("reason"))
+    text = f"{state} since {local_time(account.get('since'))}{f': {why}' if why else ''}"
+    if state in BROKEN:
+        return fail(name, text, str(account.get("action") or LOG_IN))
+    if state == "paused":
+        return _paused(name, account)
+    if state == "up":
+        return ok(name, text)
+    return warn(name, text, str(account.get("action") or "It tries again by itself; see yizhan status."))
+
+
+def _check_login(account: Json, answers: Mapping[str, Lost | None]) -> Finding:
+    name = f"account {account.get('id')}"
+    if account.get("id") not in answers:
+        return _paused(name, account)
+    lost = answers[account["id"]]
+    if lost is None:
+        return ok(name, "the platform accepts its login")
+    if lost.kind in (LostKind.LOGIN, LostKind.BARRED):
+        return fail(name, f"the platform refuses it: {lost.text} ({lost.code})", lost.action or LOG_IN)
+    fix = "Check the network and the account's base URL (account add … --base-url replaces it)."
+    return fail(name, f"the platform cannot be asked: {lost.text} ({lost.code})", fix)
+
+
+def _paused(name: str, account: Json) -> Finding:
+    return warn(name, "paused", f"yizhan account resume {account.get('id')}")

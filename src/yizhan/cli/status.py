@@ -1,0 +1,116 @@
+"""`yizhan status`: what is true now, account by account, and what a person should do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from yizhan.cli.client import Api, Json, RemoteApi
+from yizhan.cli.paper import local_time, reason_text, safe, table
+from yizhan.cli.trouble import DONE, FAILED, ApiProblem
+from yizhan.cli.verb import Desk, verb
+
+UP = "up"
+
+
+def register(group: typer.Typer) -> None:
+    """Adds the verb."""
+
+    @verb(group)
+    def status(
+        desk: Desk,
+        check: Annotated[
+            bool, typer.Option("--check", help="Exit 1 unless the gateway is ready and every account is up.")
+        ] = False,
+    ) -> int:
+        """Show accounts, connections, gates, queues and the oldest waiting message."""
+        with desk.api() as api:
+            shape = _whole(api)
+        if desk.as_json:
+            desk.show(shape)
+        else:
+            _print(desk, shape)
+        return DONE if not check or _all_up(shape) else FAILED
+
+
+def _whole(api: Api) -> Json:
+    """What `--json` prints: the gateway, whether it is ready, and the API's account objects."""
+    gateway: Json = {"running": api.running, "url": api.url if isinstance(api, RemoteApi) else None}
+    accounts = api.call("GET", "/v1/accounts").get("items") or []
+    return {"gateway": gateway, "ready": readiness(api), "accounts": accounts}
+
+
+def readiness(api: Api) -> Json:
+    """The body of /readyz, which is the same with a 503 while something is missing."""
+    try:
+        return api.call("GET", "/readyz")
+    except ApiProblem as error:
+        if error.status != 503:
+            raise
+        return error.document | {"ready": False}
+
+
+def _all_up(shape: Json) -> bool:
+    ready = shape["gateway"]["running"] and shape["ready"]["ready"]
+    return bool(ready) and all(account.get("state") == UP for account in shape["accounts"])
+
+
+def _print(desk: Desk, shape: Json) -> None:
+    accounts: list[Json] = shape["accounts"]
+    print(_gateway_line(desk, shape))
+    if not accounts:
+        print("No accounts yet. Add one: yizhan login weixin")
+        return
+    heads = ("account", "state", "since", "last answer", "waiting", "oldest", "why")
+    table(heads, map(_row, accounts))
+    for line in _things_to_know(accounts):
+        print(line)
+
+
+def _gateway_line(desk: Desk, shape: Json) -> str:
+    if not shape["gateway"]["running"]:
+        return f"Gateway not running on {desk.home} (states are the last ones written down). Start it: yizhan run"
+    if shape["ready"]["ready"]:
+        return f"Gateway running at {shape['gateway']['url']}."
+    reasons = "; ".join(filter(None, map(reason_text, shape["ready"].get("reasons") or [])))
+    return f"Gateway running at {shape['gateway']['url']}, but NOT READY: {reasons or 'no reason given'}"
+
+
+def _row(account: Json) -> tuple[object, ...]:
+    return (
+        account.get("id"),
+        account.get("state"),
+        local_time(account.get("since")),
+        local_time(account.get("last_server_answer_at")),
+        _queue_text(account),
+        local_time(account.get("oldest_live_at")),
+        reason_text(account.get("reason")),
+    )
+
+
+def _queue_text(account: Json) -> str:
+    live = account.get("live")
+    if not isinstance(live, dict):
+        return ""
+    return ", ".join(f"{count} {state}" for state, count in live.items() if count) or "nothing"
+
+
+def _things_to_know(accounts: Iterable[Json]) -> Iterable[str]:
+    """Who must act, and which gates are not wide open, in plain words."""
+    for account in accounts:
+        if account.get("action"):
+            yield f"To do for {safe(account.get('id'))}: {safe(account['action'])}"
+        for gate in account.get("gates") or []:
+            yield gate_line(gate)
+
+
+def gate_line(gate: Json) -> str:
+    """A gate as a sentence: what it holds back and why, and when it is tried again."""
+    subject = f"{safe(gate.get('scope'))} {safe(gate.get('subject'))}"
+    again = f"next try at {local_time(gate.get('ready_at'))}"
+    if gate.get("scope") == "host":
+        return f"Cannot be reached: {subject}; {again}"
+    why = gate.get("reason") or f"refusals in a row: {gate.get('refusals')}"
+    return f"Slowed down: {subject} ({safe(why)}); {again}"
