@@ -6,7 +6,7 @@ UV     := $(shell command -v uv 2>/dev/null)
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock clean
+.PHONY: help install demo test check bench lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,8 @@ else
 endif
 	@touch $@
 
+install: $(STAMP) ## everything into .venv, nothing else
+
 demo: $(STAMP) ## a phone, a simulated WeChat, the gateway and the console; AGENT_URL=… MODEL=… talks to a real model
 	@AGENT_URL="$(AGENT_URL)" MODEL="$(MODEL)" AGENT_KEY="$(AGENT_KEY)" $(BIN)/yizhan demo
 
@@ -31,8 +33,8 @@ test: $(STAMP) ## every test (browser and npm tests are skipped, by name, where 
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(STAMP) ## format, lint, types
-	@$(BIN)/ruff format --check src tests
-	@$(BIN)/ruff check src tests
+	@$(BIN)/ruff format --check src tests benchmarks
+	@$(BIN)/ruff check src tests benchmarks
 	@$(BIN)/mypy
 
 bench: $(STAMP) ## the figures we promise, measured here, each with its target

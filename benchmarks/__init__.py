@@ -1,0 +1,1 @@
+"""Our own figures, measured on the simulator: `make bench`."""

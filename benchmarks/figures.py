@@ -1,0 +1,128 @@
+"""The figures of this release, each measured in one run on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.stage import Stage, stage
+from yizhan_simulator import Limit
+
+DEBOUNCE_S = 0.6
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table. `value` is compared with `target`: at most it, or at least it."""
+
+    name: str
+    value: float
+    target: float
+    unit: str
+    at_least: bool = False
+
+    @property
+    def holds(self) -> bool:
+        return self.value >= self.target if self.at_least else self.value <= self.target
+
+
+Measure = Callable[[], Awaitable[list[Figure]]]
+
+
+async def echo() -> list[Figure]:
+    """From the person's tap on "send" to the answer on the same screen, beyond the debounce."""
+    async with stage(20, {"YIZHAN_AGENT": "echo"}) as made:
+        await made.shown(20)
+        waits = []
+        for number in range(40):
+            user = made.users[number % 20]
+            seen, began = len(made.arrivals), time.monotonic()
+            made.world.say(user, f"question {number}", made.sim.clock.now_ms())
+            await made.shown(seen + 1)
+            waits.append(max(made.arrivals.values()) - began - DEBOUNCE_S)
+        return [
+            Figure("reply to a phone message, beyond agent and debounce, p50", _ms(waits, 0.5), 1000, "ms"),
+            Figure("reply to a phone message, beyond agent and debounce, p99", _ms(waits, 0.99), 1000, "ms"),
+        ]
+
+
+async def idle_latency() -> list[Figure]:
+    """From the request of a program to the platform, one message at a time. Includes our API and two commits."""
+    async with stage(20) as made:
+        waits = []
+        for number in range(400):
+            began = time.monotonic()
+            message = await made.send(made.users[number % 20], f"message {number}")
+            await made.shown(number + 1)
+            waits.append(made.arrivals[f"yizhan:{message['id']}:1"] - began)
+        return [
+            Figure("POST → on the wire, idle, p50", _ms(waits, 0.5), 5, "ms"),
+            Figure("POST → on the wire, idle, p99", _ms(waits, 0.99), 25, "ms"),
+        ]
+
+
+async def throughput(messages: int = 6_000, accounts: int = 16, chats: int = 4) -> list[Figure]:
+    """Accepted over HTTP, committed, sent, settled; CPU of the gateway process, all threads."""
+    async with stage(1) as made:
+        targets = await _crowd(made, accounts, chats)
+        before_s, began = made.gateway.cpu_s(), time.monotonic()
+        numbers = iter(range(messages))
+
+        async def feed() -> None:
+            for number in numbers:
+                body = {"to": targets[number % len(targets)], "text": f"message {number}"}
+                await made.gateway.post("/v1/messages", body)
+
+        await asyncio.gather(*(feed() for _ in range(64)))
+        await made.shown(messages)
+        cpu_s, took_s = made.gateway.cpu_s() - before_s, time.monotonic() - began
+        return [
+            Figure("durable messages per CPU second", messages / cpu_s, 1000, "1/s", at_least=True),
+            Figure(
+                "durable messages per second, for information", messages / took_s, 0, "1/s", at_least=True
+            ),
+        ]
+
+
+async def stop_and_start() -> list[Figure]:
+    """SIGTERM with work queued behind a limit and an event reader open; then back to the first send."""
+    async with stage(20) as made:
+        made.world.add_limit(Limit(count=1, per_s=1), made.sim.clock.now_ms())
+        for number in range(500):
+            await made.send(made.users[number % 20], f"message {number}")
+        assert made.gateway.http is not None
+        reader = await made.gateway.http.get("/v1/events")
+        stop_s, code = await made.gateway.stop()
+        reader.close()
+        made.world.clear_weather()
+        seen, began = len(made.arrivals), time.monotonic()
+        await made.gateway.start()
+        await made.shown(seen + 1)
+        return [
+            Figure("SIGTERM to exit, work queued, event reader open", stop_s, 2, "s"),
+            Figure("its exit code", code, 0, ""),
+            Figure("start of the process to first send", time.monotonic() - began, 1.5, "s"),
+        ]
+
+
+async def _crowd(made: Stage, accounts: int, chats: int) -> list[str]:
+    """Many accounts with some chats each, all known to the gateway; answers their targets."""
+    targets = []
+    for account in range(accounts):
+        users = [made.world.add_user(f"person {account}.{number}") for number in range(chats)]
+        bot = made.world.add_bot(users[0])
+        body = {"platform": "weixin", "account_id": bot.bot_id, "token": bot.token, "base_url": made.sim.url}
+        await made.gateway.post("/v1/accounts", body)
+        targets += [f"weixin:{bot.bot_id}:{user}" for user in users]
+    await asyncio.sleep(1)
+    return targets
+
+
+def _ms(waits: Sequence[float], share: float) -> float:
+    return statistics.quantiles(waits, n=100, method="inclusive")[round(share * 100) - 1] * 1000
+
+
+ALL: tuple[Measure, ...] = (echo, idle_latency, throughput, stop_and_start)
