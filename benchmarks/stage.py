@@ -34,6 +34,7 @@ class Gateway:
     url: str = ""
     process: asyncio.subprocess.Process | None = None
     http: aiohttp.ClientSession | None = field(default=None, repr=False)
+    command: tuple[str, ...] = (sys.executable, "-m", "yizhan", "run")
 
     async def start(self) -> float:
         """Starts it; answers the seconds until it was ready."""
