@@ -180,7 +180,7 @@ async def test_a_full_disk_refuses_everything_and_heals_by_itself(sqlite_desk: D
 
     give_room(desk)
     async with asyncio.timeout(10):
-        while desk.store.writable() is not None:  # noqa: ASYNC110
+        while desk.store.writable() is not None:
             await asyncio.sleep(0.05)
     await desk.accept("after")
     assert {"kept", "after"} == await texts(desk)

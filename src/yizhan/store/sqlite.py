@@ -27,6 +27,10 @@ from yizhan.store import tables as t
 from yizhan.store.engine import ATTEMPT_PARTS, READERS, cause_of
 
 BUSY_TIMEOUT_MS = 5_000
+CHECKPOINT_PAGES = 4_000
+"""The log is copied into the file when it holds this many pages (16 MB): a page that changes often is copied once."""
+LOG_MAX_BYTES = 64 * 1024 * 1024
+CACHE_KIB = 8_192
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _GONE = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -112,7 +116,9 @@ class SqliteEngine:
         connection = self._open(f"file:{quote(str(self._path))}?mode=rw")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
-        connection.execute("PRAGMA journal_size_limit=67108864")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit={LOG_MAX_BYTES}")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         return connection
 
     def _open_reader(self) -> sqlite3.Connection:

@@ -19,7 +19,7 @@ from sqlalchemy.sql.elements import CompilerElement
 from yizhan.store.queries import PREFIX
 from yizhan.store.rows import Row, Values
 
-_SIZES = (1, 4, 16, 64, 256)
+_SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Lists are asked for in these lengths, the last key repeated to fill them: few texts, each compiled once."""
 
 

@@ -189,9 +189,7 @@ class Settle:
         rows.end_attempt(message.id, entry.no, _attempt_of(settlement))
         self._learn(rows)
         if on_the_wire or settlement.entry.state in _SENT:
-            news = replace(
-                settlement.entry, text=entry.text, client_id=entry.client_id, attempts=entry.attempts
-            )
+            news = _as_accepted(settlement.entry, entry)
             message = rows.change_message(with_entry(message, news), settlement.at_ms)
         return message
 
@@ -384,6 +382,13 @@ def with_entry(message: Message, entry: Entry) -> Message:
     """The message with one entry replaced."""
     before, after = message.entries[: entry.no - 1], message.entries[entry.no :]
     return replace(message, entries=(*before, entry, *after))
+
+
+def _as_accepted(news: Entry, entry: Entry) -> Entry:
+    """The new row with what was fixed when the message was accepted."""
+    if news.text == entry.text and news.client_id == entry.client_id and news.attempts == entry.attempts:
+        return news
+    return replace(news, text=entry.text, client_id=entry.client_id, attempts=entry.attempts)
 
 
 def _attempt_of(settlement: Settlement) -> Attempt:
