@@ -37,6 +37,7 @@ from yizhan.model import (
 
 T0 = 1_800_000_000_000
 DAY = 86_400_000
+DELIVERED = Delivered("r")
 
 
 @dataclass
@@ -52,7 +53,7 @@ class ChatRow:
 class OnWire:
     message: Message
     entry: Entry
-    with_token: bool
+    token: ReplyToken | None
 
 
 class Road:
@@ -171,7 +172,7 @@ class Road:
             waiting_for=None,
         )
         self.table[send.message.id] = with_entry(self.table[send.message.id], entry, self.now_ms)
-        self.wire[target] = OnWire(send.message, entry, token is not None)
+        self.wire[target] = OnWire(send.message, entry, token)
         self.sent.append(f"{send.message.id}.{entry.no}")
 
     def dispatch(self, most: int = 10_000) -> list[str]:
@@ -201,8 +202,8 @@ class Road:
             target=target,
             message=on_wire.message.id,
             entry=on_wire.entry,
-            token=lane.token,
-            with_token=on_wire.with_token,
+            token=on_wire.token or lane.token,
+            with_token=on_wire.token is not None,
             has_written=lane.has_written,
             gates=self.lanes.gates_of(target),
         )
@@ -220,12 +221,12 @@ class Road:
         self.table[now.id] = with_entry(now, decision.entry, self.now_ms)
         self.lanes.ended(with_entry(on_wire.message, decision.entry, self.now_ms))
 
-    def answer(self, target: Target, verdict: Verdict = Delivered("r"), jitter: float = 0.0) -> Decision:
+    def answer(self, target: Target, verdict: Verdict = DELIVERED, jitter: float = 0.0) -> Decision:
         decision = self.judge(target, verdict, jitter)
         self.keep(target, decision)
         return decision
 
-    def answer_all(self, verdict: Verdict = Delivered("r")) -> None:
+    def answer_all(self, verdict: Verdict = DELIVERED) -> None:
         for target in list(self.wire):
             self.answer(target, verdict)
 

@@ -13,16 +13,16 @@ from yizhan.core.hosts import Hosts
 NUMBERS = BreakerNumbers()
 NOW = 1_800_000_000_000
 JITTERS = st.floats(0, 1, exclude_max=True)
-bounded = settings(max_examples=60, deadline=None, derandomize=True)
+bounded = settings(max_examples=30, deadline=None, derandomize=True)
 
 
 @bounded
-@given(st.lists(JITTERS, min_size=150, max_size=150))
+@given(st.lists(JITTERS, min_size=1, max_size=5))
 def test_a_dead_host_is_probed_every_one_to_two_seconds_then_every_fifteen(jitters: list[float]) -> None:
     """First delivery at most 2 s after a short outage, at most 15 s after a long one, and no hammering."""
     state, now_ms = CLOSED, NOW
-    for jitter in jitters:
-        state = breaker.unreachable(state, NUMBERS, now_ms, jitter)
+    for n in range(150):
+        state = breaker.unreachable(state, NUMBERS, now_ms, jitters[n % len(jitters)])
         wait_ms = state.ready_at(now_ms) - now_ms
         if now_ms - NOW < 120_000:
             assert 1_000 <= wait_ms <= 2_000

@@ -13,7 +13,7 @@ BLIP = Lost(LostKind.NETWORK, "no_answer", "time-out")
 SERVER = Lost(LostKind.SERVER, "http 502", "bad gateway")
 LOGIN = Lost(LostKind.LOGIN, "-14", "session expired", "log in again")
 BAN = Lost(LostKind.BARRED, "-9", "banned", "ask Tencent")
-bounded = settings(max_examples=100, deadline=None, derandomize=True)
+bounded = settings(max_examples=60, deadline=None, derandomize=True)
 
 
 def walk(losses: list[Lost | None], jitter: float = 0.5) -> list[tuple[AccountState, int]]:
@@ -90,6 +90,12 @@ def test_a_network_failure_does_not_hide_that_a_person_must_act() -> None:
     line = step(step(Line(), LOGIN, NOW, 0).line, LOGIN, NOW, 0).line
     blip = step(line, BLIP, NOW, 0)
     assert ("-14", "log in again") == (blip.reason and blip.reason.code, blip.action)
+
+
+def test_a_barred_account_whose_login_is_refused_as_well_is_not_opened_in_between() -> None:
+    """`degraded` may send; a banned account must not, not even for the two seconds of a second look."""
+    states = [state for state, _ in walk([BAN, LOGIN, BAN])]
+    assert [AccountState.BARRED, AccountState.LOGIN_NEEDED, AccountState.BARRED] == states
 
 
 def test_a_blip_between_two_refusals_does_not_make_a_login_needed_by_accident() -> None:

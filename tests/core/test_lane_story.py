@@ -275,7 +275,7 @@ def test_no_story_loses_doubles_reorders_or_spins(road_of: Callable[..., Any]) -
     """House rules 1, 3, 4 and 8 at once: order, one request per chat, every message ends, and the loop rests."""
     run_state_machine_as_test(
         lambda: Story(road_of),
-        settings=settings(max_examples=40, stateful_step_count=40, deadline=None, derandomize=True),
+        settings=settings(max_examples=25, stateful_step_count=40, deadline=None, derandomize=True),
     )
 
 

@@ -1,4 +1,4 @@
-"""Between memory and table: what is read is always a little old, and nothing may be lost, doubled or reordered by it."""
+"""Between memory and table: what is read is always a little old, and nothing is lost, doubled or reordered by it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_token_heard_while_an_older_one_was_on_the_wire_is_the_one_to_use(road
     road.hear(road.target(), "old")
     road.accept("m1")
     road.dispatch()
-    assert road.wire[road.target()].with_token
+    assert "old" == road.wire[road.target()].token.token
     road.hear(road.target(), "new")
     road.answer(road.target(), Throttled("-2", "rate limited", None, True))
     token = road.lanes.lane(road.target()).token

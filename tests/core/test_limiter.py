@@ -18,7 +18,7 @@ PACES = st.builds(
     quiet_ms=st.integers(0, 10_000_000),
     doubts=st.integers(0, 200),
 )
-bounded = settings(max_examples=100, deadline=None, derandomize=True)
+bounded = settings(max_examples=60, deadline=None, derandomize=True)
 
 
 def refused_times(times: int, hint_ms: int | None = None, numbers: PaceNumbers = NUMBERS) -> list[int]:

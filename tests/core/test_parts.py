@@ -26,7 +26,7 @@ CLUSTERS = [
 ]
 SPACES = [" ", "\n", "\n\n", "　", "\t"]
 STOPS = ["。", "，", ". ", ", ", "！？", "…", "; "]
-bounded = settings(max_examples=150, deadline=None, derandomize=True)
+bounded = settings(max_examples=80, deadline=None, derandomize=True)
 
 WORDS = st.lists(st.sampled_from(CLUSTERS + SPACES + STOPS + ["longword" * 3]), max_size=60)
 TEXTS = st.one_of(

@@ -33,7 +33,7 @@ LISTS = st.lists(
 ).map(lambda rows: [a_message(seq, *row) for seq, row in enumerate(rows, start=1)])
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(LISTS, LISTS, st.integers(1, 5), st.integers(0, 50), st.integers(0, 50))
 def test_the_head_of_a_window_is_the_head_of_the_whole_list(
     listed: list[Message], later: list[Message], most: int, read_ms: int, after_ms: int

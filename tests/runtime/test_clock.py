@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
 from simulation.station import Station
 from simulation.virtual import run
-
 from yizhan.runtime import clock as clock_module
 from yizhan.runtime.clock import SystemChance, SystemClock
 from yizhan_simulator import Limit

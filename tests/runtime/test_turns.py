@@ -9,8 +9,10 @@ from pathlib import Path
 from simulation.checker import findings
 from simulation.station import Station, target
 from simulation.virtual import run
-from yizhan.model import Inbound, Turn, TurnState
+from yizhan.model import Inbound, MessageClass, Turn, TurnState
 from yizhan.ports import AgentFailed, Question, Said
+from yizhan_simulator import Limit
+from yizhan_simulator.phone import Quote
 
 
 class Scripted:
@@ -232,6 +234,47 @@ def test_the_same_words_twice_are_two_messages_and_a_repeat_is_one(home: Path) -
             page = await station.gateway.store.timeline(target(account, ann), None, 100)
             assert 2 == sum(isinstance(row, Inbound) for row in page.rows)
             assert 2 == sum(row.__class__.__name__ == "Suppressed" for row in page.rows)
+
+    run(story())
+
+
+def test_a_quote_by_id_reaches_the_agent_in_full(home: Path) -> None:
+    """ "this one" means nothing without the words it points at."""
+
+    async def story() -> None:
+        agent = Scripted(_repeat)
+        async with Station(home, answers=agent) as station:
+            ann = station.world.add_user("Ann")
+            await station.link(ann)
+            station.say(ann, "the red one or the blue one?")
+            await asyncio.sleep(3)
+            answer = station.world.shown(ann)[-1]
+            quote = Quote(message_id=answer.message_id)
+            station.world.say(ann, "this one", station.clock.now_ms(), quote=quote)
+            await asyncio.sleep(3)
+            assert "> re: the red one or the blue one?\nthis one" == agent.asked[-1].text
+
+    run(story())
+
+
+def test_the_answer_ends_progress_that_was_not_sent(home: Path) -> None:
+    """Progress is for the time before the answer."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            station.say(ann, "hi")
+            await asyncio.sleep(2)
+            station.world.add_limit(Limit(count=1, per_s=30), station.clock.now_ms())
+            for text in ("step 1", "step 2", "step 3"):
+                await station.push(account, ann, text, klass=MessageClass.PROGRESS)
+            await asyncio.sleep(1)
+            await station.push(account, ann, "done", klass=MessageClass.REPLY)
+            await station.until_quiet(600)
+            assert ["step 1", "step 2", "done"] == station.shown(ann)
+            ended = {message.text: message.state.value for message in await station.messages()}
+            assert "cancelled" == ended["step 3"]
 
     run(story())
 

@@ -256,7 +256,7 @@ class Desk:
         return await self.store.commit_inbound(InboundCommit(ACCOUNT, arrivals, cursor, self.tick()))
 
     async def token(self, chat: str = "o1@im.wechat") -> ReplyToken | None:
-        (lane,) = await self.store.lanes([self.target(chat)], 1)
+        (lane,) = await self.store.lanes([self.target(chat)], 1, self.now_ms)
         return lane.token
 
     async def events(self) -> tuple[Event, ...]:

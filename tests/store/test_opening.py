@@ -244,7 +244,7 @@ async def test_with_a_key_no_secret_can_be_read_in_the_store(place: Any, sit_dow
     assert [] == [secret for secret in SECRETS if secret.encode() in dump]
     store = await place.open(secret_key="correct horse")
     account = await store.account(A)
-    (lane,) = await store.lanes([desk.target()], 1)
+    (lane,) = await store.lanes([desk.target()], 1, desk.now_ms)
     assert SECRETS == (account.credentials.secret, account.cursor, lane.token.token)
 
 
@@ -262,7 +262,7 @@ async def test_a_key_that_comes_later_closes_what_lay_open(place: Any, sit_down:
     await desk.store.close()
     assert SECRETS[0].encode() in await _dump(place)
     store = await place.open(secret_key="late")
-    (lane,) = await store.lanes([desk.target()], 1)
+    (lane,) = await store.lanes([desk.target()], 1, desk.now_ms)
     assert SECRETS == ((a := await store.account(A)).credentials.secret, a.cursor, lane.token.token)
     await store.close()
     dump = await _dump(place)
@@ -273,7 +273,7 @@ async def test_a_lane_is_read_from_the_index_of_live_rows(sqlite_desk: Any) -> N
     """However many messages are finished or blocked, the head of a lane costs the same."""
     store = sqlite_desk.store
     sql = store._lanes._messages._sql
-    values = (A, "o1", 10, 0)
+    values = (A, "o1", 0, sqlite_desk.now_ms, 10, 0)
     driver = store._engine._connection.connection.driver_connection
     plan = driver.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall()
     assert "ix_message_lane" in plan[0][-1]

@@ -162,7 +162,7 @@ async def test_a_dropped_token_stays_dropped(place: Any, desk: Desk) -> None:
     await desk.store.drop_token(await desk.token(), TokenState.STALE, desk.tick())
     await desk.store.close()
     store = await place.open()
-    (lane,) = await store.lanes([desk.target()], 1)
+    (lane,) = await store.lanes([desk.target()], 1, desk.now_ms)
     assert None is lane.token
 
 

@@ -243,12 +243,46 @@ async def test_a_lane_shows_begun_first_then_class_then_order(desk: Desk) -> Non
     push2 = await desk.accept("push 2", parts=2)
     reply = await desk.accept("reply", klass=MessageClass.REPLY)
     await desk.deliver(push2, 1)
-    (lane,) = await desk.store.lanes([desk.target()], 10)
+    (lane,) = await desk.store.lanes([desk.target()], 10, desk.now_ms)
     assert ["push 2", "reply", "push 1", "progress"] == [message.text for message in lane.messages]
     assert not lane.truncated
-    (short,) = await desk.store.lanes([desk.target()], 2)
+    (short,) = await desk.store.lanes([desk.target()], 2, desk.now_ms)
     assert ([push2.id, reply.id], True) == ([message.id for message in short.messages], short.truncated)
     assert push1.seq < progress.seq < push2.seq
+
+
+async def test_a_window_of_messages_for_later_does_not_hide_one_for_now(desk: Desk) -> None:
+    """Twenty reminders for tomorrow must not keep today's answer from the dispatcher."""
+    tomorrow_ms = desk.now_ms + 86_400_000
+    for number in range(20):
+        await desk.accept(f"later {number}", klass=MessageClass.REPLY, not_before_ms=tomorrow_ms - number)
+    await desk.accept("now")
+    (lane,) = await desk.store.lanes([desk.target()], 4, desk.now_ms)
+    assert (["now", "later 19", "later 18", "later 17"], True) == (
+        [message.text for message in lane.messages],
+        lane.truncated,
+    )
+
+
+async def test_an_answer_supersedes_the_progress_that_was_not_sent(desk: Desk) -> None:
+    """ "Still thinking" after the answer is noise; what was begun is finished."""
+    begun = await desk.accept("thinking", klass=MessageClass.PROGRESS, parts=2)
+    await desk.deliver(begun, 1)
+    waiting = await desk.accept("still thinking", klass=MessageClass.PROGRESS)
+    push = await desk.accept("a push")
+    await desk.store.supersede_progress(desk.target(), desk.tick())
+    ended = await desk.store.message(waiting.id)
+    assert (MessageState.CANCELLED, "superseded") == (ended.state, ended.reason.code)
+    assert [True, True] == [(await desk.store.message(each.id)).state.live for each in (begun, push)]
+
+
+async def test_what_is_quoted_by_id_is_found_theirs_and_ours(desk: Desk) -> None:
+    """Newer phones tell only the id of the message that they quote."""
+    sent = await desk.accept("our words")
+    settled = await desk.deliver(sent)
+    receipt = settled.entries[0].receipt
+    assert sent.entries[0].text == await desk.store.quoted(sent.account, receipt)
+    assert await desk.store.quoted(sent.account, "nobody's") is None
 
 
 async def test_finished_messages_leave_the_lane_and_its_chat_is_not_live(desk: Desk) -> None:
@@ -256,7 +290,9 @@ async def test_finished_messages_leave_the_lane_and_its_chat_is_not_live(desk: D
     await desk.deliver(await desk.accept("one", chat="a"))
     await desk.accept("two", chat="b")
     assert (desk.target("b"),) == await desk.store.live_chats()
-    empty, full, unknown = await desk.store.lanes([desk.target("a"), desk.target("b"), desk.target("c")], 5)
+    empty, full, unknown = await desk.store.lanes(
+        [desk.target("a"), desk.target("b"), desk.target("c")], 5, desk.now_ms
+    )
     assert (0, 1, 0) == (len(empty.messages), len(full.messages), len(unknown.messages))
     assert "c" == unknown.chat.id
 

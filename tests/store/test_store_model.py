@@ -168,7 +168,7 @@ class Road(RuleBasedStateMachine):
     @invariant()
     def lanes_hold_what_lives_in_order(self) -> None:
         for chat, order in self.order.items():
-            (lane,) = self.run(self.store.lanes([Target(ACCOUNT, ChatId(chat))], 1000))
+            (lane,) = self.run(self.store.lanes([Target(ACCOUNT, ChatId(chat))], 1000, self.now_ms))
             live = [message for message in order if any(state.live for state in self.states[message])]
             assert sorted(live) == sorted(message.id for message in lane.messages)
             begun = [any(entry.attempts_made for entry in message.entries) for message in lane.messages]

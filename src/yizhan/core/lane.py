@@ -217,11 +217,6 @@ class Lanes:
         self._free(lane)
         self._ready(lane)
 
-    def settled(self, message: Message, gates: Gates, token: ReplyToken | None, experiment: bool) -> None:
-        """An attempt ended: `message` as it is now, and what was learned."""
-        self.learned(message.target, gates, token, experiment)
-        self.ended(message)
-
     def put_back(self, target: Target, again_at_ms: int) -> None:
         """The chosen entry was not sent after all; its lane is read anew, not before `again_at_ms`."""
         lane = self.lane(target)

@@ -74,6 +74,8 @@ class Connections:
         self._pace = pace
         self._vouched: set[AccountId] = set()
         self._in_vain: dict[AccountId, int] = {}
+        self._barred_until_ms: dict[AccountId, int] = {}
+        self._showing: set[asyncio.Task[None]] = set()
         self._successor: dict[AccountId, AccountId] = {}
 
     def open(self, account: Account) -> None:
@@ -116,10 +118,14 @@ class Connections:
         self._successor[old] = new
 
     def barred(self, account: AccountId, verdict: Barred) -> None:
-        """A send was answered with a ban: nothing more is sent until a person acts."""
+        """A send was answered with a ban: nothing more is sent until a person acts, whatever the polls say; now
+        and then one send finds out whether somebody has acted."""
         lost = Lost(LostKind.BARRED, verdict.code, verdict.text, verdict.action)
-        task = asyncio.create_task(self._show(account, step(Line(), lost, self._clock.now_ms(), 0)))
-        self._barring = task
+        after = step(Line(), lost, self._clock.now_ms(), 0)
+        self._barred_until_ms[account] = self._clock.now_ms() + after.wait_ms
+        task = asyncio.create_task(self._show(account, after))
+        self._showing.add(task)
+        task.add_done_callback(self._showing.discard)
 
     def state(self, account: AccountId) -> AccountState:
         known = self.now.get(account)
@@ -217,12 +223,15 @@ class Connections:
     async def _reached(self, line: OpenLine) -> None:
         """Waits while the host cannot be reached. The one that probes does so with a short request, since a
         poll would be held and tell nothing for half a minute."""
-        while await self._reach.turn(line.host):
-            lost = await line.platform.probe(line.account)
-            if lost is not None and lost.kind is LostKind.NETWORK:
-                self._reach.unreachable(line.host, lost.text)
-            else:
-                self._reach.reachable(line.host)
+        while await self._reach.turn(line.host, line):
+            try:
+                lost = await line.platform.probe(line.account)
+                if lost is not None and lost.kind is LostKind.NETWORK:
+                    self._reach.unreachable(line.host, lost.text)
+                else:
+                    self._reach.reachable(line.host)
+            finally:
+                self._reach.give_back(line.host, line)
 
     async def _pause(self, line: OpenLine, after: Step) -> None:
         if after.wait_ms and not self._reach.hosts.breaker(line.host).shut:
@@ -239,6 +248,8 @@ class Connections:
         """Writes a change of state down: row, event, one log line. No change writes nothing."""
         known = self.now.get(account_id)
         if known is None or known.paused:
+            return
+        if after.state is AccountState.UP and self._barred_until_ms.get(account_id, 0) > self._clock.now_ms():
             return
         reason, action = self._explained(account_id, after)
         if (known.state, known.reason and known.reason.code) == (after.state, reason and reason.code):

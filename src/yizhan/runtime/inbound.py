@@ -42,7 +42,7 @@ class InboundRoad:
     async def commit(self, account: Account, batch: Batch) -> None:
         """Stores a batch, however long the store takes, then passes on what is new."""
         now_ms = self._clock.now_ms()
-        arrivals = tuple(self._arrival(account, heard, now_ms) for heard in batch.heard)
+        arrivals = tuple([await self._arrival(account, heard, now_ms) for heard in batch.heard])
         cursor = batch.cursor
         if not arrivals and now_ms - self._cursor_saved_ms.get(account.id, 0) < IDLE_CURSOR_MS:
             cursor = None
@@ -58,8 +58,9 @@ class InboundRoad:
         for inbound in await self._store.pending_inbound():
             self._dispatch(inbound)
 
-    def _arrival(self, account: Account, heard: Heard, now_ms: int) -> Arrival:
+    async def _arrival(self, account: Account, heard: Heard, now_ms: int) -> Arrival:
         access = self._door.ask(account, heard.sender_id)
+        heard = await self._with_quote(account, heard)
         return Arrival(
             id=InboundId(self._chance.new_id("in")),
             heard=_cleaned(heard),
@@ -67,6 +68,16 @@ class InboundRoad:
             access=access,
             dispatch=self._dispatch_of(access, heard),
         )
+
+    async def _with_quote(self, account: Account, heard: Heard) -> Heard:
+        """Newer phones tell only the id of what is quoted; the text is in our store, if it ever was here."""
+        if heard.quoted_id is None:
+            return heard
+        try:
+            text = await self._store.quoted(account.id, heard.quoted_id)
+        except StoreError:
+            return heard  # the commit will wait for the store; a message is worth more than its quote
+        return heard if text is None else replace(heard, quoted_text=text)
 
     def _dispatch_of(self, access: Access, heard: Heard) -> Dispatch:
         if access is not Access.ALLOWED:

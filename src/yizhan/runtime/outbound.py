@@ -93,6 +93,7 @@ class Outbound:
         self._poked = asyncio.Event()
         self._on_wire: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._progressing: set[Target] = set()
 
     # accept
 
@@ -108,9 +109,12 @@ class Outbound:
                 f"The text has {len(text)} characters; at most {self._text_max_chars} are accepted.",
                 "Shorten it, send it in several messages, or raise delivery.text_max_chars.",
             )
-        accepted = await self._store.accept(self.draft(target, replace(order, text=text)))
-        if accepted.created:
-            self.admit(accepted.message)
+        return await asyncio.shield(self._accepted(self.draft(target, replace(order, text=text))))
+
+    async def _accepted(self, draft: Draft) -> Accepted:
+        """Commit and admit belong together, also for a caller who has gone away meanwhile."""
+        accepted = await self._store.accept(draft)
+        await self.admit_answer(accepted.message)
         return accepted
 
     def draft(
@@ -152,8 +156,22 @@ class Outbound:
             keep_first=keep_first,
         )
 
+    async def _supersede(self, message: Message) -> None:
+        """An answer makes the progress lines before it pointless. What a crash forgets here expires soon enough."""
+        if message.klass is MessageClass.PROGRESS:
+            self._progressing.add(message.target)
+        elif message.klass is MessageClass.REPLY and message.target in self._progressing:
+            self._progressing.discard(message.target)
+            await self._store.supersede_progress(message.target, self._clock.now_ms())
+            self.changed(message.target)
+
+    async def admit_answer(self, message: Message) -> None:
+        """A committed message enters its lane, and ends the progress that it answers."""
+        self.admit(message)
+        await self._supersede(message)
+
     def admit(self, message: Message) -> None:
-        """A committed message enters its lane."""
+        """A committed message enters its lane; telling it twice does no harm."""
         self.lanes.add(message)
         self.poke()
 
@@ -229,15 +247,21 @@ class Outbound:
 
     async def _load(self, targets: list[Target]) -> None:
         try:
-            views = await self._store.lanes(targets, self.lanes.per_lane)
+            views = await self._store.lanes(targets, self.lanes.per_lane, self._clock.now_ms())
         except StoreError as error:
             log.warning("lanes.unread", lanes=len(targets), error=error.detail)
-            again_at_ms = self._clock.now_ms() + STORE_PAUSE_MS
-            for target in targets:
-                self.lanes.not_loaded(target, again_at_ms)
+            self._not_loaded(targets)
             return
+        except BaseException:
+            self._not_loaded(targets)
+            raise
         for view in views:
             self.lanes.loaded(self._loaded(view))
+
+    def _not_loaded(self, targets: list[Target]) -> None:
+        again_at_ms = self._clock.now_ms() + STORE_PAUSE_MS
+        for target in targets:
+            self.lanes.not_loaded(target, again_at_ms)
 
     def _loaded(self, view: LaneView) -> Loaded:
         pace = limiter.decode(view.chat.gate, self._numbers.pace, self._clock.now_ms())
@@ -260,35 +284,49 @@ class Outbound:
     async def _carry(self, message: Message, entry: Entry) -> None:
         """One attempt, from intent to settlement."""
         try:
-            await self._attempt(message, entry)
+            begun = await self._begin(message, entry)
         except StoreError as error:
             log.warning("attempt.not_begun", message=message.id, account=message.account, error=error.detail)
             self.lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS)
-        except Exception:
-            self.lanes.put_back(message.target, self._clock.now_ms() + 60 * STORE_PAUSE_MS)
-            raise
-
-    async def _attempt(self, message: Message, entry: Entry) -> None:
-        line = self._lines.get(message.account)
-        lane = self.lanes.lane(message.target)
-        if line is None or lane is None:
+        except BaseException:
             self.lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS)
-            return
-        n = entry.attempts_made + 1
-        planned = self._token(message.target)
-        intent = Intent(message.id, entry.no, n, self._clock.now_ms(), planned is not None)
-        if not await self._store.begin_attempt(intent):
-            self.lanes.put_back(message.target, self._clock.now_ms())
-            return
-        token = self._token(message.target)  # a newer one may have come meanwhile
-        entry = replace(entry, state=MessageState.SENDING, attempts_made=n)
-        request = line.platform.codec.encode(line.account, message.chat, entry, token)
-        reply = await line.transport.send(request)
-        verdict = line.platform.codec.classify(reply, self._evidence(line, entry, token))
-        self._reach.note(line.host, reply)
+            raise
+        else:
+            if begun is not None:
+                await self._finish(*begun)
+
+    async def _begin(self, message: Message, entry: Entry) -> tuple[OpenLine, Message, Entry] | None:
+        """Writes the intent. None: the entry does not want to be sent any more."""
+        line = self._lines.get(message.account)
+        if line is None:
+            self.lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS)
+            return None
+        again = entry.state is MessageState.SENDING  # begun before, and its commit's answer got lost
+        n = entry.attempts_made + (0 if again else 1)
+        with_token = self._token(message.target) is not None
+        if not await self._store.begin_attempt(
+            Intent(message.id, entry.no, n, self._clock.now_ms(), with_token)
+        ):
+            self.lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS // 10)
+            return None
+        return line, message, replace(entry, state=MessageState.SENDING, attempts_made=n)
+
+    async def _finish(self, line: OpenLine, message: Message, entry: Entry) -> None:
+        """From here the entry is in doubt until it is settled; whatever breaks, it is settled."""
+        token = self._token(message.target)  # read after the commit: a newer one may have come meanwhile
+        try:
+            request = line.platform.codec.encode(line.account, message.chat, entry, token)
+            reply = await line.transport.send(request)
+            verdict = line.platform.codec.classify(reply, self._evidence(line, entry, token))
+            self._reach.note(line.host, reply)
+        except Exception as error:  # a fault of ours: what was sent, if anything, is not known
+            log.error("attempt.broke", message=message.id, account=message.account, exc_info=error)
+            verdict = InDoubt("broken", f"the attempt broke in the gateway: {type(error).__name__}")
         decision = self._react(verdict, message, entry, token)
-        settled = await self._settle(line, message, n, verdict, decision)
-        self.lanes.settled(settled, decision.gates, decision.token, decision.experiment)
+        before = self.lanes.gates_of(message.target)
+        self.lanes.learned(message.target, decision.gates, decision.token, decision.experiment)
+        settled = await self._settle(line, message, entry.attempts_made, verdict, decision, before)
+        self.lanes.ended(settled)
         self._tell(message, verdict, decision)
 
     def _token(self, target: Target) -> ReplyToken | None:
@@ -315,10 +353,9 @@ class Outbound:
         return react(verdict, seen, self._numbers, self._clock.now_ms(), self._chance.jitter())
 
     async def _settle(
-        self, line: OpenLine, message: Message, n: int, verdict: Verdict, decision: Decision
+        self, line: OpenLine, message: Message, n: int, verdict: Verdict, decision: Decision, before: Gates
     ) -> Message:
         """Ends the attempt in the store, however long the store takes: the outcome is known only here."""
-        before = self.lanes.gates_of(message.target)
         settlement = _settlement(message, n, self._clock.now_ms(), verdict, decision, before)
         if isinstance(verdict, Delivered) and not line.account.gives_receipts:
             settlement = replace(settlement, gives_receipts=True)

@@ -15,6 +15,9 @@ from yizhan.ports import Absence, AbsenceKind, Chance, Clock, Reply
 
 log = structlog.get_logger("reach")
 
+LOOK_AGAIN_MS = 1_000
+"""While somebody else probes, look again so often, whatever becomes of them."""
+
 
 class Reach:
     """Shared knowledge about hosts. `on_change` is told the host whenever waiting for it may be over."""
@@ -45,21 +48,27 @@ class Reach:
             log.warning("host.unreachable", host=host, detail=text, next_attempt_at_ms=after.not_before_ms)
         self._tell(host)
 
-    async def turn(self, host: str) -> bool:
-        """Waits until the caller may talk to the host. True: it was shut, and the caller is its probe now."""
+    async def turn(self, host: str, by: object) -> bool:
+        """Waits until `by` may talk to the host. True: it was shut, and `by` is its probe now, until it tells
+        what it found or gives the claim back."""
         while (breaker := self.hosts.breaker(host)).shut:
             now_ms = self._clock.now_ms()
             ready_ms = breaker.ready_at(now_ms)
             if ready_ms <= now_ms and self.hosts.free(host):
-                self.hosts.claim(host)
+                self.hosts.claim(host, by)
                 return True
-            await self._change(host, ready_ms - now_ms if ready_ms > now_ms else None)
+            await self._change(host, ready_ms - now_ms if ready_ms > now_ms else LOOK_AGAIN_MS)
         return False
 
-    async def _change(self, host: str, within_ms: int | None) -> None:
+    def give_back(self, host: str, by: object) -> None:
+        """`by` ends without having found out; somebody else may probe."""
+        if self.hosts.release(host, by):
+            self._tell(host)
+
+    async def _change(self, host: str, within_ms: int) -> None:
         changed = self._changed.setdefault(host, asyncio.Event())
         try:
-            async with asyncio.timeout(None if within_ms is None else within_ms / 1000):
+            async with asyncio.timeout(within_ms / 1000):
                 await changed.wait()
         except TimeoutError:
             pass

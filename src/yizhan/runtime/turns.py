@@ -225,8 +225,7 @@ class Turns:
 
     async def _end(self, end: TurnEnd) -> None:
         for accepted in await self._persist(lambda: self._store.end_turn(end)):
-            if accepted.created:
-                self._outbound.admit(accepted.message)
+            await self._persist(partial(self._outbound.admit_answer, accepted.message))
 
     def _outputs(
         self, target: Target, turn: TurnId, asked: Sequence[Inbound], outputs: list[str]
@@ -295,8 +294,7 @@ class Turns:
                 target, text, MessageClass.NOTICE, inbound.id, f"command:{inbound.id}", None, None
             )
             accepted = await self._persist(lambda: self._store.accept(draft))
-            if accepted.created:
-                self._outbound.admit(accepted.message)
+            self._outbound.admit(accepted.message)
         await self._persist(lambda: self._store.dispatch_done([inbound.id]))
 
     async def _carry_out(self, command: Command, target: Target) -> str:

@@ -31,7 +31,7 @@ from sqlalchemy import (
     update,
 )
 
-from yizhan.model import Access, AccountId, MessageClass, MessageState
+from yizhan.model import Access, AccountId, ChatId, MessageClass, MessageState
 from yizhan.ports import MessageFilter
 from yizhan.store import tables as t
 
@@ -203,6 +203,26 @@ def attempts_of(ids: Iterable[str]) -> Select[Any]:
     )
 
 
+def text_with_platform_id(account: AccountId, platform_id: str) -> Select[Any]:
+    """The text of the inbound message that the platform calls so."""
+    i = t.inbound
+    return select(i.c.text).where(i.c.account == account, i.c.platform_message_id == platform_id)
+
+
+def text_with_receipt(account: AccountId, receipt: str) -> Select[Any]:
+    """The text of the part that the platform acknowledged so."""
+    return select(t.entry.c.text).where(t.entry.c.account == account, t.entry.c.receipt == receipt).limit(1)
+
+
+def live_progress(account: AccountId, chat: ChatId) -> Select[Any]:
+    """Progress messages of a chat of which nothing has been sent."""
+    m = t.message
+    mine = (LIVE, m.c.account == account, m.c.chat == chat)
+    return select(m.c.id).where(
+        *mine, m.c["class"] == int(MessageClass.PROGRESS), m.c.state == MessageState.QUEUED.value
+    )
+
+
 def inbound_by_id(ids: Iterable[str]) -> Select[Any]:
     """These inbound messages, in order of arrival."""
     return (
@@ -370,14 +390,25 @@ def erase(table: Table, columns: Collection[str], keys: Collection[tuple[Any, ..
 LANE_CHAT = select(t.chat).where(t.chat.c.account == _bind("account"), t.chat.c.id == _bind("chat"))
 """The chat of a lane."""
 
+_IN_LANE = (LIVE, t.message.c.account == _bind("account"), t.message.c.chat == _bind("chat"))
+
 LANE_MESSAGES = (
     select(t.message)
-    .where(LIVE, t.message.c.account == _bind("account"), t.message.c.chat == _bind("chat"))
+    .where(*_IN_LANE, func.coalesce(t.message.c.not_before_ms, 0) <= _bind("now_ms"))
     .order_by(t.message.c.rank, t.message.c.seq)
     .limit(_bind("limit"))
 )
 """The head of a lane: live messages, begun first, then by class, then in order of acceptance. Reads the index of
 live rows only, in its order, so that neither finished nor blocked messages cost anything."""
+
+LANE_LATER = (
+    select(t.message)
+    .where(*_IN_LANE, t.message.c.not_before_ms > _bind("now_ms"))
+    .order_by(t.message.c.not_before_ms, t.message.c.rank, t.message.c.seq)
+    .limit(_bind("limit"))
+)
+"""The messages of a lane that may not be sent yet, by the time from which they may: they stand behind the others,
+so that a window full of them hides nobody."""
 
 LANE_ENTRIES = (
     select(t.entry)

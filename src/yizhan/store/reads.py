@@ -55,16 +55,22 @@ class LaneReader:
         self._seal = seal
         self._chat = Statement(queries.LANE_CHAT, dialect)
         self._messages = Statement(queries.LANE_MESSAGES, dialect)
+        self._later = Statement(queries.LANE_LATER, dialect)
         self._entries = Statement(queries.LANE_ENTRIES, dialect)
         self._tokens = Statement(queries.LANE_TOKENS, dialect)
 
-    def lanes(self, connection: Connection, targets: Sequence[Target], per_lane: int) -> tuple[LaneView, ...]:
+    def lanes(
+        self, connection: Connection, targets: Sequence[Target], per_lane: int, now_ms: int
+    ) -> tuple[LaneView, ...]:
         """One view for each target; of a chat nobody has seen, an empty one."""
-        return tuple(self._lane(connection, target, per_lane) for target in targets)
+        return tuple(self._lane(connection, target, per_lane, now_ms) for target in targets)
 
-    def _lane(self, connection: Connection, target: Target, per_lane: int) -> LaneView:
+    def _lane(self, connection: Connection, target: Target, per_lane: int, now_ms: int) -> LaneView:
         key = {"account": target.account, "chat": target.chat}
-        found = self._messages.read(connection, key | {"limit": per_lane + 1})
+        timed = key | {"now_ms": now_ms}
+        found = list(self._messages.read(connection, timed | {"limit": per_lane + 1}))
+        if len(found) <= per_lane:
+            found += self._later.read(connection, timed | {"limit": per_lane + 1 - len(found)})
         messages = tuple(self._message(connection, row) for row in found[:per_lane])
         return LaneView(
             self._chat_of(connection, target), messages, len(found) > per_lane, self._token(connection, key)
@@ -199,6 +205,15 @@ def inbound(connection: Connection, ids: Sequence[InboundId]) -> tuple[Inbound, 
         return ()
     found = {row.id: rows.inbound_of(row).inbound for row in connection.execute(queries.inbound_by_id(ids))}
     return tuple(found[inbound_id] for inbound_id in ids if inbound_id in found)
+
+
+def quoted(connection: Connection, account: AccountId, platform_id: str) -> str | None:
+    """What the platform calls by this id, theirs or ours."""
+    theirs = connection.scalar(queries.text_with_platform_id(account, platform_id))
+    if theirs is not None:
+        return str(theirs)
+    ours = connection.scalar(queries.text_with_receipt(account, platform_id))
+    return None if ours is None else str(ours)
 
 
 def rules(connection: Connection, account_id: AccountId | None) -> tuple[SenderRule, ...]:

@@ -93,6 +93,9 @@ class SqlStore:
     async def expire_due(self, at_ms: int, limit: int) -> tuple[Target, ...]:
         return await self._committer.submit(writes_out.ExpireDue(at_ms, limit))
 
+    async def supersede_progress(self, target: Target, at_ms: int) -> None:
+        await self._committer.submit(writes_out.SupersedeProgress(target, at_ms))
+
     async def drop_token(self, token: ReplyToken, state: TokenState, at_ms: int) -> None:
         await self._committer.submit(writes_out.DropToken(token, state))
 
@@ -166,8 +169,11 @@ class SqlStore:
     async def live_chats(self) -> tuple[Target, ...]:
         return await self._read(reads.live_chats)
 
-    async def lanes(self, targets: Sequence[Target], per_lane: int) -> tuple[LaneView, ...]:
-        return await self._read(lambda c: self._lanes.lanes(c, targets, per_lane))
+    async def lanes(self, targets: Sequence[Target], per_lane: int, now_ms: int) -> tuple[LaneView, ...]:
+        return await self._read(lambda c: self._lanes.lanes(c, targets, per_lane, now_ms))
+
+    async def quoted(self, account: AccountId, platform_id: str) -> str | None:
+        return await self._read(lambda c: reads.quoted(c, account, platform_id))
 
     async def message(self, message: MessageId, with_attempts: bool = True) -> Message:
         return await self._read(lambda c: reads.message(c, self._statements, message, with_attempts))

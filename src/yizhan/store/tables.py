@@ -229,6 +229,7 @@ entry = Table(
     _int("attempts_made"),
     _flag("possibly_doubled"),
     _flag("in_doubt"),
+    _partial("ix_entry_receipt", "account", "receipt", where="receipt IS NOT NULL"),
 )
 
 attempt = Table(

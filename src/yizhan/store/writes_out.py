@@ -32,6 +32,7 @@ _REVIVABLE = frozenset(
 _SENT = frozenset({MessageState.DELIVERED, MessageState.UNCONFIRMED})
 
 CANCELLED = Reason("cancelled", "A person cancelled it.")
+SUPERSEDED = Reason("superseded", "the answer came before it was sent")
 EXPIRED = Reason("expired", "Its time was over before it could be sent.")
 CRASHED = Reason("crash", "The gateway ended while it was on the wire; whether it arrived is not known.")
 
@@ -307,6 +308,26 @@ class ExpireDue:
             rows.change_message(end_waiting(message, MessageState.EXPIRED, EXPIRED), self.at_ms)
             touched[message.target] = None
         return tuple(touched)
+
+
+@dataclass(frozen=True, slots=True)
+class SupersedeProgress:
+    """The answer is there: what was to be said of its making need not be said any more."""
+
+    label: ClassVar[str] = "supersede_progress"
+    alone: ClassVar[bool] = True
+    target: Target
+    at_ms: int
+
+    def wants(self, wants: Wants) -> None:
+        pass
+
+    def apply(self, rows: WorkingSet) -> None:
+        found = rows.connection.scalars(queries.live_progress(self.target.account, self.target.chat)).all()
+        rows.load(Wants(messages=set(found)))
+        for message_id in found:
+            message = rows.message(message_id)
+            rows.change_message(end_waiting(message, MessageState.CANCELLED, SUPERSEDED), self.at_ms)
 
 
 @dataclass(frozen=True, slots=True)

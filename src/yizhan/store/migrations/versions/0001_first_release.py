@@ -111,6 +111,14 @@ def upgrade() -> None:
         _flag("in_doubt"),
         sa.PrimaryKeyConstraint("account", "message_id", "no"),
     )
+    op.create_index(
+        "ix_entry_receipt",
+        "entry",
+        ["account", "receipt"],
+        unique=False,
+        sqlite_where=sa.text("receipt IS NOT NULL"),
+        postgresql_where=sa.text("receipt IS NOT NULL"),
+    )
     op.create_table(
         "event",
         sa.Column(

@@ -1,0 +1,136 @@
+"""The one-function rooms: texts, the door, commands, phrases, delays."""
+
+from __future__ import annotations
+
+from string import Formatter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yizhan.core.access import decide
+from yizhan.core.backoff import backoff
+from yizhan.core.commands import Command, command_of
+from yizhan.core.phrases import PHRASES, say
+from yizhan.core.text import clean, shorten
+from yizhan.model import Access, Rule
+
+bounded = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+# text
+
+
+@bounded
+@given(st.text())
+def test_a_cleaned_text_can_be_stored_sent_and_cleaned_again(text: str) -> None:
+    """NUL breaks one database, half a character breaks UTF-8."""
+    cleaned = clean(text)
+    assert "\x00" not in cleaned
+    cleaned.encode()
+    assert cleaned == clean(cleaned)
+
+
+def test_cleaning_keeps_what_people_see() -> None:
+    assert "a\tb\nc 好 👨‍👩‍👧‍👦" == clean("a\tb\nc 好 👨‍👩‍👧‍👦")
+    assert "a\nb\nc" == clean("a\r\nb\rc")
+    assert "ab" == clean("a\x00\x07\x1b\x7fb")
+    assert "a\ufffdb" == clean("a\ud83db")
+
+
+@bounded
+@given(st.text(), st.integers(1, 50))
+def test_a_shortened_text_is_never_longer_than_allowed_and_shows_the_cut(text: str, limit: int) -> None:
+    short = shorten(text, limit)
+    assert len(short) <= limit
+    assert short == text or short.endswith("…")
+
+
+# the door
+
+
+@pytest.mark.parametrize(
+    ("policy", "unknown"),
+    [
+        ("open", Access.ALLOWED),
+        ("pairing", Access.PENDING),
+        ("allowlist", Access.DENIED),
+        ("", Access.DENIED),
+    ],
+)
+def test_what_the_door_says_to_strangers(policy: str, unknown: Access) -> None:
+    """Deny by default: a policy nobody knows lets nobody in."""
+    assert unknown is decide(policy, [], "", "o9", None)
+    assert unknown is decide(policy, [], "owner", "o9", Rule.PENDING)
+
+
+@pytest.mark.parametrize("policy", ["open", "pairing", "allowlist"])
+def test_who_is_known_is_let_in_and_who_is_blocked_is_not(policy: str) -> None:
+    """A block wins over everything, also over being the owner."""
+    assert Access.ALLOWED is decide(policy, [], "", "o9", Rule.ALLOW)
+    assert Access.ALLOWED is decide(policy, ["o9"], "", "o9", None)
+    assert Access.ALLOWED is decide(policy, [], "o9", "o9", None)
+    assert Access.DENIED is decide(policy, ["o9"], "o9", "o9", Rule.BLOCK)
+
+
+def test_nobody_is_the_owner_of_an_account_without_one() -> None:
+    """A sender without an id must not match an owner that is not known."""
+    assert Access.PENDING is decide("pairing", [], "", "", None)
+
+
+# commands
+
+
+@pytest.mark.parametrize("command", list(Command))
+def test_a_command_stands_alone_in_its_message(command: Command) -> None:
+    assert command is command_of(f"  {command.value.upper()}\n")
+    assert command_of(f"{command.value} please") is None
+    assert command_of(f"say {command.value}") is None
+
+
+@pytest.mark.parametrize("text", ["", "/", "/stopp", "stop", "/unknown", "请/stop"])
+def test_anything_else_is_no_command(text: str) -> None:
+    assert command_of(text) is None
+
+
+# phrases
+
+
+def test_both_languages_have_the_same_sentences_with_the_same_blanks() -> None:
+    """A sentence missing in one language is an error in front of a user."""
+    blanks = {
+        language: {
+            name: sorted(blank for _, blank, _, _ in Formatter().parse(sentence) if blank)
+            for name, sentence in sentences.items()
+        }
+        for language, sentences in PHRASES.items()
+    }
+    assert {"zh", "en"} == set(blanks)
+    assert blanks["zh"] == blanks["en"]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_command_is_explained_and_no_sentence_is_empty(language: str) -> None:
+    assert all(command.value in say(language, "help") for command in Command)
+    assert all(sentence.strip() for sentence in PHRASES[language].values())
+    assert "7" in say(language, "status", state="up", running="no", waiting=7)
+
+
+# delays
+
+
+@bounded
+@given(
+    st.integers(-5, 10**9), st.integers(1, 10_000), st.integers(1, 10**7), st.floats(0, 1, exclude_max=True)
+)
+def test_a_delay_is_between_half_and_all_of_its_step_and_never_beyond_the_cap(
+    n: int, base_ms: int, cap_ms: int, jitter: float
+) -> None:
+    """No index that grows without bound: the millionth failure is computed like the tenth."""
+    delay_ms = backoff(n, base_ms, cap_ms, jitter)
+    full_ms = min(cap_ms, base_ms * 2 ** min(max(n, 1) - 1, 30))
+    assert full_ms // 2 <= delay_ms <= full_ms
+
+
+def test_delays_double() -> None:
+    assert [500, 1_000, 2_000, 4_000, 5_000, 5_000] == [backoff(n, 1_000, 10_000, 0.0) for n in range(1, 7)]
