@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-import uvicorn
-from fastapi import FastAPI
 
 from yizhan import __version__, home, logs, systemd
 from yizhan.agents import make_agent
@@ -30,7 +29,9 @@ from yizhan.runtime.clock import SystemChance, SystemClock
 from yizhan.runtime.gateway import Gateway, Parts
 from yizhan.settings import Settings
 from yizhan.store import open_store
-from yizhan.web import create_app
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 log = structlog.get_logger("app")
 
@@ -48,20 +49,23 @@ def platforms_of(settings: Settings, http: Http, clock: Clock, chance: Chance) -
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """An open gateway and what must be closed after it."""
+class Station:
+    """A running gateway with its windows, for those who announce it."""
 
     gateway: Gateway
     api: FastAPI
-    api_key: str
+    url: str
+
+
+Announce = Callable[[Station], None]
+Prepare = Callable[[Gateway], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def built(settings: Settings, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Built]:
+async def opened(settings: Settings, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Gateway]:
     """A gateway that is open and does not run yet. Raises SettingsError, StoreError."""
     home.prepare(settings.home)
     clock, chance = SystemClock(), SystemChance()
-    key = home.api_key(settings.home, environ, chance)
     store = await open_store(
         settings.database.url,
         settings.home,
@@ -75,7 +79,7 @@ async def built(settings: Settings, environ: Mapping[str, str] = os.environ) -> 
         platforms = platforms_of(settings, http, clock, chance)
         gateway = Gateway(Parts(settings, store, clock, chance, platforms, agent))
         await gateway.open()
-        yield Built(gateway, create_app(gateway, api_key=key, version=__version__), key)
+        yield gateway
     finally:
         await http.close()
         await store.close()
@@ -84,34 +88,37 @@ async def built(settings: Settings, environ: Mapping[str, str] = os.environ) -> 
 @contextlib.asynccontextmanager
 async def offline(settings: Settings) -> AsyncIterator[FastAPI]:
     """The API over an opened store, for verbs without a running gateway. Nothing polls, nothing sends."""
-    async with built(settings) as ready:
+    async with opened(settings) as gateway:
         try:
-            yield ready.api
+            yield windows(gateway, os.environ)
         finally:
-            await ready.gateway.stop()
+            await gateway.stop()
 
 
-Prepare = Callable[[Built], Awaitable[None]]
+def windows(gateway: Gateway, environ: Mapping[str, str]) -> FastAPI:
+    """The HTTP application of a gateway. Imported here and not above: half of a start's time is spent on it,
+    and the road out need not wait for that."""
+    from yizhan.web import create_app
+
+    key = home.api_key(gateway.settings.home, environ, gateway.chance)
+    return create_app(gateway, api_key=key, version=__version__)
 
 
-async def serve(
-    settings: Settings,
-    announce: Callable[[str, Built], None] | None = None,
-    prepare: Prepare | None = None,
-) -> int:
+async def serve(settings: Settings, announce: Announce | None = None, prepare: Prepare | None = None) -> int:
     """Runs a gateway until a signal stops it; answers the exit code.
 
-    Args:  announce  told the address and the gateway when it is ready; by default one line on stdout
+    Args:  announce  told when everything answers; by default one line on stdout
            prepare   done before the gateway starts
     """
     logs.configure(settings.logging.level, settings.logging.format)
     stop = asyncio.Event()
     try:
         with _signals(stop), _listening(settings) as listener:
-            async with built(settings) as ready:
+            async with opened(settings) as gateway:
+                home.api_key(settings.home, os.environ, gateway.chance)
                 if prepare is not None:
-                    await prepare(ready)
-                return await _run(settings, ready, listener, stop, announce or _print_ready)
+                    await prepare(gateway)
+                return await _run(gateway, listener, stop, announce or _print_ready)
     except SettingsError as error:
         return _complain(error, MISCONFIGURED)
     except StoreError as error:
@@ -128,71 +135,45 @@ def run(work: Coroutine[Any, Any, int]) -> int:
         return runner.run(work)
 
 
-async def _run(
-    settings: Settings,
-    ready: Built,
-    listener: socket.socket,
-    stop: asyncio.Event,
-    announce: Callable[[str, Built], None],
-) -> int:
-    gateway = ready.gateway
-    server = _Server(_uvicorn(ready.api))
+async def _run(gateway: Gateway, listener: socket.socket, stop: asyncio.Event, announce: Announce) -> int:
+    settings = gateway.settings
     await gateway.start()
-    if settings.console.enabled:
-        _attach_console(ready)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    await asyncio.wait({asyncio.create_task(server.up.wait()), serving}, return_when=asyncio.FIRST_COMPLETED)
-    url = _url(settings, listener)
-    home.announce(settings.home, url, __version__)
     try:
-        _warn(settings)
-        announce(url, ready)
-        systemd.notify("READY=1", "STATUS=running")
-        beating = asyncio.create_task(_beat(gateway))
-        await asyncio.wait({asyncio.create_task(stop.wait()), serving}, return_when=asyncio.FIRST_COMPLETED)
-        beating.cancel()
+        await asyncio.to_thread(importlib.import_module, "yizhan.web.server")
+        from yizhan.web.server import serving
+
+        api = windows(gateway, os.environ)
+        if settings.console.enabled:
+            _attach_console(api, gateway)
+        async with serving(api, listener) as server:
+            station = Station(gateway, api, _url(settings, listener))
+            home.announce(settings.home, station.url, __version__)
+            _warn(settings)
+            announce(station)
+            systemd.notify("READY=1", "STATUS=running")
+            await _until(stop, server, gateway)
+            systemd.notify("STOPPING=1")
+            home.withdraw(settings.home)
+            await gateway.stop()
     finally:
-        systemd.notify("STOPPING=1")
         home.withdraw(settings.home)
-        server.should_exit = True
         await gateway.stop()
-        await asyncio.wait({serving}, timeout=1)
     return STOPPED if stop.is_set() else FAILED
 
 
-def _attach_console(ready: Built) -> None:
-    """The console is imported late: it is the largest guest, and the dispatcher does not wait for it."""
+async def _until(stop: asyncio.Event, server: asyncio.Task[None], gateway: Gateway) -> None:
+    """Until somebody stops us or the server has failed."""
+    stopped, beating = asyncio.create_task(stop.wait()), asyncio.create_task(_beat(gateway))
+    await asyncio.wait({stopped, server}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    beating.cancel()
+
+
+def _attach_console(api: FastAPI, gateway: Gateway) -> None:
+    """The console is the largest guest; it is loaded beside the running gateway."""
     from yizhan.web.console import attach
 
-    attach(ready.api, ready.gateway)
-
-
-def _uvicorn(api: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(
-        api,
-        http="httptools",
-        ws="websockets-sansio",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=1,
-        server_header=False,
-    )
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn without its own capture of signals: this module owns them. `up` is set when it answers."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    attach(api, gateway)
 
 
 async def _beat(gateway: Gateway) -> None:
@@ -250,8 +231,8 @@ def _warn(settings: Settings) -> None:
         log.warning("listening.beyond_loopback", host=settings.server.host, fix="put TLS or a proxy in front")
 
 
-def _print_ready(url: str, ready: Built) -> None:
-    print(f"ready {url}", flush=True)
+def _print_ready(station: Station) -> None:
+    print(f"ready {station.url}", flush=True)
 
 
 def _complain(error: SettingsError | StoreError, code: int) -> int:

@@ -20,6 +20,7 @@ from typing import Any
 from yizhan import app, home, settings
 from yizhan.errors import SettingsError
 from yizhan.model import Credentials
+from yizhan.runtime.gateway import Gateway
 from yizhan.web import console_path
 
 BOT_ID = "demo0000cafe@im.bot"
@@ -51,9 +52,7 @@ async def _demo(where: Path, options: DemoOptions) -> int:
     async with _simulator(where) as addresses:
         url, phone_url = addresses
         chosen = _settings(where, options, url)
-        return await app.serve(
-            chosen, lambda address, ready: _welcome(where, phone_url, address, ready), _link(url)
-        )
+        return await app.serve(chosen, lambda station: _welcome(where, phone_url, station), _link(url))
 
 
 def _settings(where: Path, options: DemoOptions, login_url: str) -> settings.Settings:
@@ -121,16 +120,16 @@ def _token() -> str:
 def _link(url: str) -> app.Prepare:
     """Adds the demo's account, as after a QR login."""
 
-    async def link(ready: app.Built) -> None:
+    async def link(gateway: Gateway) -> None:
         credentials = Credentials(_token(), url, f"{url}/c2c", user_id=PERSON)
-        await ready.gateway.add_account("weixin", BOT_ID, credentials)
+        await gateway.add_account("weixin", BOT_ID, credentials)
 
     return link
 
 
-def _welcome(where: Path, phone_url: str, address: str, ready: app.Built) -> None:
-    console = address + console_path(ready.api)
-    answering = "your model" if ready.gateway.settings.agent == "model" else "an echo"
+def _welcome(where: Path, phone_url: str, station: app.Station) -> None:
+    console = station.url + console_path(station.api)
+    answering = "your model" if station.gateway.settings.agent == "model" else "an echo"
     print(
         f"""
   Yizhan is running, with a simulated WeChat beside it; {answering} answers.

@@ -149,7 +149,7 @@ class Gateway:
     async def stop(self) -> None:
         """No new sends, replies on the wire awaited for a moment, polls ended, store left to its owner."""
         self.stopping.set()
-        await self.logins.stop()
+        await self.logins.stop()  # stopping twice does no harm
         if not self.running:
             return
         self.running = False

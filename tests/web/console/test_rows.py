@@ -26,6 +26,7 @@ from yizhan.model import (
     MessageId,
     MessageState,
     Reason,
+    Suppressed,
     Turn,
     TurnId,
     TurnState,
@@ -181,6 +182,12 @@ def test_a_failed_turn_tells_the_operator_the_cause() -> None:
         reason=Reason("agent-timeout", "60 s"),
     )
     assert "main could not answer The agent took too long (60 s)" in seen(timeline_row(Look(EN), failed))
+
+
+def test_a_recognised_repeat_is_listed() -> None:
+    """What was not acted on is not hidden either."""
+    repeat = Suppressed(ACCOUNT, CHAT, InboundId("i_1"), "p2", NOW_MS, "content")
+    assert "A repeated delivery of the same message was recognised" in seen(timeline_row(Look(EN), repeat))
 
 
 def test_the_legend_explains_every_mark() -> None:

@@ -21,6 +21,9 @@ from .conftest import API_KEY, BEARER, window
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 STOP_MAX_S = 2.0
+NO_SOCKETS = """const Socket = WebSocket;
+window.WebSocket = function (url, protocols) { return new Socket("ws://127.0.0.1:9/", protocols); };"""
+"""As behind a proxy that lets no WebSocket through: the page falls back to long polls."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ async def test_sigterm_ends_the_process_with_a_console_tab_open(
     """systemd waits 90 s and then kills; a forgotten tab must not cost a clean end."""
     async with running(tmp_path) as gateway, window(chromium_path) as seen:
         if transport == "polling":
-            await seen.page.add_init_script("delete window.WebSocket")
+            await seen.page.add_init_script(NO_SOCKETS)
         await page_on(seen, gateway.url)
         code, took_s = await gateway.stop()
         assert 0 == code, (tmp_path / "log").read_text()

@@ -119,8 +119,12 @@ class Frame:
         async def act(event: GenericEventArguments) -> None:
             name, about = event.args
             chosen = acts.get(str(name))
-            if chosen is not None:
+            if chosen is None:
+                return
+            try:
                 await chosen(str(about)[:400])
+            except StoreError:
+                self._say("stale")
 
         self.main.on("click", act, js_handler=ON_CLICK)
 

@@ -35,10 +35,12 @@ class LoginDialog:
                     'outlined dense inputmode=numeric autocomplete=one-time-code maxlength=12'
                 )  # fmt: skip
                 self._typed.on("keydown.enter", self._verify)
-                ui.button(words("login.send"), on_click=self._verify).props("unelevated no-caps")
+                ui.button(words("login.send"), on_click=self._verify, color=None).props("unelevated no-caps")
             with ui.element("div").classes("sheet-foot"):
-                self._again = ui.button(words("login.again"), on_click=self._start).props("flat no-caps")
-                ui.button(words("close"), on_click=self._dialog.close).props("flat no-caps")
+                self._again = ui.button(words("login.again"), on_click=self._start, color=None).props(
+                    "flat no-caps"
+                )
+                ui.button(words("close"), on_click=self._dialog.close, color=None).props("flat no-caps")
         self._dialog.on("hide", self._give_up)
         self._timer = ui.timer(LOOK_EVERY_S, self._look, active=False)
         self._digits.set_visibility(False)

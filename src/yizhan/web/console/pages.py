@@ -181,7 +181,9 @@ class ChatPage:
         self._before: str | None = None
         self._limit = ROWS_FIRST
         self._has_older = False
+        self._to_end = False
         self._opened: dict[str, None] = {}
+        self._drawn: dict[str, tuple[TimelineRow, Html]] = {}
 
     async def open(self) -> None:
         frame, words = self._frame, self._frame.words
@@ -191,7 +193,7 @@ class ChatPage:
             self._head = ui.html("").classes("chat-head")
             ui.html(timeline.legend(words))
             with self._scroll(), ui.element("div").classes("timeline"):
-                self._above = ui.html("")
+                self._above = ui.html("").classes("above")
                 self._rows = Rows(ui.element("ol").classes("rows"), "li")
             self._below = ui.html("").classes("below")
         frame.on_click({"older": self._older, "newest": self._newest, "open": self._open})
@@ -206,16 +208,34 @@ class ChatPage:
         gateway = self._frame.console.gateway
         page = await gateway.store.timeline(self._chat.target, self._before, self._limit)
         self._chat = await gateway.store.chat(self._chat.target) or self._chat
-        look = timeline.Look(self._frame.words, self._opened)
         rows = [gateway.overlay(row) if isinstance(row, Message) else row for row in reversed(page.rows)]
         self._make_room(rows)
         self._has_older = page.next is not None
-        self._rows.show([(timeline.row_id(row), timeline.timeline_row(look, row)) for row in rows])
+        self._rows.show(self._draw(rows))
         self._head.set_content(await self._title())
         self._above.set_content(self._edge(bool(rows)))
         self._below.set_content(self._way_back())
+        self._scroll_to_end()
         waiting = any(isinstance(row, Message) and row.state.live for row in rows)
         return LIVE_AGAIN_MS if waiting else None
+
+    def _scroll_to_end(self) -> None:
+        """Once after a person asked for the newest row; otherwise whoever reads is left where they are."""
+        if self._to_end:
+            self._to_end = False
+            self._frame.client.run_javascript("document.querySelector('.scroll').scrollTop = 0")
+
+    def _draw(self, rows: list[TimelineRow]) -> list[tuple[str, Html]]:
+        """The rows as HTML. A row that is as it was is not drawn again: that is most of the work of a refresh."""
+        look, before = timeline.Look(self._frame.words, self._opened), self._drawn
+        self._drawn = {}
+        for row in rows:
+            key = timeline.row_id(row)
+            drawn = before.get(key)
+            if drawn is None or drawn[0] != row:
+                drawn = (row, timeline.timeline_row(look, row))
+            self._drawn[key] = drawn
+        return [(key, html) for key, (_, html) in self._drawn.items()]
 
     def _make_room(self, rows: list[TimelineRow]) -> None:
         """What comes in at the end pushes nothing out at the top until the window is full."""
@@ -269,7 +289,7 @@ class ChatPage:
         self._watch.notice()
 
     async def _newest(self, _: str) -> None:
-        self._before, self._limit = None, ROWS_FIRST
+        self._before, self._limit, self._to_end = None, ROWS_FIRST, True
         self._watch.notice()
 
     async def _open(self, key: str) -> None:
@@ -280,6 +300,7 @@ class ChatPage:
             self._opened[key] = None
             while len(self._opened) > OPENED_MAX:
                 del self._opened[next(iter(self._opened))]
+        self._drawn.clear()
         self._watch.notice()
 
 

@@ -14,7 +14,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "theme.auto": ("随系统", "Auto"),
     "theme.light": ("浅色", "Light"),
     "theme.dark": ("深色", "Dark"),
-    "language": ("语言", "Language"),
     "lost": ("与网关的连接断开了", "The connection to the gateway is lost"),
     "lost.retry": ("正在重新连接…", "Trying to reconnect…"),
     "stale": ("暂时读不到数据，下面可能不是最新状态", "The store cannot be read; what you see may be old"),
@@ -28,7 +27,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "now": ("马上", "now"),
     "never": ("从未", "never"),
     # overview
-    "accounts": ("账号", "Accounts"),
     "accounts.none": ("还没有账号", "No account yet"),
     "accounts.none.how": (
         "用微信扫码登录，消息就会从这里收发。也可以在终端运行 {command}。",
@@ -259,8 +257,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "login.send": ("确认", "Confirm"),
     "login.digits.wrong": ("只输入手机上显示的数字", "Type only the digits that the phone shows"),
     "login.qr": ("登录二维码", "QR code of the login"),
-    "login.not_running": ("网关没有在运行", "The gateway does not run"),
     "close": ("关闭", "Close"),
-    "cancel": ("取消", "Cancel"),
 }
 """name → (中文, English), with blanks in braces."""

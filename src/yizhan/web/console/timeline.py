@@ -201,21 +201,22 @@ def _part(look: Look, row: Message, entry: Entry) -> Html:
         "li",
         numbered,
         _text(look, f"{row.id}/{entry.no}", entry.text),
-        _status(look.words, row, entry),
+        _status(look, row, entry),
         _attempts(look, row, entry),
         data_part=entry.no,
         data_state=entry.state.value,
     )
 
 
-def _status(words: Words, row: Message, entry: Entry) -> Html:
-    state = entry.state
+def _status(look: Look, row: Message, entry: Entry) -> Html:
+    words, state = look.words, entry.state
     return tag(
         "div",
         _mark(words, state, _title(words, entry)),
         *_waiting(words, row, entry),
         _why(words, entry.reason) if entry.reason and state is not MessageState.DELIVERED else None,
         _doubled(words) if entry.possibly_doubled else None,
+        _attempts_opener(look, row, entry),
         class_=f"status {TONES[state]}",
     )
 
@@ -273,17 +274,23 @@ def _why(words: Words, reason: Reason) -> Html:
     return tag("span", words.reason(reason), class_="because")
 
 
-def _attempts(look: Look, row: Message, entry: Entry) -> Html | None:
-    """How often it was tried; each try only when somebody asks for it."""
+def _attempts_key(row: Message, entry: Entry) -> str:
+    return f"attempts/{row.id}/{entry.no}"
+
+
+def _attempts_opener(look: Look, row: Message, entry: Entry) -> Html | None:
     if not entry.attempts:
         return None
-    words, key = look.words, f"attempts/{row.id}/{entry.no}"
-    shown = key in look.opened
-    button = _opener(key, words("attempts", n=len(entry.attempts)), shown)
-    if not shown:
-        return button
+    key = _attempts_key(row, entry)
+    return _opener(key, look.words("attempts", n=len(entry.attempts)), key in look.opened)
+
+
+def _attempts(look: Look, row: Message, entry: Entry) -> Html | None:
+    """Each try, the newest ones last; only when somebody asks for it."""
+    if _attempts_key(row, entry) not in look.opened:
+        return None
     last = entry.attempts[-ATTEMPTS_SHOWN:]
-    return join(button, tag("ol", *(_attempt(words, attempt) for attempt in last), class_="attempts"))
+    return tag("ol", *(_attempt(look.words, attempt) for attempt in last), class_="attempts")
 
 
 def _attempt(words: Words, attempt: Attempt) -> Html:
