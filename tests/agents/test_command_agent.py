@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import uvloop
-from tests.agents.conftest import answers, ask
 
+from tests.agents.conftest import answers, ask
 from yizhan.agents import FAILURE_CODES
 from yizhan.agents.answer import TOO_LONG
 from yizhan.agents.command import CommandAnswers
@@ -50,7 +50,7 @@ async def failure(agent: CommandAnswers, text: str = "你好") -> AgentFailed:
 async def appears(file: Path) -> str:
     """Waits until somebody has written the file."""
     async with asyncio.timeout(10):
-        while not (text := _content(file)):  # noqa: ASYNC110  another program writes it
+        while not (text := _content(file)):
             await asyncio.sleep(0.01)
     return text
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.agents.conftest import answers, ask
-
 from yizhan.agents import make_agent
 from yizhan.agents.command import CommandAnswers
 from yizhan.agents.openai import OpenAiAnswers

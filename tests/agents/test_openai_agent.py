@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+
 from tests.agents.conftest import (
     DONE,
     Endpoint,
@@ -23,7 +24,6 @@ from tests.agents.conftest import (
     says,
     streams,
 )
-
 from yizhan.agents import FAILURE_CODES
 from yizhan.agents.answer import MODEL_STOPPED, TOO_LONG
 from yizhan.agents.openai import OpenAiAnswers

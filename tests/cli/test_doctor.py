@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.conftest import Ran, SmallGateway, account
 
+from tests.cli.conftest import Ran, SmallGateway, account
 from yizhan.cli.checkup import EARLIEST_MS, check_clock, check_home, check_port, check_secrets
 from yizhan.cli.checkup_agent import check_agent
 from yizhan.cli.findings import Finding, Level

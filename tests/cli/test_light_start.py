@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.cli.conftest import ENVIRONMENT, SmallGateway, message
 
 HEAVY = {"sqlalchemy", "fastapi", "nicegui", "uvicorn", "httpx", "aiohttp", "structlog", "yaml", "rich"}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.cli.conftest import Ran, SmallGateway, message
 
 Run = Callable[..., Ran]

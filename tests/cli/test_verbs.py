@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from tests.cli.conftest import Ran, SmallGateway, account, message, problem
 
 Run = Callable[..., Ran]

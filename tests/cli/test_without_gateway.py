@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.cli.conftest import Ran, SmallGateway, dead_pid, write_gateway_file
 
 Run = Callable[..., Ran]

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 import pytest
+
 from tests.house.conftest import imports, sources
 
 DOOR = "yizhan.runtime.clock"

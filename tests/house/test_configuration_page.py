@@ -10,8 +10,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from tests.house.conftest import DOCS
 
+from tests.house.conftest import DOCS
 from yizhan.settings import AGENT_KINDS, NOT_KEYS, TOLD_TO_COMMANDS, Settings, keys, load
 
 PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")

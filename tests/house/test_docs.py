@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.house.conftest import DOCS, ROOT, SRC, pages, sources
 
+from tests.house.conftest import DOCS, ROOT, SRC, pages, sources
 from yizhan import model
 from yizhan.agents import FAILURE_CODES
 from yizhan.core.verdict import VERDICT_NAMES

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
+
 from tests.house.conftest import ROOT, imports, sources
 
 SEES: dict[str, str] = {

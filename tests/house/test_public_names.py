@@ -7,9 +7,9 @@ import re
 import tomllib
 
 import pytest
-from tests.house.conftest import DOCS, ROOT, sources
 
 import yizhan
+from tests.house.conftest import DOCS, ROOT, sources
 from yizhan import errors, model
 from yizhan.core.verdict import VERDICT_NAMES, Verdict
 

@@ -10,8 +10,8 @@ from collections import defaultdict
 
 import aiohttp
 import pytest
-from benchmarks.stage import Stage, stage
 
+from benchmarks.stage import Stage, stage
 from yizhan_simulator.ledger import Effect
 
 CHATS, MESSAGES, KILLS = 20, 300, 11

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from benchmarks.stage import Stage, stage
 
+from benchmarks.stage import Stage, stage
 from yizhan_simulator import Limit
 
 STOP_S = 2.0

@@ -288,7 +288,11 @@ async def test_flood_without_a_length_costs_bounded_memory(http: AiohttpHttp) ->
             tracemalloc.stop()
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, lambda body: zlib.compress(body)[2:-4]])
+@pytest.mark.parametrize(
+    "pack",
+    [gzip.compress, zlib.compress, lambda body: zlib.compress(body)[2:-4]],
+    ids=["gzip", "zlib", "raw"],
+)
 async def test_compressed_answer_is_read_though_we_did_not_ask(
     http: AiohttpHttp, pack: Callable[[bytes], bytes]
 ) -> None:
@@ -317,6 +321,7 @@ async def test_gzip_bomb_costs_bounded_memory(http: AiohttpHttp) -> None:
 @pytest.mark.parametrize(
     ("body", "name"),
     [(gzip.compress(b'{"ret":0}')[:-6], "gzip"), (b'{"ret":0}', "gzip"), (b"x", "br"), (b"x", "gzip, gzip")],
+    ids=["cut", "not-packed", "unknown", "twice"],
 )
 async def test_encoding_that_cannot_be_undone_is_no_answer(http: AiohttpHttp, body: bytes, name: str) -> None:
     """Half a compressed answer is no answer, and guessing is worse."""

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("peers")]
 
 async def until(come: Callable[[], bool]) -> None:
     """Another process is at work; the test's time-out is the bound."""
-    while not come():  # noqa: ASYNC110
+    while not come():
         await asyncio.sleep(0.02)
 
 

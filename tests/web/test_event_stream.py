@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from tests.web.conftest import ACCOUNT, CHAT, EventStore, Stream, bare_app_on
 
+from tests.web.conftest import ACCOUNT, CHAT, EventStore, Stream, bare_app_on
 from yizhan.model import AccountId, Event
 from yizhan.web import hub
 from yizhan.web.hub import BEHIND_MAX, RING_FRAMES, frame_of

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.web.conftest import API_KEY, BEARER, EventStore, client_of, gateway_on
 
+from tests.web.conftest import API_KEY, BEARER, EventStore, client_of, gateway_on
 from yizhan.settings import Server
 from yizhan.web import console_path, create_app
 from yizhan.web.auth import BODY_MAX_BYTES, HostNames, same_origin

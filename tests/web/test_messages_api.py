@@ -8,8 +8,8 @@ import time
 from typing import Any
 
 import pytest
-from tests.web.conftest import ACCOUNT, CHAT, Station, problem_name
 
+from tests.web.conftest import ACCOUNT, CHAT, Station, problem_name
 from yizhan.errors import StoreBusy, StoreUnavailable
 from yizhan.web import shapes
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.web.conftest import ACCOUNT, CHAT, PaperPlatform, Station, Stream, gateway_on, problem_name
 
+from tests.web.conftest import ACCOUNT, CHAT, PaperPlatform, Station, Stream, gateway_on, problem_name
 from yizhan.model import (
     Access,
     AccountState,

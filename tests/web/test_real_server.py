@@ -24,8 +24,8 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from tests.web.conftest import ACCOUNT, API_KEY, BEARER, CHAT, SetClock, client_of, gateway_on
 
+from tests.web.conftest import ACCOUNT, API_KEY, BEARER, CHAT, SetClock, client_of, gateway_on
 from yizhan.model import Access, Dispatch, InboundId
 from yizhan.ports import Arrival, Heard, InboundCommit
 from yizhan.runtime.clock import SystemChance

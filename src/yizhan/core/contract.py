@@ -1,17 +1,17 @@
 """The public shapes: what programs see of a message, an account, a turn (docs/contract.md).
 
-The one place where our values become the names that other programs rely on. The store keeps events as
-these bytes, the API answers with the same objects. Message text stands only in `message.received` and
-in the timeline; tokens, cursors and keys stand nowhere.
+The one place where our values become the names that other programs rely on. The store keeps events in
+these shapes, the API answers with the same ones; both encode them at their own edge. Message text stands
+only in `message.received` and in the timeline; tokens, cursors and keys stand nowhere.
 """
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from yizhan.core.text import clean
 from yizhan.model import (
     Account,
     AccountState,
@@ -40,14 +40,6 @@ JsonObject = dict[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = 253_402_300_799_999
-
-_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-def encode(shape: JsonObject) -> bytes:
-    """JSON as UTF-8 in one line. Texts are cleaned at the door; half a character that came in elsewhere (the words
-    of a platform) becomes a question mark, so that no event is ever unwritable."""
-    return _dumps(shape).encode(errors="replace")
 
 
 def time_text(at_ms: int | None) -> str | None:
@@ -78,7 +70,7 @@ def parse_time(text: str) -> int:
 
 
 def reason_object(reason: Reason | None) -> JsonObject | None:
-    return None if reason is None else {"code": reason.code, "text": reason.text}
+    return None if reason is None else {"code": clean(reason.code), "text": clean(reason.text)}
 
 
 def message_object(message: Message, with_attempts: bool = True) -> JsonObject:
@@ -124,7 +116,7 @@ def _attempt_object(attempt: Attempt) -> JsonObject:
         "with_token": attempt.with_token,
         "verdict": attempt.verdict,
         "code": attempt.code,
-        "text": attempt.text,
+        "text": attempt.text and clean(attempt.text),
     }
 
 
@@ -222,27 +214,27 @@ def rule_object(rule: SenderRule) -> JsonObject:
     }
 
 
-def _event(kind: str, at_ms: int, target: Target | None, body: JsonObject) -> bytes:
+def _event(kind: str, at_ms: int, target: Target | None, body: JsonObject) -> JsonObject:
     head: JsonObject = {"type": kind, "at": time_text(at_ms)}
     if target is not None:
         head |= {"account": target.account, "chat": str(target)}
-    return encode(head | body)
+    return head | body
 
 
-def message_state_event(message: Message, at_ms: int) -> bytes:
+def message_state_event(message: Message, at_ms: int) -> JsonObject:
     return _event("message.state", at_ms, message.target, {"message": message_object(message, False)})
 
 
-def message_received_event(inbound: Inbound, at_ms: int) -> bytes:
+def message_received_event(inbound: Inbound, at_ms: int) -> JsonObject:
     body = {"message": inbound_object(inbound), "access": inbound.access.value}
     return _event("message.received", at_ms, Target(inbound.account, inbound.chat), body)
 
 
-def turn_state_event(turn: Turn, at_ms: int) -> bytes:
+def turn_state_event(turn: Turn, at_ms: int) -> JsonObject:
     return _event("turn.state", at_ms, Target(turn.account, turn.chat), {"turn": turn_object(turn)})
 
 
-def account_state_event(account: Account, at_ms: int) -> bytes:
+def account_state_event(account: Account, at_ms: int) -> JsonObject:
     body = {
         "account": account.id,
         "state": account.state.value,

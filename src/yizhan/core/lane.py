@@ -502,4 +502,4 @@ def _ready_ms(lane: Lane, message: Message, now_ms: int) -> int:
 def with_entry(message: Message, entry: Entry, now_ms: int) -> Message:
     """The message with one entry replaced, its own state derived anew."""
     entries = tuple(entry if each.no == entry.no else each for each in message.entries)
-    return derive(replace(message, entries=entries), now_ms)
+    return derive(message, now_ms, entries)

@@ -27,17 +27,19 @@ def message_state(entries: Sequence[Entry]) -> MessageState:
     return next(state for state in _WORST_FIRST if state in states)
 
 
-def derive(message: Message, now_ms: int) -> Message:
-    """The message with state, reason, waiting and doubt as its entries have them now."""
-    state = message_state(message.entries)
-    telling = _telling(message.entries, state)
+def derive(message: Message, now_ms: int, entries: tuple[Entry, ...] | None = None) -> Message:
+    """The message with state, reason, waiting and doubt as its entries have them now; with `entries`, as these do."""
+    entries = message.entries if entries is None else entries
+    state = message_state(entries)
+    telling = _telling(entries, state)
     return replace(
         message,
+        entries=entries,
         state=state,
         waiting_for=telling.waiting_for if state.live else None,
         next_attempt_at_ms=telling.next_attempt_at_ms if state.live else None,
         reason=telling.reason,
-        possibly_doubled=any(entry.possibly_doubled for entry in message.entries),
+        possibly_doubled=any(entry.possibly_doubled for entry in entries),
         finished_at_ms=None if state.live else (message.finished_at_ms or now_ms),
     )
 

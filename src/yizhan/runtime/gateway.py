@@ -196,6 +196,8 @@ class Gateway:
         waiting_for, at_ms = self.outbound.waits(message.target) if self.running else (None, None)
         if message.not_before_ms and message.not_before_ms > self.clock.now_ms():
             at_ms = max(message.not_before_ms, at_ms or 0)
+        if (waiting_for, at_ms) == (None, message.next_attempt_at_ms):
+            return message
         return replace(message, waiting_for=waiting_for, next_attempt_at_ms=at_ms)
 
     async def cancel(self, message: MessageId) -> Message:

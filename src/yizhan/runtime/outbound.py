@@ -109,11 +109,9 @@ class Outbound:
                 f"The text has {len(text)} characters; at most {self._text_max_chars} are accepted.",
                 "Shorten it, send it in several messages, or raise delivery.text_max_chars.",
             )
-        return await asyncio.shield(self._accepted(self.draft(target, replace(order, text=text))))
-
-    async def _accepted(self, draft: Draft) -> Accepted:
-        """Commit and admit belong together, also for a caller who has gone away meanwhile."""
-        accepted = await self._store.accept(draft)
+        if text != order.text:
+            order = replace(order, text=text)
+        accepted = await self._store.accept(self.draft(target, order))
         await self.admit_answer(accepted.message)
         return accepted
 
@@ -147,7 +145,7 @@ class Outbound:
             client_ids=tuple(f"yizhan:{message_id}:{no}" for no in range(1, len(texts) + 1)),
             created_at_ms=now_ms,
             expires_at_ms=expires_at_ms,
-            body_sha256=_fingerprint(target, order),
+            body_sha256=_fingerprint(target, order) if order.idempotency_key else "",
             idempotency_key=order.idempotency_key,
             in_reply_to=order.in_reply_to,
             turn_id=turn,
@@ -370,13 +368,13 @@ class Outbound:
 
     def _tell(self, message: Message, verdict: Verdict, decision: Decision) -> None:
         """One line per change of state; never one per refusal."""
+        if isinstance(verdict, Delivered):
+            return
         told = log.bind(
             account=message.account, chat=message.chat, message=message.id, part=decision.entry.no
         )
         pace = decision.gates.chat
         match verdict:
-            case Delivered():
-                told.debug("part.delivered")
             case Ghost() if verdict.alarming:
                 told.warning("part.unconfirmed", reason="accepted without a receipt")
             case Rejected(code, _):

@@ -21,17 +21,17 @@ def parse_target(text: str, accounts: Collection[AccountId]) -> Target:
             f"{text!r} is not a target.",
             "Write platform:account:chat, for example weixin:ab12@im.bot:o9…@im.wechat.",
         )
-    mine = [account for account in accounts if account.startswith(f"{platform}:")]
-    for account in mine:
-        if text in (account, f"{account}:"):
+    external, colon, chat = rest.partition(":")
+    account = AccountId(f"{platform}:{external}")
+    if account in accounts:
+        if not chat:
             raise InvalidRequest(
                 f"{text!r} names an account, not a chat.", f"Write {account}:CHAT with the chat's id."
             )
-        if text.startswith(f"{account}:"):
-            return Target(account, ChatId(text.removeprefix(f"{account}:")))
-    if ":" in rest:
-        wanted = f"{platform}:{rest.split(':', 1)[0]}"
-        raise UnknownAccount(f"There is no account {wanted} here.", _known(accounts))
+        return Target(account, ChatId(chat))
+    if colon:
+        raise UnknownAccount(f"There is no account {account} here.", _known(accounts))
+    mine = [account for account in accounts if account.startswith(f"{platform}:")]
     if len(mine) == 1:
         return Target(mine[0], ChatId(rest))
     if not mine:

@@ -18,9 +18,11 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from yizhan.core import contract
+from yizhan.core.contract import JsonObject
 from yizhan.core.states import derive
 from yizhan.errors import UnknownAccount, UnknownMessage
 from yizhan.model import (
@@ -29,6 +31,7 @@ from yizhan.model import (
     Attempt,
     Chat,
     ChatId,
+    Entry,
     Event,
     Inbound,
     InboundId,
@@ -255,10 +258,12 @@ class WorkingSet:
         self._note("message", kept.message.id, new=True)
         self._announce_message(kept.message, kept.message.created_at_ms)
 
-    def change_message(self, changed: Message, at_ms: int) -> Message:
+    def change_message(
+        self, changed: Message, at_ms: int, entries: tuple[Entry, ...] | None = None
+    ) -> Message:
         """Takes over changed entries and lets the message's state follow; announces it if it shows."""
         kept = self.messages[changed.id]
-        message = derive(changed, at_ms)
+        message = derive(changed, at_ms, entries)
         self._note("message", message.id)
         for entry, before in zip(message.entries, kept.message.entries, strict=True):
             if entry is not before and entry != before:
@@ -342,8 +347,8 @@ class WorkingSet:
         self._know_inbound(kept)
         inbound = kept.inbound
         self._note("inbound", inbound.id, new=True)
-        encoded = contract.message_received_event(inbound, at_ms)
-        self._event(at_ms, "message.received", inbound.account, inbound.chat, encoded)
+        shape = contract.message_received_event(inbound, at_ms)
+        self._event(at_ms, "message.received", inbound.account, inbound.chat, shape)
 
     def change_inbound(self, inbound: Inbound) -> None:
         self._note("inbound", inbound.id)
@@ -357,8 +362,8 @@ class WorkingSet:
         turn = kept.turn
         self._note("turn", turn.id, new=turn.id not in self.turns)
         self.turns[turn.id] = kept
-        encoded = contract.turn_state_event(turn, at_ms)
-        self._event(at_ms, "turn.state", turn.account, turn.chat, encoded)
+        shape = contract.turn_state_event(turn, at_ms)
+        self._event(at_ms, "turn.state", turn.account, turn.chat, shape)
 
     # Flush.
 
@@ -461,11 +466,16 @@ class WorkingSet:
             self.by_moment[inbound.account, inbound.sender_id, inbound.sent_at_ms].append(inbound.id)
 
     def _announce_message(self, message: Message, at_ms: int) -> None:
-        encoded = contract.message_state_event(message, at_ms)
-        self._event(at_ms, "message.state", message.account, message.chat, encoded)
+        shape = contract.message_state_event(message, at_ms)
+        self._event(at_ms, "message.state", message.account, message.chat, shape)
 
-    def _event(self, at_ms: int, kind: str, account: AccountId, chat: ChatId | None, encoded: bytes) -> None:
-        self._events.append((at_ms, kind, account, chat, encoded))
+    def _event(
+        self, at_ms: int, kind: str, account: AccountId, chat: ChatId | None, shape: JsonObject
+    ) -> None:
+        self._events.append((at_ms, kind, account, chat, _encode(shape)))
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 def messages_of(

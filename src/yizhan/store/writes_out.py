@@ -162,7 +162,7 @@ class BeginAttempt:
             next_attempt_at_ms=None,
             reason=None,
         )
-        rows.change_message(with_entry(message, begun), intent.at_ms)
+        rows.change_message(message, intent.at_ms, with_entry(message, begun))
         return True
 
 
@@ -191,7 +191,7 @@ class Settle:
         self._learn(rows)
         if on_the_wire or settlement.entry.state in _SENT:
             news = _as_accepted(settlement.entry, entry)
-            message = rows.change_message(with_entry(message, news), settlement.at_ms)
+            message = rows.change_message(message, settlement.at_ms, with_entry(message, news))
         return message
 
     def _learn(self, rows: WorkingSet) -> None:
@@ -399,10 +399,9 @@ def entry_at(message: Message, no: int) -> Entry:
     return message.entries[no - 1]
 
 
-def with_entry(message: Message, entry: Entry) -> Message:
-    """The message with one entry replaced."""
-    before, after = message.entries[: entry.no - 1], message.entries[entry.no :]
-    return replace(message, entries=(*before, entry, *after))
+def with_entry(message: Message, entry: Entry) -> tuple[Entry, ...]:
+    """The message's entries, one of them replaced."""
+    return (*message.entries[: entry.no - 1], entry, *message.entries[entry.no :])
 
 
 def _as_accepted(news: Entry, entry: Entry) -> Entry:

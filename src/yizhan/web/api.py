@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
-from starlette.routing import Route
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from yizhan.errors import YizhanError
 from yizhan.web import (
     access,
     accounts,
@@ -91,13 +93,28 @@ def create_app(gateway: Gateway, *, api_key: str, version: str) -> FastAPI:
     return app
 
 
-def _add_routes(app: FastAPI, settings: Settings) -> None:
-    """All routes. The one that every message takes stands in front once more, as a plain route.
+class Express:
+    """Takes the one request that every message causes past the framework's routing, of which it needs nothing.
 
-    Without the framework's machinery for parameters, of which it has none, it costs a third less CPU (measured:
-    130 against 200 µs). OpenAPI knows it from its router.
+    That routing and its layers cost more CPU than the request itself. OpenAPI knows the route from its router,
+    and everything but a plain refusal is left to the layers outside.
     """
-    app.router.routes.append(Route("/v1/messages", messages.post_message, methods=["POST"]))
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != "/v1/messages" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        try:
+            response = await messages.post_message(Request(scope, receive))
+        except (YizhanError, problems.BodyTooLarge) as error:
+            response = problems.problem_of_any(error).response()
+        await response(scope, receive, send)
+
+
+def _add_routes(app: FastAPI, settings: Settings) -> None:
     for router in ROUTERS:
         app.include_router(router)
     if settings.console.enabled:
@@ -106,6 +123,8 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
 
 
 def _add_guard(app: FastAPI, settings: Settings) -> None:
+    """The layer added last stands outside."""
+    app.add_middleware(Express)
     app.add_middleware(
         Guard,
         keys=app.state.keys,

@@ -11,11 +11,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
+import msgspec
 from fastapi import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 from starlette.responses import Response
 
-from yizhan.core.contract import JsonObject, encode, parse_time
+from yizhan.core.contract import JsonObject, parse_time
 from yizhan.errors import InvalidRequest
 from yizhan.web.problems import invalid
 
@@ -26,6 +27,8 @@ B = TypeVar("B", bound="Body")
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """An id, a name, a key: one line without control characters."""
+
+_encode = msgspec.json.Encoder().encode
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -42,7 +45,7 @@ def gateway_of(request: Request) -> Gateway:
 
 def answer(shape: JsonObject, status: int = 200) -> Response:
     """A JSON answer; nothing of it may be kept by a cache on the way."""
-    return Response(encode(shape), status, {"Cache-Control": "no-store"}, "application/json")
+    return Response(_encode(shape), status, {"Cache-Control": "no-store"}, "application/json")
 
 
 def takes(body: type[Body]) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from yizhan.core.contract import encode
 from yizhan.errors import PlatformError, RequestError, StoreBusy, StoreError, YizhanError
 
 MEDIA_TYPE = "application/problem+json"
@@ -61,7 +61,7 @@ class Problem:
 
     def body(self) -> bytes:
         """The document as UTF-8 JSON."""
-        return encode(
+        return msgspec.json.encode(
             {
                 "type": TYPE_PREFIX + self.name,
                 "title": TITLES[self.name],
@@ -128,6 +128,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
+
+
+def problem_of_any(error: YizhanError | BodyTooLarge) -> Problem:
+    """The problem of a refusal, ours or of a body beyond its bound."""
+    return TOO_LARGE if isinstance(error, BodyTooLarge) else problem_of(error)
 
 
 async def _ours(_: Request, error: Exception) -> Response:
