@@ -27,7 +27,7 @@ SEES: dict[str, str] = {
     "logs": "settings",
     "systemd": "",
     "app": "web runtime platforms agents store home logs systemd ports core model errors settings",
-    "demo": "app web home ports core model errors settings",
+    "demo": "app web runtime home ports core model errors settings",
     "cli": "app demo web runtime home logs ports core model errors settings simulator",
 }
 """room → the rooms it may import from, itself apart. ARCHITECTURE.md shows the same table."""
