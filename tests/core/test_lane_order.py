@@ -152,7 +152,7 @@ def test_push_to_someone_who_never_wrote_waits_and_is_released_by_their_first_me
     road.chat(road.target()).has_written = False
     message = road.accept("push")
     road.dispatch()
-    road.answer(road.target(), Throttled("-2", "rate limited", None, True))
+    road.answer(road.target(), Throttled("-2", "prepare failed", no_conversation=True))
     assert WaitingFor.USER is road.table[message.id].waiting_for
     assert [] == road.run()
     road.hear(road.target(), "t1")

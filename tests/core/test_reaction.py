@@ -186,11 +186,17 @@ def test_a_hint_is_passed_on_to_the_limiter() -> None:
 
 def test_refused_where_nobody_ever_wrote_it_waits_for_their_first_message() -> None:
     """The platform lets a bot write only to those who have written to it; no time releases that."""
-    for judged in (LIMIT, LIMIT_OR_TOKEN, STALE_TOKEN):
-        entry = decide(judged, has_written=False).entry
-        assert (MessageState.WAITING, WaitingFor.USER) == (entry.state, entry.waiting_for)
-        assert entry.next_attempt_at_ms is None
-        assert "never-written" == (entry.reason and entry.reason.code)
+    entry = decide(Throttled("-2", "prepare failed", no_conversation=True), has_written=False).entry
+    assert (MessageState.WAITING, WaitingFor.USER) == (entry.state, entry.waiting_for)
+    assert entry.next_attempt_at_ms is None
+    assert "never-written" == (entry.reason and entry.reason.code)
+
+
+def test_refused_for_another_reason_it_does_not_wait_for_a_user_who_cannot_help() -> None:
+    """A dead login is answered to a first push as well; it must go on when the login works again."""
+    entry = decide(Throttled("-14", "session timeout"), has_written=False).entry
+    assert WaitingFor.LIMIT is entry.waiting_for
+    assert entry.next_attempt_at_ms is not None
 
 
 def test_one_refused_chat_is_blamed_alone() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from simulation.station import Station
+from simulation.station import SIM_URL, Station
 from simulation.virtual import run
-from yizhan.model import Account, AccountId, AccountState
+from yizhan.errors import StoreBusy
+from yizhan.model import Account, AccountId, AccountState, Credentials
 from yizhan_simulator import Fault, Outage
 
 
@@ -107,6 +108,101 @@ def test_while_a_host_is_gone_one_probe_speaks_for_all_its_accounts(home: Path) 
             await asyncio.sleep(15)
             states = {(await _account(station, account)).state for account in accounts}
             assert {AccountState.UP} == states
+
+    run(story())
+
+
+@pytest.mark.parametrize("accounts", [1, 3])
+def test_an_outage_is_shown_as_down_with_the_next_attempt_ahead(home: Path, accounts: int) -> None:
+    """A status that says "connected" while nobody can connect is how bots stay deaf for hours."""
+
+    async def story() -> None:
+        async with Station(home) as station:
+            made = [
+                await station.link(station.world.add_user(f"user {number}")) for number in range(accounts)
+            ]
+            await asyncio.sleep(3)
+            station.world.add_outage(Outage(to_s=300, kind="refuse"), station.clock.now_ms())
+            for _ in range(6):
+                await asyncio.sleep(45)
+                for account in made:
+                    shown = await _account(station, account)
+                    assert AccountState.DOWN is shown.state
+                    assert shown.reason is not None
+                    assert shown.next_attempt_at_ms >= station.clock.now_ms() - 1_000
+            await asyncio.sleep(60)
+            assert {AccountState.UP} == {(await _account(station, account)).state for account in made}
+
+    run(story())
+
+
+def test_a_push_refused_by_a_dead_login_goes_out_when_the_login_works(home: Path) -> None:
+    """It used to be parked until somebody wrote, for a reason that was not true."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            ann = station.world.add_user("Ann")
+            bot = station.world.add_bot(ann)
+            station.world.turn(needs_inbound=False)
+            wrong = Credentials(bot.token + "x", SIM_URL, user_id=ann)
+            account, _ = await station.gateway.add_account("weixin", bot.bot_id, wrong)
+            accepted = await station.push(account.id, ann, "are you there?")
+            await asyncio.sleep(60)
+            waiting = await station.gateway.message(accepted.message.id)
+            assert ("login", None) == (waiting.waiting_for, waiting.next_attempt_at_ms)
+            await station.gateway.add_account(
+                "weixin", bot.bot_id, Credentials(bot.token, SIM_URL, user_id=ann)
+            )
+            await asyncio.sleep(5)
+            assert ["are you there?"] == station.shown(ann)
+
+    run(story())
+
+
+def test_a_pause_that_the_store_refuses_leaves_the_account_receiving(home: Path) -> None:
+    """A 503 must mean that nothing happened, not that the account is deaf and called up."""
+
+    async def story() -> None:
+        async with Station(home) as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            await asyncio.sleep(2)
+            set_paused = station.gateway.store.set_paused
+
+            async def refuse(*_: object) -> Account:
+                raise StoreBusy("too much is waiting for the disk", "try again")
+
+            station.gateway.store.set_paused = refuse
+            with pytest.raises(StoreBusy):
+                await station.gateway.pause_account(account, True)
+            station.gateway.store.set_paused = set_paused
+            await asyncio.sleep(2)
+            station.say(ann, "still there?")
+            await asyncio.sleep(3)
+            assert ["still there?"] == station.shown(ann)
+            assert AccountState.UP is (await _account(station, account)).state
+
+    run(story())
+
+
+def test_a_paused_account_rests_and_goes_on_where_it_was(home: Path) -> None:
+    """Nothing is sent, nothing is received, nothing is lost."""
+
+    async def story() -> None:
+        async with Station(home) as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            await asyncio.sleep(2)
+            await station.gateway.pause_account(account, True)
+            station.say(ann, "said meanwhile")
+            accepted = await station.push(account, ann, "pushed meanwhile")
+            await asyncio.sleep(60)
+            assert [] == station.shown(ann)
+            assert AccountState.PAUSED is (await _account(station, account)).state
+            assert "operator" == (await station.gateway.message(accepted.message.id)).waiting_for
+            await station.gateway.pause_account(account, False)
+            await asyncio.sleep(4)
+            assert {"said meanwhile", "pushed meanwhile"} == set(station.shown(ann))
 
     run(story())
 

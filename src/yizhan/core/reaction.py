@@ -93,9 +93,10 @@ def react(verdict: Verdict, seen: Circumstances, numbers: Numbers, now_ms: int, 
         case Ghost():
             return _ghost(verdict, seen)
         case StaleToken(code, text):
-            return _refused(seen, numbers, now_ms, jitter, Reason(code, text), None, suspect=True)
-        case Throttled(code, text, wait_ms, suspect):
-            return _refused(seen, numbers, now_ms, jitter, Reason(code, text), wait_ms, suspect)
+            seen_as = Throttled(code, text, token_suspect=True)
+            return _refused(seen_as, seen, numbers, now_ms, jitter)
+        case Throttled():
+            return _refused(verdict, seen, numbers, now_ms, jitter)
         case InDoubt(code, text):
             return _in_doubt(seen, numbers, now_ms, jitter, Reason(code, text))
         case Deferred(code, text):
@@ -141,21 +142,15 @@ def _token_after_success(seen: Circumstances) -> ReplyToken | None:
 
 
 def _refused(
-    seen: Circumstances,
-    numbers: Numbers,
-    now_ms: int,
-    jitter: float,
-    reason: Reason,
-    hint_ms: int | None,
-    suspect: bool,
+    refusal: Throttled, seen: Circumstances, numbers: Numbers, now_ms: int, jitter: float
 ) -> Decision:
-    token = seen.token
-    if suspect and seen.with_token and token is not None and token.state is TokenState.FRESH:
+    token, reason = seen.token, Reason(refusal.code, refusal.text)
+    if refusal.token_suspect and seen.with_token and token is not None and token.state is TokenState.FRESH:
         entry = _waiting(seen.entry, WaitingFor.LIMIT, now_ms, reason)
         suspected = replace(token, state=TokenState.SUSPECT)
         return Decision(entry, _answered(seen.gates), suspected, experiment=True)
-    gates = _slowed(seen, numbers, now_ms, hint_ms, jitter)
-    if not seen.has_written:
+    gates = _slowed(seen, numbers, now_ms, refusal.wait_ms, jitter)
+    if refusal.no_conversation and not seen.has_written:
         first = Reason(
             "never-written", "the other side has not written yet; its first message releases this one"
         )

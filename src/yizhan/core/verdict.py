@@ -42,13 +42,15 @@ class InDoubt:
 class Throttled:
     """Refused for now. `wait_ms` is the server's hint, None without one; hints are clamped, never obeyed.
 
-    `token_suspect`: the same answer is given for a token that is no longer honoured.
+    `token_suspect`: the same answer is given for a token that is no longer honoured. `no_conversation`: it is
+    also given where the other side has never written, and its first message would help.
     """
 
     code: str
     text: str
     wait_ms: int | None = None
     token_suspect: bool = False
+    no_conversation: bool = False
 
 
 @dataclass(frozen=True, slots=True)

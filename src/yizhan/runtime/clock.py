@@ -46,13 +46,16 @@ class SystemChance:
 
     def __init__(self) -> None:
         self._random = random.Random(secrets.randbits(256))
+        self._last_ms = 0
 
     def jitter(self) -> float:
         return self._random.random()
 
     def new_id(self, kind: str) -> str:
-        """`kind_` + 9 characters of time + 11 of chance, in an alphabet without look-alikes."""
-        return f"{kind}_{_base32(time.time_ns() // 1_000_000, 9)}{_base32(self._random.getrandbits(55), 11)}"
+        """`kind_` + 9 characters of time + 11 of chance, in an alphabet without look-alikes. They sort by their making
+        also when the clock is set back."""
+        self._last_ms = max(self._last_ms, time.time_ns() // 1_000_000)
+        return f"{kind}_{_base32(self._last_ms, 9)}{_base32(self._random.getrandbits(55), 11)}"
 
     def token_hex(self, size: int) -> str:
         return secrets.token_hex(size)

@@ -7,7 +7,8 @@ command line uses that when no process is running, so that each verb exists once
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -29,6 +30,7 @@ from yizhan.model import (
     Rule,
     SenderRule,
     Target,
+    WaitingFor,
 )
 from yizhan.ports import Accepted, Agent, Chance, Clock, NewLogin, Platform, Store
 from yizhan.runtime.connections import Connections
@@ -38,6 +40,7 @@ from yizhan.runtime.lines import Lines
 from yizhan.runtime.logins import Logins
 from yizhan.runtime.outbound import STORE_PAUSE_MS, Outbound
 from yizhan.runtime.reach import Reach
+from yizhan.runtime.standing import Standing
 from yizhan.runtime.supervisor import Supervisor
 from yizhan.runtime.targets import parse_target
 from yizhan.runtime.turns import TurnNumbers, Turns
@@ -102,13 +105,13 @@ class Gateway:
             self._lines,
             parts.agent,
             turn_numbers_of(settings),
-            lambda target: self.connections.state(target.account),
+            lambda target: self.standing.state(target.account),
         )
         self._inbound = InboundRoad(
             parts.store, parts.clock, parts.chance, self._door, self.outbound, self.turns
         )
+        self.standing = Standing(parts.store, parts.clock, self.outbound)
         self.connections = Connections(
-            parts.store,
             parts.clock,
             parts.chance,
             parts.platforms,
@@ -116,6 +119,7 @@ class Gateway:
             self._reach,
             self.outbound,
             self._inbound,
+            self.standing,
             self.supervisor,
             self._numbers.pace,
         )
@@ -138,7 +142,8 @@ class Gateway:
         if left:
             log.warning("recovered", in_doubt=left)
         for account in await self.store.accounts():
-            self.connections.open(account)
+            await self.connections.open(account)
+        self.supervisor.keep("standing", self.standing.run)
         self.supervisor.keep("dispatcher", self.outbound.run)
         self.supervisor.keep("sweeper", self.outbound.sweep)
         self.supervisor.keep("upkeep", self._upkeep.run)
@@ -190,13 +195,21 @@ class Gateway:
             self._unwatch(message, changed)
 
     def overlay(self, message: Message) -> Message:
-        """A live message with what its gates and its account make it wait for right now."""
-        if not message.state.live or message.state is MessageState.SENDING or message.waiting_for:
+        """A live message with what its gates and its account make it wait for right now. What only the user or an
+        operator can end stays as it was written; an account that may not send explains everything else."""
+        if not message.state.live or message.state is MessageState.SENDING:
+            return message
+        if message.waiting_for in (WaitingFor.USER, WaitingFor.OPERATOR):
             return message
         waiting_for, at_ms = self.outbound.waits(message.target) if self.running else (None, None)
-        if message.not_before_ms and message.not_before_ms > self.clock.now_ms():
+        if waiting_for is None:
+            waiting_for, at_ms = message.waiting_for, message.next_attempt_at_ms
+        now_ms = self.clock.now_ms()
+        if message.not_before_ms and message.not_before_ms > now_ms:
             at_ms = max(message.not_before_ms, at_ms or 0)
-        if (waiting_for, at_ms) == (None, message.next_attempt_at_ms):
+        if at_ms is not None and at_ms < now_ms:
+            at_ms = None
+        if (waiting_for, at_ms) == (message.waiting_for, message.next_attempt_at_ms):
             return message
         return replace(message, waiting_for=waiting_for, next_attempt_at_ms=at_ms)
 
@@ -222,7 +235,7 @@ class Gateway:
         counts = await self.store.counts()
         views = []
         for stored in await self.store.accounts():
-            account = self.connections.now.get(stored.id, stored)
+            account = self.standing.account(stored)
             live = {
                 state: number
                 for (owner, state), number in counts.by_account_state.items()
@@ -241,29 +254,33 @@ class Gateway:
             raise InvalidRequest(f"There is no platform {platform!r} here.", f"Known: {known}.")
         if not external_id.strip() or not credentials.secret.strip():
             raise InvalidRequest("An account needs an id and a token.", "Give both.")
+        if not all("!" <= letter <= "~" for letter in credentials.secret):
+            raise InvalidRequest(
+                "The token holds white space or characters that no token has.",
+                "Copy it again, whole and alone.",
+            )
         account_id = AccountId(f"{platform}:{external_id.strip()}")
         account, created = await self.store.put_account(account_id, credentials, self.clock.now_ms())
         self._accounts[account_id] = None
         self._note_succession(account)
         if self.running:
-            self.connections.open(account)
+            await self.connections.open(account)
         return account, created
 
     async def remove_account(self, account: AccountId) -> None:
         """Live messages end as cancelled, credentials are erased, history stays."""
         self._must_know(account)
-        if self.running:
-            await self.connections.forget(account)
-        await self.store.remove_account(account, self.clock.now_ms())
+        async with self._line_ended(account):
+            await self.store.remove_account(account, self.clock.now_ms())
+        self.connections.forget(account)
         self._accounts.pop(account, None)
 
     async def pause_account(self, account: AccountId, paused: bool) -> Account:
         self._must_know(account)
-        if paused and self.running:
-            await self.connections.shut(account)
-        changed = await self.store.set_paused(account, paused, self.clock.now_ms())
+        async with self._line_ended(account):
+            changed = await self.store.set_paused(account, paused, self.clock.now_ms())
         if self.running:
-            self.connections.open(changed)
+            await self.connections.open(changed)
         return changed
 
     async def pause_chat(self, target: Target, paused: bool) -> Chat:
@@ -284,10 +301,23 @@ class Gateway:
             reasons.append(trouble)
         if not self.supervisor.alive("dispatcher"):
             reasons.append(Reason("not-running", "the dispatcher does not run"))
-        states = {account: self.connections.state(account) for account in self._accounts}
+        states = {account: self.standing.state(account) for account in self._accounts}
         return Readiness(not reasons, tuple(reasons), states)
 
     # inside
+
+    @contextlib.asynccontextmanager
+    async def _line_ended(self, account: AccountId) -> AsyncIterator[None]:
+        """The account's line is ended for what follows. If the store refuses that, it goes on as before."""
+        if not self.running:
+            yield
+            return
+        await self.connections.shut(account)
+        try:
+            yield
+        except BaseException:
+            await self.connections.open(self._lines[account].account)
+            raise
 
     def _must_know(self, account: AccountId) -> None:
         if account not in self._accounts:
@@ -295,12 +325,12 @@ class Gateway:
 
     def _note_succession(self, account: Account) -> None:
         """One person is linked to one bot at a time: an older account of the same person has lost its login."""
-        for other in self.connections.now.values():
+        for other in self.standing.all():
             same_person = (
                 other.credentials.user_id and other.credentials.user_id == account.credentials.user_id
             )
             if same_person and other.id != account.id and other.platform == account.platform:
-                self.connections.succeeded(other.id, account.id)
+                self.standing.succeeded(other.id, account.id)
 
     async def _adopt(self, login: NewLogin) -> None:
         """New credentials are given once and never again: they are stored, however long the store takes."""

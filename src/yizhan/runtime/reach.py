@@ -6,10 +6,11 @@ Around core/hosts.py: who finds a host shut waits here, one of them probes, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
+from yizhan.core.connection import Lost, LostKind
 from yizhan.core.hosts import Hosts
 from yizhan.ports import Absence, AbsenceKind, Chance, Clock, Reply
 
@@ -48,17 +49,32 @@ class Reach:
             log.warning("host.unreachable", host=host, detail=text, next_attempt_at_ms=after.not_before_ms)
         self._tell(host)
 
-    async def turn(self, host: str, by: object) -> bool:
-        """Waits until `by` may talk to the host. True: it was shut, and `by` is its probe now, until it tells
-        what it found or gives the claim back."""
-        while (breaker := self.hosts.breaker(host)).shut:
-            now_ms = self._clock.now_ms()
-            ready_ms = breaker.ready_at(now_ms)
-            if ready_ms <= now_ms and self.hosts.free(host):
-                self.hosts.claim(host, by)
-                return True
+    def shut(self, host: str) -> bool:
+        return self.hosts.breaker(host).shut
+
+    def next_attempt_at_ms(self, host: str) -> int:
+        """When somebody looks for a shut host again; now, if somebody is looking."""
+        return self.hosts.breaker(host).ready_at(self._clock.now_ms())
+
+    async def probe(self, host: str, by: object, knock: Callable[[], Awaitable[Lost | None]]) -> None:
+        """One turn at a shut host: waits for the next attempt, and makes it if nobody else does.
+
+        Args:  knock  a short request; a Lost of kind NETWORK means that nothing can connect
+        """
+        now_ms = self._clock.now_ms()
+        ready_ms = self.hosts.breaker(host).ready_at(now_ms)
+        if ready_ms > now_ms or not self.hosts.free(host):
             await self._change(host, ready_ms - now_ms if ready_ms > now_ms else LOOK_AGAIN_MS)
-        return False
+            return
+        self.hosts.claim(host, by)
+        try:
+            lost = await knock()
+            if lost is not None and lost.kind is LostKind.NETWORK:
+                self.unreachable(host, lost.text)
+            else:
+                self.reachable(host)
+        finally:
+            self.give_back(host, by)
 
     def give_back(self, host: str, by: object) -> None:
         """`by` ends without having found out; somebody else may probe."""

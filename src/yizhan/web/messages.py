@@ -44,7 +44,7 @@ class MessageBody(Body):
     priority: Literal["reply", "push", "progress"] = Field("push", description="the class of the message")
     not_before: shapes.Time | None = Field(None, description="not sent earlier")
     expires_at: shapes.Time | None = Field(None, description="not sent later; ends as expired")
-    in_reply_to: Word | None = Field(None, description="id of a received message; its reply token is used")
+    in_reply_to: Word | None = Field(None, description="id of a received message that this answers")
 
 
 _POST_EXTRA: dict[str, Any] = takes(MessageBody) | {

@@ -122,6 +122,8 @@ def _verdict(meaning: Meaning, code: str, words: str, wait_ms: int | None) -> Ve
     match meaning:
         case Meaning.LIMIT:
             return Throttled(code, words, wait_ms)
+        case Meaning.LIMIT_OR_USER:
+            return Throttled(code, words, wait_ms, no_conversation=True)
         case Meaning.LIMIT_OR_TOKEN:
             return Throttled(code, words, wait_ms, token_suspect=True)
         case Meaning.TOKEN:

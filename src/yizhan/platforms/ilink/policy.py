@@ -44,6 +44,8 @@ class Meaning(StrEnum):
 
     LIMIT = "limit"
     """Not now; the same request may pass later, or after the user has written."""
+    LIMIT_OR_USER = "limit_or_user"
+    """Wait and ask again; where the other side has never written, wait for that instead."""
     LIMIT_OR_TOKEN = "limit_or_token"
     """As LIMIT; but a token that is no longer honoured is answered the same way. One try without tells."""
     TOKEN = "token"
@@ -76,7 +78,7 @@ REFUSALS = (
         -2,
         "",
         Meaning.LIMIT_OR_TOKEN,
-        Meaning.LIMIT,
+        Meaning.LIMIT_OR_USER,
         "`prepare failed`: Tencent/openclaw-weixin #216, #270, #309; `rate limited`: hermes-agent #35713; "
         "`freq limit`: dsh-wechat-bridge; `unknown error`: hermes-agent #17228; empty or missing: "
         "cc-connect #1176, hermes-agent #18100; `invalid arguments`, `parameter error`: WorkBuddy wechat-push "
@@ -88,7 +90,7 @@ REFUSALS = (
         "",
         Meaning.TOKEN,
         # Both tries refused: only the user's next message helps. Source: hermes-agent #35062.
-        Meaning.LIMIT,
+        Meaning.LIMIT_OR_USER,
         "cc2wechat probes, Aug 2026, WorkBuddy wechat-push probes, Sep 2026: `invalid arguments`: no valid "
         "context token, or the id of a retired bot",
     ),

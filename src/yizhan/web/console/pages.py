@@ -246,7 +246,7 @@ class ChatPage:
     async def _title(self) -> Html:
         words, chat = self._frame.words, self._chat
         account = await self._frame.console.gateway.store.account(chat.account)
-        live = self._frame.console.gateway.connections.now.get(chat.account, account)
+        live = self._frame.console.gateway.standing.account(account)
         named = chat.title and chat.title != chat.id
         return join(
             tag("h1", tag("bdi", chat.title or chat.id)),
