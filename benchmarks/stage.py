@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -82,6 +83,23 @@ class Gateway:
             answer.raise_for_status()
             return dict(json.loads(await answer.read()))
 
+    @contextlib.asynccontextmanager
+    async def console_tab(self) -> AsyncIterator[None]:
+        """A console page with its socket, as a browser holds them; signs in by a ticket."""
+        ticket = await self.post("/v1/console/ticket", {})
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(cookie_jar=jar) as tab:
+            async with tab.get(str(ticket["url"])) as answer:
+                answer.raise_for_status()
+                query = _socket_query(await answer.text())
+            address = f"{self.url}/console/_nicegui_ws/socket.io/"
+            async with tab.ws_connect(address, params=query) as socket:
+                await socket.receive_str(timeout=10)
+                await socket.send_str("40")
+                if not (await socket.receive_str(timeout=10)).startswith("40"):
+                    raise RuntimeError("the console refused the page's socket")
+                yield
+
     def cpu_s(self) -> float:
         """CPU seconds of the process so far."""
         assert self.process is not None
@@ -145,6 +163,22 @@ async def stage(chats: int, environ: Mapping[str, str] | None = None, **knobs: A
             finally:
                 if gateway.process is not None and gateway.process.returncode is None:
                     await gateway.stop()
+
+
+def _socket_query(page: str) -> dict[str, str]:
+    """What the page's own script opens its socket with."""
+    found = re.search(r"query: \{.*'client_id': '([^']+)'", page)
+    if found is None:
+        raise RuntimeError("the console answered with something else than a page")
+    return {
+        "EIO": "4",
+        "transport": "websocket",
+        "client_id": found[1],
+        "next_message_id": "0",
+        "implicit_handshake": "true",
+        "document_id": "bench",
+        "tab_id": "bench",
+    }
 
 
 def _environ(home: Path) -> dict[str, str]:

@@ -187,8 +187,11 @@ async def _beat(gateway: Gateway) -> None:
 
 @contextlib.contextmanager
 def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """A closed terminal (SIGHUP) ends us as well as the others do, unless we were started to outlive it (nohup)."""
     loop = asyncio.get_running_loop()
-    caught = (signal.SIGTERM, signal.SIGINT)
+    caught = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        caught.append(signal.SIGHUP)
     for each in caught:
         loop.add_signal_handler(each, stop.set)
     try:

@@ -1,7 +1,8 @@
 """`yizhan demo`: a simulated WeChat with a phone in the browser, and a gateway with a console, in one go.
 
 The simulator is a process of its own, so that it can be cut off while the gateway runs; the gateway is this
-process. Everything lies in one directory that is named at the start.
+process. It holds the simulator's standard input, so that the simulator ends with it, even if it is killed.
+Everything lies in one directory that is named at the start.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -86,7 +89,12 @@ async def _simulator(where: Path) -> AsyncIterator[tuple[str, str]]:
     home.write_private(script, json.dumps(_script()))
     command = [sys.executable, "-m", "yizhan_simulator", "--port", "0", "--script", str(script)]
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, start_new_session=True, env=dict(os.environ)
+        *command,
+        "--until-stdin-closes",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        env=dict(os.environ),
     )
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
@@ -127,25 +135,93 @@ def _link(url: str) -> app.Prepare:
     return link
 
 
+def command() -> str:
+    """What starts this very program when typed in another terminal: `yizhan` where that finds it, else its path."""
+    script = _script_path()
+    if script is None:
+        return f"{shlex.quote(sys.executable)} -m yizhan"
+    found = shutil.which("yizhan", path=_path_elsewhere())
+    return "yizhan" if found and os.path.samefile(found, script) else shlex.quote(str(script))
+
+
+def _script_path() -> Path | None:
+    """The console script that runs, or the one beside the interpreter (`python -m yizhan`)."""
+    for path in (Path(sys.argv[0]), Path(sys.executable).with_name("yizhan")):
+        if path.name == "yizhan" and path.is_file() and os.access(path, os.X_OK):
+            return path.absolute()
+    return None
+
+
+def _path_elsewhere() -> str:
+    """PATH as another terminal has it: a virtual environment is activated in this one only."""
+    activated = os.path.join(os.environ.get("VIRTUAL_ENV") or os.devnull, "bin")
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if folder != activated)
+
+
+def _speaks_chinese() -> bool:
+    """By the first of the usual variables that is set."""
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    return next(filter(None, map(os.environ.get, names)), "").lower().startswith("zh")
+
+
 def _welcome(where: Path, phone_url: str, station: app.Station) -> None:
-    console = station.url + console_path(station.api)
-    answering = "your model" if station.gateway.settings.agent == "model" else "an echo"
-    print(
-        f"""
-  Yizhan is running, with a simulated WeChat beside it; {answering} answers.
-
-    phone     {phone_url}
-    console   {console}
-
-  Try this:
-    1. Open the phone, choose Ann, write something: the answer comes back through the real protocol.
-    2. Open the console beside it and watch each part of the answer get its receipt.
-    3. On the phone page, start an outage or a limit, write on, and see that nothing is lost.
-    4. Send a push from another terminal:
-       yizhan send --home {where} -t weixin:{PERSON} "hello from the shell"
-
-  The console's address works once, for five minutes; yizhan console --home {where} prints a new one.
-  Everything lies in {where}; remove it when you are done. Ctrl-C ends the demo.
-""",
-        flush=True,
+    chinese = _speaks_chinese()
+    is_model = station.gateway.settings.agent == "model"
+    text = (_CHINESE if chinese else _ENGLISH).format(
+        phone=phone_url,
+        console=station.url + console_path(station.api),
+        answering=(_ANSWERING_CHINESE if chinese else _ANSWERING)[is_model],
+        yizhan=command(),
+        home=shlex.quote(str(where)),
+        person=PERSON,
     )
+    print(text, end="", flush=True)
+
+
+_ANSWERING = ("an echo answers: it says back what you write", "your model answers")
+_ANSWERING_CHINESE = ("回声程序负责回答：你写什么，它就回什么", "由你的模型回答")
+
+_ENGLISH = """
+  Yizhan runs, between a simulated WeChat and an agent ({answering}).
+  Nothing leaves this machine, and no account is needed.
+
+    phone     {phone}
+              two people's phones, as WeChat would show them
+    console   {console}
+              what the gateway does, message by message
+
+  Open both addresses in a browser, side by side. Then try:
+
+    1. On the phone page, choose Ann and write something. The answer appears below it.
+    2. In the console, watch the answer become "delivered": that is WeChat's receipt, not a guess.
+    3. On the phone page, start an outage or a limit and write on. Answers wait; end it, and they arrive, in order.
+    4. Let a program write first. In another terminal:
+
+       {yizhan} send --home {home} -t weixin:{person} "hello from the shell"
+
+  The console's address works once, within five minutes. For a new one: {yizhan} console --home {home}
+  Everything lies in {home}; remove it when you are done. Ctrl-C ends the demo.
+"""
+
+_CHINESE = """
+  驿站已启动：一边是模拟的微信，一边是智能体（{answering}）。
+  一切都在本机，不需要任何账号。
+
+    手机      {phone}
+              两个人的手机，界面如同微信
+    控制台    {console}
+              逐条显示网关正在做什么
+
+  请在浏览器里并排打开这两个地址，然后试试：
+
+    1. 在手机页面选择 Ann，写一句话，回答会出现在下面。
+    2. 在控制台看这条回答变成“已送达”：那是微信给的回执，不是猜测。
+    3. 在手机页面开始一次断网或限流，继续写。回答会等待；结束之后，它们按顺序到达，一条不少。
+    4. 让程序主动发消息。在另一个终端里：
+
+       {yizhan} send --home {home} -t weixin:{person} "来自命令行的问候"
+
+  控制台地址只能用一次，五分钟内有效。要新的地址：{yizhan} console --home {home}
+  所有文件都在 {home}，用完删除即可。按 Ctrl-C 结束演示。
+"""

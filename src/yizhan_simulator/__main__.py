@@ -23,13 +23,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--script", type=Path, help="fault script, YAML or JSON")
     parser.add_argument("--ledger", type=Path, help="file that gets every record as a line of JSON")
     parser.add_argument("--clock", choices=("real", "manual"), default="real")
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="end with the program that holds the other end"
+    )
     chosen = parser.parse_args(arguments)
     clock: Clock = ManualClock() if chosen.clock == "manual" else RealClock()
     try:
         script = Script.from_file(chosen.script) if chosen.script else None
         asyncio.run(
             serve(chosen.host, chosen.port, control_port=chosen.control_port, script=script,
-                  ledger=chosen.ledger, clock=clock)
+                  ledger=chosen.ledger, clock=clock, until_stdin_closes=chosen.until_stdin_closes)
         )  # fmt: skip
     except ScriptError as error:
         print(f"simulator: {error}", file=sys.stderr)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -230,13 +232,17 @@ async def serve(
     clock: Clock | None = None,
     on_ready: Callable[[SimServer], None] | None = None,
     stop: asyncio.Event | None = None,
+    until_stdin_closes: bool = False,
 ) -> None:
-    """Runs until `stop` is set or, without it, until SIGINT or SIGTERM. `ledger`: a file that gets every record
-    as one line of JSON, at most half a second late.
+    """Runs until `stop` is set or, without it, until SIGINT or SIGTERM; with `until_stdin_closes` also until the end
+    of standard input, so that a child ends with its parent however that ends. `ledger`: a file that gets every
+    record as one line of JSON, at most half a second late.
     """
     clock = clock or RealClock()
     world = (script or Script()).world(clock.now_ms(), ledger_limit=200_000)
     ended = stop or _signalled()
+    if until_stdin_closes:
+        _set_at_end_of_stdin(ended)
     with contextlib.ExitStack() as stack:
         book = stack.enter_context(_LedgerFile(ledger, world)) if ledger else None
         async with running(world, host, port, clock, control_port) as server:
@@ -253,6 +259,20 @@ def _signalled() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     return ended
+
+
+def _set_at_end_of_stdin(ended: asyncio.Event) -> None:
+    """In a thread, since an event loop watches pipes, but neither files nor /dev/null."""
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=read, daemon=True).start()
 
 
 def _announce(server: SimServer) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from benchmarks.stage import Stage, stage
+from tests.web.console.conftest import chromium, window
 from yizhan_simulator import Limit
+from yizhan_simulator.ledger import Effect
 
 STOP_S = 2.0
 PATIENCE = 5
@@ -91,9 +96,18 @@ async def _inbound_texts(made: Stage) -> list[str]:
             await asyncio.sleep(0.2)
 
 
-async def test_sigterm_in_the_middle_of_everything_ends_quickly_and_well() -> None:
-    """Work queued behind a limit, an event reader open: 90 seconds and a SIGKILL were the rule elsewhere."""
-    async with stage(5) as made:
+@pytest.mark.parametrize(
+    "with_browser",
+    [False, pytest.param(True, marks=[pytest.mark.browser, pytest.mark.xdist_group("browser")])],
+    ids=["tab", "browser"],
+)
+async def test_sigterm_in_the_middle_of_everything_ends_quickly_and_well(with_browser: bool) -> None:
+    """Work queued behind a limit, an event reader and a console tab open: 90 seconds and a SIGKILL were the rule
+    elsewhere."""
+    async with (
+        stage(5, {"YIZHAN_CONSOLE__ENABLED": "true"}) as made,
+        _browser_tab(made) if with_browser else made.gateway.console_tab(),
+    ):
         made.world.add_limit(Limit(count=1, per_s=5), made.sim.clock.now_ms())
         for number in range(100):
             await made.send(made.users[number % 5], f"message {number}")
@@ -107,6 +121,16 @@ async def test_sigterm_in_the_middle_of_everything_ends_quickly_and_well() -> No
         made.world.clear_weather()
         await made.gateway.start()
         await made.shown(100)
+
+
+@contextlib.asynccontextmanager
+async def _browser_tab(made: Stage) -> AsyncIterator[None]:
+    """The console in a real browser, signed in, its socket open."""
+    async with window(chromium()) as seen:
+        async with seen.page.expect_event("websocket"):
+            await seen.page.goto(str((await made.gateway.post("/v1/console/ticket", {}))["url"]))
+        await seen.page.wait_for_function("window.did_handshake")
+        yield
 
 
 async def test_a_second_gateway_on_the_same_home_is_turned_away_and_the_first_goes_on() -> None:
@@ -124,3 +148,45 @@ async def test_a_second_gateway_on_the_same_home_is_turned_away_and_the_first_go
         assert made.gateway.http is not None
         await made.send(made.users[0], "still here")
         await made.shown(1)
+
+
+async def test_a_database_server_that_goes_away_and_comes_back_costs_nobody_a_message(
+    postgres_server: Any, make_database: Callable[[], str]
+) -> None:
+    """Its machine is restarted every month: producers are told to come again, people are answered afterwards, and
+    nobody has to restart anything."""
+    environ = {"YIZHAN_DATABASE__URL": make_database(), "YIZHAN_AGENT": "echo"}
+    async with stage(2, environ) as made:
+        await made.send(made.users[0], "before")
+        await _shown_text(made, "before")
+        await asyncio.to_thread(postgres_server.stop)
+        try:
+            body = {"to": f"{made.account}:{made.users[0]}", "text": "refused", "idempotency_key": "again"}
+            status, headers = await _posted(made, body)
+            assert (503, True) == (status, int(headers["Retry-After"]) >= 1)
+            assert 503 == await _status(made, "/readyz")
+            assert 200 == await _status(made, "/healthz")
+            made.world.say(made.users[1], "written meanwhile", made.sim.clock.now_ms())
+            await asyncio.sleep(1)
+        finally:
+            await asyncio.to_thread(postgres_server.start)
+        await _healed(made)
+        assert 202 == (await _posted(made, body))[0]
+        for text in ("refused", "written meanwhile"):
+            await _shown_text(made, text)
+        shown = [record.text for record in made.world.ledger.select("sendmessage", effect=Effect.SHOWN)]
+        assert (1, 1) == (shown.count("refused"), shown.count("written meanwhile"))
+
+
+async def _posted(made: Stage, body: dict[str, str]) -> tuple[int, Any]:
+    assert made.gateway.http is not None
+    async with made.gateway.http.post("/v1/messages", json=body) as answer:
+        return answer.status, answer.headers
+
+
+async def _shown_text(made: Stage, text: str) -> None:
+    async with asyncio.timeout(10 * PATIENCE):
+        while not any(
+            record.text == text for record in made.world.ledger.select("sendmessage", effect=Effect.SHOWN)
+        ):
+            await asyncio.sleep(0.05)

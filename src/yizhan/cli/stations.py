@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -40,7 +41,7 @@ def _register_run(group: typer.Typer) -> None:
 
         server = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
         chosen = settings.load(desk.home, os.environ, {"server": server} if server else None)
-        return app.run(app.serve(chosen))
+        _leave(app.run(app.serve(chosen)))
 
 
 def _register_console(group: typer.Typer) -> None:
@@ -84,7 +85,7 @@ def _register_demo(group: typer.Typer) -> None:
         from yizhan import demo as whole
 
         options = whole.DemoOptions(desk.home_given, port or 0, agent_url or "", model or "", agent_key or "")
-        return whole.run(options)
+        _leave(whole.run(options))
 
 
 def _register_sim(group: typer.Typer) -> None:
@@ -123,6 +124,15 @@ def _register_sim(group: typer.Typer) -> None:
             word for name, value in given.items() if value is not None for word in (name, str(value))
         ]
         return main(arguments)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process. Everything of ours has ended; the interpreter would take up to a second more to take apart
+    what the operating system drops at once."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _refuse_windows() -> None:

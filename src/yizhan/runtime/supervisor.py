@@ -1,8 +1,9 @@
-"""Keeps alive what must stay alive: a loop that ends or raises is recorded, announced and started again.
+"""Keeps alive what must stay alive: a loop that raises is recorded, announced and started again.
 
-The one place with a catch-all handler. Waits between restarts grow from 0.1 s to 30 s and are forgotten
-after a minute of good health; there is no limit on their number, since giving up in silence is the one
-thing a gateway must not do.
+A loop that returns has ended on purpose and is left alone; one that breaks off with a CancelledError which
+nobody sent it has failed like any other. The one place with a catch-all handler. Waits between restarts grow
+from 0.1 s to 30 s and are forgotten after a minute of good health; there is no limit on their number, since
+giving up in silence is the one thing a gateway must not do.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ class Supervisor:
         self._clock = clock
         self._chance = chance
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._resting: set[asyncio.Task[None]] = set()
         self.restarts: dict[str, int] = {}
 
     def keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
-        """Runs `loop` for ever under `name`. A second loop of the same name replaces the first."""
+        """Runs `loop` under `name` until it returns. A second loop of the same name replaces the first."""
         self.drop(name)
         self._tasks[name] = asyncio.create_task(self._keep(name, loop), name=name)
 
@@ -42,8 +44,9 @@ class Supervisor:
         return task
 
     def alive(self, name: str) -> bool:
+        """Whether the loop runs now; one that has failed and waits to be started again does not."""
         task = self._tasks.get(name)
-        return task is not None and not task.done()
+        return task is not None and not task.done() and task not in self._resting
 
     async def stop(self) -> None:
         """Cancels every loop and waits until all have ended."""
@@ -61,12 +64,30 @@ class Supervisor:
                 await loop()
                 log.info("loop.ended", loop=name)
                 return
+            except asyncio.CancelledError as error:
+                if _this_task().cancelling():
+                    raise
+                failure: BaseException = error
             except Exception as error:
-                healthy = self._clock.now_ms() - began_ms > _HEALTHY_MS
-                failures = 1 if healthy else failures + 1
-                self.restarts[name] = self.restarts.get(name, 0) + 1
-                wait_ms = backoff(failures, 200, 30_000, self._chance.jitter())
-                log.error(
-                    "loop.failed", loop=name, error=repr(error), wait_ms=wait_ms, exc_info=failures == 1
-                )
-                await self._clock.sleep_ms(wait_ms)
+                failure = error
+            healthy = self._clock.now_ms() - began_ms > _HEALTHY_MS
+            failures = 1 if healthy else failures + 1
+            await self._rest(name, failures, failure)
+
+    async def _rest(self, name: str, failures: int, failure: BaseException) -> None:
+        """Says what went wrong, with a traceback the first time, and waits."""
+        self.restarts[name] = self.restarts.get(name, 0) + 1
+        wait_ms = backoff(failures, 200, 30_000, self._chance.jitter())
+        trace = failure if failures == 1 else None
+        log.error("loop.failed", loop=name, error=repr(failure), wait_ms=wait_ms, exc_info=trace)
+        self._resting.add(_this_task())
+        try:
+            await self._clock.sleep_ms(wait_ms)
+        finally:
+            self._resting.discard(_this_task())
+
+
+def _this_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task

@@ -16,6 +16,8 @@ log = structlog.get_logger("upkeep")
 EVERY_MS = 1_000
 PRUNE_EVERY_MS = 60_000
 PRUNE_LIMIT = 500
+PRUNE_PAUSE_MS = 200
+"""Between full batches: a store that has fallen behind catches up, and leaves room for messages meanwhile."""
 DAY_MS = 86_400_000
 
 
@@ -43,13 +45,14 @@ class Upkeep:
         self._numbers = numbers
         self._on_jump = on_jump
         self._pruned_ms = 0
+        self._more_to_prune = False
         self._behind = False
 
     async def run(self) -> None:
         while True:
-            await self._clock.sleep_ms(EVERY_MS)
+            await self._clock.sleep_ms(PRUNE_PAUSE_MS if self._more_to_prune else EVERY_MS)
             self._check_clock()
-            if self._clock.now_ms() - self._pruned_ms >= PRUNE_EVERY_MS:
+            if self._more_to_prune or self._clock.now_ms() - self._pruned_ms >= PRUNE_EVERY_MS:
                 await self._prune()
 
     def _check_clock(self) -> None:
@@ -63,11 +66,13 @@ class Upkeep:
         self._behind = jump_ms < 0
 
     async def _prune(self) -> None:
+        """One batch. Less than PRUNE_LIMIT rows over all kinds means that no kind was cut short."""
         now_ms = self._clock.now_ms()
-        self._pruned_ms = now_ms
+        self._pruned_ms, self._more_to_prune = now_ms, False
         try:
-            await self._store.prune(
+            removed = await self._store.prune(
                 now_ms, now_ms - self._numbers.messages_ms, now_ms - self._numbers.events_ms, PRUNE_LIMIT
             )
+            self._more_to_prune = removed >= PRUNE_LIMIT
         except StoreError as error:
             log.info("prune.later", error=error.detail)
