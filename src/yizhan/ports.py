@@ -40,7 +40,6 @@ from yizhan.model import (
     SenderRule,
     Suppressed,
     Target,
-    TokenState,
     Turn,
     TurnId,
     TurnState,
@@ -388,8 +387,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
+    """`superseded`: progress messages of the chat that this answer, when it was accepted, made pointless."""
+
     message: Message
     created: bool
+    superseded: tuple[MessageId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,7 +470,7 @@ class TurnStart:
 
 @dataclass(frozen=True, slots=True)
 class TurnEnd:
-    """The end of a turn and its outputs, one transaction. `answered` False puts nothing back: it ended all the same."""
+    """The end of a turn and its outputs, one transaction."""
 
     id: TurnId
     state: TurnState
@@ -541,7 +543,8 @@ class Store(Protocol):
 
     # writes: the road out
     async def accept(self, draft: Draft) -> Accepted:
-        """Raises IdempotencyConflict, UnknownAccount, UnknownMessage (in_reply_to names no received message)."""
+        """A REPLY ends the chat's progress messages of which nothing was sent as cancelled, reason `superseded`.
+        Raises IdempotencyConflict, UnknownAccount, UnknownMessage (in_reply_to names no received message)."""
         ...
 
     async def begin_attempt(self, intent: Intent) -> bool:
@@ -563,14 +566,6 @@ class Store(Protocol):
         """Ends queued and waiting entries whose time is over; answers the chats it touched."""
         ...
 
-    async def supersede_progress(self, target: Target, at_ms: int) -> None:
-        """Ends the chat's progress messages of which nothing has been sent as cancelled, reason `superseded`."""
-        ...
-
-    async def drop_token(self, token: ReplyToken, state: TokenState, at_ms: int) -> None:
-        """Marks exactly this token; a newer one of the chat is not touched."""
-        ...
-
     async def recover(self, at_ms: int) -> int:
         """To be called once after a start: entries that were on the wire when the gateway ended wait on as in
         doubt, their open attempts end so. Answers how many there were."""
@@ -583,9 +578,18 @@ class Store(Protocol):
         """These ask nothing of us any more."""
         ...
 
-    async def start_turn(self, start: TurnStart) -> Turn: ...
+    async def start_turn(self, start: TurnStart) -> Turn:
+        """Queues a turn, which claims its inbound messages. Raises UnknownAccount, InvalidRequest."""
+        ...
 
-    async def end_turn(self, end: TurnEnd) -> tuple[Accepted, ...]: ...
+    async def begin_turn(self, turn: TurnId, at_ms: int) -> bool:
+        """The agent is asked now. False if the turn has ended already; then nothing was written."""
+        ...
+
+    async def end_turn(self, end: TurnEnd) -> tuple[Accepted, ...]:
+        """Raises as accept, for any of the outputs; without outputs it needs no account. A turn that has ended
+        takes no more outputs: those that were accepted at its end are answered."""
+        ...
 
     async def new_session(self, target: Target, at_ms: int) -> None:
         """What was said before `at_ms` is no longer part of the chat's history."""
@@ -600,8 +604,8 @@ class Store(Protocol):
         ...
 
     async def remove_account(self, account: AccountId, at_ms: int) -> None:
-        """Live messages end as cancelled, credentials and tokens are erased, history stays.
-        Raises UnknownAccount."""
+        """Live messages end as cancelled, open turns as stopped (reason `account-removed`), inbound messages ask
+        nothing any more; credentials and tokens are erased, history stays. Raises UnknownAccount."""
         ...
 
     async def set_paused(self, account: AccountId, paused: bool, at_ms: int) -> Account: ...

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
 
 from simulation.checker import findings
 from simulation.station import Station, target
 from simulation.virtual import run
-from yizhan.model import Inbound, MessageClass, Turn, TurnState
-from yizhan.ports import AgentFailed, Question, Said
+from yizhan.errors import StoreBusy
+from yizhan.model import (
+    AccountId,
+    ChatId,
+    Inbound,
+    MessageClass,
+    ReplyToken,
+    Target,
+    TokenState,
+    Turn,
+    TurnState,
+)
+from yizhan.ports import AgentFailed, Batch, Heard, Question, Said
 from yizhan_simulator import Limit
 from yizhan_simulator.phone import Quote
 
@@ -277,6 +293,278 @@ def test_the_answer_ends_progress_that_was_not_sent(home: Path) -> None:
             assert "cancelled" == ended["step 3"]
 
     run(story())
+
+
+def test_a_sender_who_can_be_no_chat_gets_no_answer_and_is_not_asked_about_for_ever(home: Path) -> None:
+    """His turn ends visibly; before, it stayed open and the agent was asked again at every restart."""
+
+    async def story() -> None:
+        agent = Scripted(_repeat)
+        async with Station(home, answers=agent) as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            await asyncio.sleep(1)
+            await _hear(station, account, "crowd@chatroom", "hello", "/help")
+            await asyncio.sleep(3)
+            assert ((), ()) == await _open(station)
+            (turn,) = await _turns(station, account, "crowd@chatroom")
+            assert (TurnState.FAILED, "unknown-chat") == (turn.state, turn.reason.code)
+            await station.restart()
+            await asyncio.sleep(3)
+            assert 1 == len(agent.asked)
+
+    run(story())
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_removing_an_account_ends_the_turn_that_was_running(home: Path, told: bool) -> None:
+    """Its answer has nowhere to go; nothing is asked again, and nothing is left open."""
+
+    async def story() -> None:
+        agent = Scripted(_repeat, takes_s=30)
+        async with Station(home, answers=agent) as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            station.say(ann, "hello")
+            await asyncio.sleep(2)
+            await station.gateway.remove_account(account)
+            if told:
+                station.gateway.turns.forget(account)
+            await asyncio.sleep(60)
+            assert ((), ()) == await _open(station)
+            (turn,) = await _turns(station, account, ann)
+            assert (TurnState.STOPPED, "account-removed") == (turn.state, turn.reason.code)
+            await station.restart()
+            await asyncio.sleep(60)
+            assert (1, []) == (len(agent.asked), station.shown(ann))
+
+    run(story())
+
+
+def test_a_message_whose_account_goes_while_it_is_merged_starts_no_turn(home: Path) -> None:
+    """Between the message and its turn lies the debounce, and much can happen in it."""
+
+    async def story() -> None:
+        agent = Scripted(_repeat)
+        async with Station(home, answers=agent, turns={"debounce_s": 5}) as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            station.say(ann, "hello")
+            await asyncio.sleep(2)
+            await station.gateway.remove_account(account)
+            await asyncio.sleep(10)
+            assert ((), ()) == await _open(station)
+            assert [] == agent.asked
+
+    run(story())
+
+
+def test_stop_reaches_a_turn_that_waits_for_a_free_worker(home: Path) -> None:
+    """ "Nothing is running", and then the answer comes: nobody would believe us again."""
+
+    async def story() -> None:
+        agent = Scripted(_repeat, takes_s=60)
+        async with Station(home, answers=agent, language="en", turns={"workers": 1}) as station:
+            ann, bob = station.world.add_user("Ann"), station.world.add_user("Bob")
+            account, other = await station.link(ann), await station.link(bob)
+            station.say(ann, "one")
+            await asyncio.sleep(2)
+            station.say(bob, "two")
+            await asyncio.sleep(2)
+            (waiting,) = await _turns(station, other, bob)
+            assert (TurnState.QUEUED, None) == (waiting.state, waiting.started_at_ms)
+            station.say(bob, "/stop")
+            await asyncio.sleep(2)
+            assert ["Stopped."] == station.shown(bob)
+            await asyncio.sleep(120)
+            assert (["Stopped."], ["re: one"]) == (station.shown(bob), station.shown(ann))
+            assert [TurnState.STOPPED] == [turn.state for turn in await _turns(station, other, bob)]
+            assert [TurnState.DONE] == [turn.state for turn in await _turns(station, account, ann)]
+            assert ["one"] == [question.text for question in agent.asked]
+
+    run(story())
+
+
+def test_stop_reaches_a_turn_whose_opening_waits_for_the_disk(home: Path) -> None:
+    """The store is slow or full, and the person does not want the answer any more."""
+
+    async def story() -> None:
+        agent = Scripted(_repeat)
+        async with Station(home, answers=agent, language="en") as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            busy = _Busy(station.gateway.store, "start_turn")
+            station.say(ann, "one")
+            await asyncio.sleep(3)
+            assert busy.refused > 0
+            station.say(ann, "/stop")
+            await asyncio.sleep(1)
+            busy.end()
+            await asyncio.sleep(3)
+            assert ["Stopped."] == station.shown(ann)
+            assert [TurnState.STOPPED] == [turn.state for turn in await _turns(station, account, ann)]
+            assert [] == agent.asked
+
+    run(story())
+
+
+def test_stop_reaches_turns_that_were_to_be_resumed_after_a_restart(home: Path) -> None:
+    """They end as stopped, whether a worker has them or not: Bob's waits for Ann's."""
+
+    async def story() -> None:
+        agent = Scripted(_repeat, takes_s=60)
+        async with Station(home, answers=agent, language="en", turns={"workers": 1}) as station:
+            ann, bob = station.world.add_user("Ann"), station.world.add_user("Bob")
+            account, other = await station.link(ann), await station.link(bob)
+            station.say(ann, "one")
+            await asyncio.sleep(2)
+            station.say(bob, "two")
+            await asyncio.sleep(2)
+            await station.restart()
+            await asyncio.sleep(2)
+            station.say(ann, "/stop")
+            station.say(bob, "/stop")
+            await asyncio.sleep(90)
+            assert [["Stopped."], ["Stopped."]] == [station.shown(ann), station.shown(bob)]
+            ended = [*await _turns(station, account, ann), *await _turns(station, other, bob)]
+            assert [TurnState.STOPPED] * 2 == [turn.state for turn in ended]
+            assert 0 == agent.finished
+
+    run(story())
+
+
+def test_a_stop_that_a_crash_kept_from_being_carried_out_stops_the_resumed_turn(home: Path) -> None:
+    """It was stored, so it counts: the turn of before the crash is not asked to its end."""
+
+    async def story() -> None:
+        agent = Scripted(_repeat, takes_s=60)
+        async with Station(home, answers=agent, language="en") as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            station.say(ann, "one")
+            await asyncio.sleep(3)
+            station.gate.at, station.gate.after = len(station.gate.seen) + 1, True
+            station.say(ann, "/stop")
+            await station.gate.struck.wait()
+            assert "commit_inbound" == station.gate.seen[-1]
+            await station.restart()
+            await asyncio.sleep(90)
+            assert ["Stopped."] == station.shown(ann)
+            assert [TurnState.STOPPED] == [turn.state for turn in await _turns(station, account, ann)]
+            assert 0 == agent.finished
+
+    run(story())
+
+
+def test_a_broken_agent_ends_its_turn_and_the_next_one_is_answered(home: Path) -> None:
+    """Whatever an agent yields or raises, it breaks one turn and no chat."""
+
+    def odd(question: Question) -> list[Any]:
+        if question.text == "raise":
+            raise ZeroDivisionError
+        return [7] if question.text == "number" else ["fine"]
+
+    async def story() -> None:
+        async with Station(home, answers=Scripted(odd)) as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            for text in ("raise", "number", "text"):
+                station.say(ann, text)
+                await asyncio.sleep(3)
+            ends = [
+                (turn.state, turn.reason and turn.reason.code) for turn in await _turns(station, account, ann)
+            ]
+            failed = TurnState.FAILED
+            assert [(failed, "agent-broke"), (failed, "turn-broke"), (TurnState.DONE, None)] == ends
+            assert "fine" == station.shown(ann)[-1]
+
+    run(story())
+
+
+CANARY = "kumquat-4711"
+
+
+def test_what_was_said_stands_in_no_log_and_in_no_event_but_its_own(home: Path) -> None:
+    """An agent's complaint may quote its input; the operator's timeline has it, nothing else."""
+
+    def quote(question: Question) -> list[str]:
+        if "broken" in question.text:
+            raise ValueError(f"cannot parse {question.text}")
+        raise AgentFailed("agent-error", f"sh: {question.text}: not found\x00 " + "x" * 5_000)
+
+    async def story() -> None:
+        async with Station(home, answers=Scripted(quote)) as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            for text in (CANARY, f"broken {CANARY}"):
+                station.say(ann, text)
+                await asyncio.sleep(3)
+            first, second = await _turns(station, account, ann)
+            assert ("agent-error", "agent-broke") == (first.reason.code, second.reason.code)
+            assert CANARY in first.reason.text
+            assert CANARY in second.reason.text
+            assert 500 == len(first.reason.text)
+            events = await station.gateway.store.events_after(0, 1_000)
+            assert {"message.received"} == {event.type for event in events if CANARY.encode() in event.data}
+
+    with structlog.testing.capture_logs() as logged:
+        run(story())
+    failed = [line for line in logged if line["event"] == "turn.failed"]
+    assert ["agent-error", "agent-broke"] == [line["code"] for line in failed]
+    assert CANARY not in repr(logged)
+
+
+def test_a_dead_token_does_not_go_out_with_typing_either(home: Path) -> None:
+    """What sends may not use, getconfig may not show."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            station.say(ann, "hi")
+            await asyncio.sleep(2)
+            outbound, chat = station.gateway.outbound, target(account, ann)
+            lane = outbound.lanes.lane(chat)
+            seen = {}
+            for state in TokenState:
+                lane.token = replace(lane.token, state=state)
+                token: ReplyToken | None = outbound.usable_token(chat)
+                seen[state] = token is not None
+            usable = {TokenState.FRESH, TokenState.SUSPECT}
+            assert {state: state in usable for state in TokenState} == seen
+            assert None is outbound.usable_token(Target(account, ChatId("nobody@im.wechat")))
+
+    run(story())
+
+
+class _Busy:
+    """One verb of a store that refuses until `end`."""
+
+    def __init__(self, store: Any, verb: str) -> None:
+        self.refused = 0
+        self._store, self._verb = store, verb
+        setattr(store, verb, self._refuse)
+
+    async def _refuse(self, *_: Any) -> None:
+        self.refused += 1
+        raise StoreBusy("the disk is full")
+
+    def end(self) -> None:
+        delattr(self._store, self._verb)
+
+
+async def _hear(station: Station, account: AccountId, chat: str, *texts: str) -> None:
+    """The platform tells of messages as no real one would."""
+    inbound = station.gateway._inbound
+    known = await station.gateway.store.account(account)
+    for text in texts:
+        heard = Heard(ChatId(chat), "direct", f"p-{text}", chat, "", text, "", (), 0, "token")
+        await inbound.commit(known, Batch((heard,)))
+
+
+async def _open(station: Station) -> tuple[tuple[Turn, ...], tuple[Inbound, ...]]:
+    store = station.gateway.store
+    return await store.open_turns(), await store.pending_inbound()
 
 
 def _lines(history: tuple[Said, ...]) -> list[tuple[str, str]]:

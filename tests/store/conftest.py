@@ -30,6 +30,7 @@ from yizhan.model import (
     MessageState,
     ReplyToken,
     Target,
+    TokenState,
     WaitingFor,
 )
 from yizhan.ports import Accepted, Arrival, Draft, Heard, InboundCommit, InboundCommitted, Intent, Settlement
@@ -224,6 +225,12 @@ class Desk:
         """One attempt at part 1 that ends in a state."""
         assert await self.begin(message)
         return await self.settle(message, verdict="Rejected", entry=self.entry(message, state))
+
+    async def learn(self, token: ReplyToken, state: TokenState) -> None:
+        """A send of a message has taught this of the token."""
+        message = await self.accept("probe")
+        assert await self.begin(message, with_token=True)
+        await self.settle(message, token=replace(token, state=state))
 
     def entry(
         self, message: Message, state: MessageState, waiting_for: WaitingFor | None = None, **more: Any

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from yizhan.errors import StoreBusy, StoreUnavailable, UnknownMessage, YizhanError
-from yizhan.model import MessageId, MessageState, ReplyToken, TokenState
+from yizhan.model import MessageId, MessageState
 from yizhan.ports import MessageFilter
 from yizhan.store.committer import QUEUE_MAX
 from yizhan.store.open import _engine
@@ -57,6 +58,20 @@ class Spoiler:
         rows.changes += 1
         rows.connection.execute(text("INSERT INTO meta (name, value) VALUES ('spoiled', 'x')"))
         rows.connection.execute(text("INSERT INTO meta (name, value) VALUES ('spoiled', 'y')"))
+
+
+class Broken:
+    """An operation of nobody with a defect of ours: it breaks after it has changed something."""
+
+    label = "broken"
+    alone = False
+
+    def wants(self, wants: Wants) -> None:
+        pass
+
+    def apply(self, rows: WorkingSet) -> None:
+        rows.changes += 1
+        raise KeyError("my diagnosis")
 
 
 @pytest.fixture
@@ -121,20 +136,25 @@ def _crash_behind_a_savepoint(connection: Any) -> None:
         raise Crash
 
 
-async def test_an_operation_that_the_database_refuses_sinks_alone(gated: Desk, gate: Gate) -> None:
+@pytest.mark.parametrize("bad", [Spoiler, Broken])
+async def test_an_operation_that_the_database_refuses_or_that_breaks_sinks_alone(
+    gated: Desk, gate: Gate, bad: Callable[[], Any]
+) -> None:
     """Its neighbours in the commit are written, in order, as if it had not been there."""
     gate.open.clear()
     blocker = asyncio.ensure_future(gated.accept("first"))
     await asyncio.sleep(0.05)
     first, spoiled, second = (
         asyncio.ensure_future(gated.accept("before")),
-        asyncio.ensure_future(gated.store._committer.submit(Spoiler())),
+        asyncio.ensure_future(gated.store._committer.submit(bad())),
         asyncio.ensure_future(gated.accept("after")),
     )
     await asyncio.sleep(0.05)
     gate.open.set()
     answers = await asyncio.gather(blocker, first, spoiled, second, return_exceptions=True)
     assert isinstance(answers[2], YizhanError)
+    assert "defect" in str(answers[2])
+    assert "diagnosis" not in str(answers[2])
     assert {"first", "before", "after"} == await texts(gated)
     assert answers[1].seq < answers[3].seq
     ids = [event.id for event in await gated.events()]
@@ -149,10 +169,7 @@ async def test_a_full_queue_refuses_at_once_and_takes_on_when_it_has_room(
     """Back-pressure: the caller hears "busy" instead of the process growing until it dies."""
     desk = await _desk(sqlite_place, sit_down, gate=gate)
     gate.open.clear()
-    token = ReplyToken("weixin:ab12@im.bot", "o1", "in_1", "t", 1)
-    waiting = [
-        asyncio.ensure_future(desk.store.drop_token(token, TokenState.STALE, 1)) for _ in range(QUEUE_MAX)
-    ]
+    waiting = [asyncio.ensure_future(desk.store.dispatch_done([])) for _ in range(QUEUE_MAX)]
     await asyncio.sleep(0)
     with pytest.raises(StoreBusy):
         await desk.accept("one too many")

@@ -20,6 +20,7 @@ from yizhan.model import (
     Rule,
     Suppressed,
     TokenState,
+    Turn,
     TurnId,
     TurnState,
 )
@@ -147,19 +148,19 @@ async def test_the_newest_usable_token_is_the_chats(desk: Desk) -> None:
     await desk.receive(desk.arrival(token="t2"))
     newest = await desk.token()
     assert "t2" == newest.token
-    await desk.store.drop_token(newest, TokenState.SUSPECT, desk.tick())
+    await desk.learn(newest, TokenState.SUSPECT)
     assert ("t2", TokenState.SUSPECT) == ((await desk.token()).token, (await desk.token()).state)
-    await desk.store.drop_token(newest, TokenState.STALE, desk.tick())
+    await desk.learn(newest, TokenState.STALE)
     older = await desk.token()
     assert "t1" == older.token
-    await desk.store.drop_token(older, TokenState.SUSPECT, desk.tick())
+    await desk.learn(older, TokenState.SUSPECT)
     assert None is await desk.token()
 
 
 async def test_a_dropped_token_stays_dropped(place: Any, desk: Desk) -> None:
     """The deletion of a dead token must be on disk, or it comes back with every restart."""
     await desk.receive(desk.arrival(token="t1"))
-    await desk.store.drop_token(await desk.token(), TokenState.STALE, desk.tick())
+    await desk.learn(await desk.token(), TokenState.STALE)
     await desk.store.close()
     store = await place.open()
     (lane,) = await store.lanes([desk.target()], 1, desk.now_ms)
@@ -180,7 +181,7 @@ async def test_a_repeat_does_not_revive_a_stale_token_but_brings_its_new_one(des
     """After a restart the platform repeats old messages, with old tokens."""
     arrival = desk.arrival("hi", token="t1")
     await desk.receive(arrival)
-    await desk.store.drop_token(await desk.token(), TokenState.STALE, desk.tick())
+    await desk.learn(await desk.token(), TokenState.STALE)
     await desk.receive(replace(desk.arrival(), heard=arrival.heard))
     assert None is await desk.token()
     await desk.receive(replace(desk.arrival(), heard=replace(arrival.heard, token="t2")))
@@ -193,7 +194,7 @@ async def test_a_token_that_comes_with_a_new_message_is_fresh_again(desk: Desk) 
     await desk.receive(desk.arrival("one", token="t1"))
     old = await desk.token()
     await desk.receive(desk.arrival("two", token="t1"))
-    await desk.store.drop_token(old, TokenState.STALE, desk.tick())
+    await desk.learn(old, TokenState.STALE)
     token = await desk.token()
     assert (TokenState.FRESH, 0) == (token.state, token.sends_used)
     assert token.inbound_id != old.inbound_id
@@ -206,7 +207,7 @@ async def test_old_tokens_leave(desk: Desk) -> None:
         token = await desk.token()
         if token is None:
             break
-        await desk.store.drop_token(token, TokenState.STALE, desk.tick())
+        await desk.learn(token, TokenState.STALE)
     assert None is await desk.token()
     await desk.receive(desk.arrival("next", token="t1"))
     assert "t1" == (await desk.token()).token
@@ -238,15 +239,59 @@ async def test_a_turn_claims_its_messages_and_ends_with_its_outputs(desk: Desk) 
         for number, text in enumerate(("answer", "more"))
     )
     end = TurnEnd(turn.id, TurnState.DONE, desk.tick(), outputs)
+    assert await desk.store.begin_turn(turn.id, desk.tick())
+    assert await desk.store.begin_turn(turn.id, desk.tick())
     accepted = await desk.store.end_turn(end)
     assert [True, True] == [answer.created for answer in accepted]
     again = await desk.store.end_turn(replace(end, outputs=tuple(replace(o, id=f"{o.id}b") for o in outputs)))
     assert [answer.message.id for answer in accepted] == [answer.message.id for answer in again]
     assert () == await desk.store.open_turns()
+    assert not await desk.store.begin_turn(turn.id, desk.tick())
     heard = await desk.store.inbound(turn.inbound_ids)
     assert {(Dispatch.DONE, turn.id)} == {(inbound.dispatch, inbound.turn_id) for inbound in heard}
     states = [json.loads(e.data)["turn"]["state"] for e in await desk.events() if e.type == "turn.state"]
-    assert ["running", "done"] == states
+    assert ["queued", "running", "done"] == states
+
+
+async def test_a_turn_that_has_ended_takes_no_more_outputs(desk: Desk) -> None:
+    """What ended a turn early, /stop or the account's removal, is not undone by an agent that answers late."""
+    turn = await _started(desk)
+    reason = Reason("stopped", "ended by /stop")
+    await desk.store.end_turn(TurnEnd(turn.id, TurnState.STOPPED, desk.tick(), reason=reason))
+    late = desk.draft("late", klass=MessageClass.REPLY, turn_id=turn.id, ordinal=0, keep_first=True)
+    assert () == await desk.store.end_turn(TurnEnd(turn.id, TurnState.DONE, desk.tick(), (late,)))
+    (lane,) = await desk.store.lanes([desk.target()], 9, desk.now_ms)
+    assert () == lane.messages
+
+
+async def test_an_agents_complaint_stands_in_the_timeline_and_in_no_event(desk: Desk) -> None:
+    """It may quote what was said; events carry message text nowhere but in message.received."""
+    turn = await _started(desk)
+    reason = Reason("agent-error", "it choked on: my diagnosis")
+    await desk.store.end_turn(TurnEnd(turn.id, TurnState.FAILED, desk.tick(), reason=reason))
+    (row,) = [
+        row for row in (await desk.store.timeline(desk.target(), None, 9)).rows if row.__class__ is Turn
+    ]
+    assert reason == row.reason
+    told = [json.loads(e.data)["turn"]["reason"] for e in await desk.events() if e.type == "turn.state"][-1]
+    assert "agent-error" == told["code"]
+    assert not any(b"diagnosis" in event.data for event in await desk.events())
+
+
+async def test_removing_an_account_ends_its_turns_and_what_waited_for_one(desk: Desk) -> None:
+    """Nobody is there any more to answer to: a restart must not ask the agent again."""
+    turn = await _started(desk)
+    (waiting,) = (await desk.receive(desk.arrival("three"))).new
+    await desk.store.remove_account(turn.account, desk.tick())
+    assert ((), ()) == (await desk.store.open_turns(), await desk.store.pending_inbound())
+    heard = await desk.store.inbound([*turn.inbound_ids, waiting.id])
+    assert {Dispatch.DONE} == {inbound.dispatch for inbound in heard}
+    (row,) = [
+        row for row in (await desk.store.timeline(desk.target(), None, 9)).rows if row.__class__ is Turn
+    ]
+    assert (TurnState.STOPPED, "account-removed") == (row.state, row.reason.code)
+    with pytest.raises(UnknownAccount):
+        await desk.store.start_turn(TurnStart(TurnId("t_2"), desk.target(), "echo", (), desk.tick()))
 
 
 async def test_a_turn_survives_a_restart_open(place: Any, desk: Desk) -> None:

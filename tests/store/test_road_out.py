@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from yizhan.errors import (
     IdempotencyConflict,
@@ -19,6 +20,7 @@ from yizhan.errors import (
 )
 from yizhan.model import AccountId, ChatId, InboundId, MessageClass, MessageState, Reason, Target, WaitingFor
 from yizhan.ports import MessageFilter
+from yizhan.store import queries
 
 Desk = Any
 
@@ -239,16 +241,16 @@ async def test_expiry_ends_what_is_due_and_names_the_chats(desk: Desk) -> None:
 async def test_a_lane_shows_begun_first_then_class_then_order(desk: Desk) -> None:
     """The dispatcher takes the head: a begun message is finished before another begins."""
     push1 = await desk.accept("push 1")
-    progress = await desk.accept("progress", klass=MessageClass.PROGRESS)
     push2 = await desk.accept("push 2", parts=2)
     reply = await desk.accept("reply", klass=MessageClass.REPLY)
+    progress = await desk.accept("progress", klass=MessageClass.PROGRESS)
     await desk.deliver(push2, 1)
     (lane,) = await desk.store.lanes([desk.target()], 10, desk.now_ms)
     assert ["push 2", "reply", "push 1", "progress"] == [message.text for message in lane.messages]
     assert not lane.truncated
     (short,) = await desk.store.lanes([desk.target()], 2, desk.now_ms)
     assert ([push2.id, reply.id], True) == ([message.id for message in short.messages], short.truncated)
-    assert push1.seq < progress.seq < push2.seq
+    assert push1.seq < push2.seq < progress.seq
 
 
 async def test_a_window_of_messages_for_later_does_not_hide_one_for_now(desk: Desk) -> None:
@@ -270,10 +272,37 @@ async def test_an_answer_supersedes_the_progress_that_was_not_sent(desk: Desk) -
     await desk.deliver(begun, 1)
     waiting = await desk.accept("still thinking", klass=MessageClass.PROGRESS)
     push = await desk.accept("a push")
-    await desk.store.supersede_progress(desk.target(), desk.tick())
+    other = await desk.accept("elsewhere", chat="b", klass=MessageClass.PROGRESS)
+    accepted = await desk.store.accept(desk.draft("the answer", klass=MessageClass.REPLY))
+    assert (waiting.id,) == accepted.superseded
     ended = await desk.store.message(waiting.id)
     assert (MessageState.CANCELLED, "superseded") == (ended.state, ended.reason.code)
-    assert [True, True] == [(await desk.store.message(each.id)).state.live for each in (begun, push)]
+    rest = [accepted.message, begun, push, other]
+    assert [True] * 4 == [(await desk.store.message(each.id)).state.live for each in rest]
+
+
+async def test_an_answer_supersedes_progress_that_shares_its_commit(desk: Desk) -> None:
+    """Under load both may come to the disk together."""
+    drafts = [desk.draft(str(number), klass=MessageClass.PROGRESS) for number in range(3)]
+    answer = desk.draft("the answer", klass=MessageClass.REPLY)
+    late = desk.draft("late", klass=MessageClass.PROGRESS)
+    accepted = await desk.accepted(*drafts, answer, late)
+    assert tuple(draft.id for draft in drafts) == accepted[3].superseded
+    again = await desk.store.accept(answer)
+    assert (False, ()) == (again.created, again.superseded)
+    live = [(await desk.store.message(each.message.id)).state.live for each in accepted]
+    assert [False, False, False, True, True] == live
+
+
+async def test_the_answers_look_for_progress_costs_nothing_in_a_long_lane(sqlite_desk: Desk) -> None:
+    """A thousand waiting pushes must not be read whenever an answer is accepted."""
+    query = queries.live_progress_of([("a", "b")]).compile(
+        dialect=sqlite_desk.store._engine.dialect, compile_kwargs={"literal_binds": True}
+    )
+    with sqlite_desk.store._engine.reads.connect() as connection:
+        plan = [row[-1] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))]
+    (search,) = [line for line in plan if "ix_message_lane" in line]
+    assert "account=? AND chat=? AND rank=?" in search
 
 
 async def test_what_is_quoted_by_id_is_found_theirs_and_ours(desk: Desk) -> None:

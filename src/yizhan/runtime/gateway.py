@@ -272,6 +272,7 @@ class Gateway:
         self._must_know(account)
         async with self._line_ended(account):
             await self.store.remove_account(account, self.clock.now_ms())
+        self.turns.forget(account)
         self.connections.forget(account)
         self._accounts.pop(account, None)
 

@@ -56,6 +56,9 @@ log = structlog.get_logger("outbound")
 
 STORE_PAUSE_MS = 500
 """Between tries while the store takes nothing."""
+DEFECT_PAUSE_MS = 5_000
+"""Before a chat in which the gateway itself broke is looked at again."""
+BROKEN = InDoubt("broken", "the attempt broke in the gateway; its log says how")
 IN_FLIGHT_MAX = 256
 """Requests on the wire over all accounts."""
 LOAD_BATCH = 64
@@ -93,7 +96,7 @@ class Outbound:
         self._poked = asyncio.Event()
         self._on_wire: set[asyncio.Task[None]] = set()
         self._closing = False
-        self._progressing: set[Target] = set()
+        self._unsettled: set[MessageId] = set()
 
     # accept
 
@@ -112,7 +115,7 @@ class Outbound:
         if text != order.text:
             order = replace(order, text=text)
         accepted = await self._store.accept(self.draft(target, order))
-        await self.admit_answer(accepted.message)
+        self.admit(accepted)
         return accepted
 
     def draft(
@@ -154,23 +157,11 @@ class Outbound:
             keep_first=keep_first,
         )
 
-    async def _supersede(self, message: Message) -> None:
-        """An answer makes the progress lines before it pointless. What a crash forgets here expires soon enough."""
-        if message.klass is MessageClass.PROGRESS:
-            self._progressing.add(message.target)
-        elif message.klass is MessageClass.REPLY and message.target in self._progressing:
-            self._progressing.discard(message.target)
-            await self._store.supersede_progress(message.target, self._clock.now_ms())
-            self.changed(message.target)
-
-    async def admit_answer(self, message: Message) -> None:
-        """A committed message enters its lane, and ends the progress that it answers."""
-        self.admit(message)
-        await self._supersede(message)
-
-    def admit(self, message: Message) -> None:
-        """A committed message enters its lane; telling it twice does no harm."""
-        self.lanes.add(message)
+    def admit(self, accepted: Accepted) -> None:
+        """A committed message enters its lane, and what it superseded leaves; telling it twice does no harm."""
+        self.lanes.add(accepted.message)
+        if accepted.superseded:
+            self.lanes.changed(accepted.message.target)
         self.poke()
 
     def heard(self, inbound: Inbound, token: ReplyToken | None, now_ms: int) -> None:
@@ -280,18 +271,30 @@ class Outbound:
             log.error("carry.failed", error=repr(error), exc_info=error)
 
     async def _carry(self, message: Message, entry: Entry) -> None:
-        """One attempt, from intent to settlement."""
+        """One attempt, from intent to settlement. Whatever breaks, the lane is free again at its end."""
         try:
-            begun = await self._begin(message, entry)
+            if message.id in self._unsettled:
+                await self._doubt(message, entry)
+            elif (begun := await self._begin(message, entry)) is not None:
+                self._unsettled.add(message.id)  # until its settlement is kept
+                await self._finish(*begun)
         except StoreError as error:
             log.warning("attempt.not_begun", message=message.id, account=message.account, error=error.detail)
             self.lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS)
         except BaseException:
-            self.lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS)
+            self.lanes.put_back(message.target, self._clock.now_ms() + DEFECT_PAUSE_MS)
             raise
-        else:
-            if begun is not None:
-                await self._finish(*begun)
+
+    async def _doubt(self, message: Message, entry: Entry) -> None:
+        """The attempt before this one broke in the gateway before it was settled: what is still on the wire in the
+        table is in doubt. Nothing is sent here, so that a defect that stays does not repeat the message."""
+        line = self._lines.get(message.account)
+        if line is not None and entry.state is MessageState.SENDING:
+            await self._conclude(line, message, entry, BROKEN, None)
+            return
+        if entry.state is not MessageState.SENDING:  # somebody has ended it meanwhile
+            self._unsettled.discard(message.id)
+        self.lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS)
 
     async def _begin(self, message: Message, entry: Entry) -> tuple[OpenLine, Message, Entry] | None:
         """Writes the intent. None: the entry does not want to be sent any more."""
@@ -310,7 +313,7 @@ class Outbound:
         return line, message, replace(entry, state=MessageState.SENDING, attempts_made=n)
 
     async def _finish(self, line: OpenLine, message: Message, entry: Entry) -> None:
-        """From here the entry is in doubt until it is settled; whatever breaks, it is settled."""
+        """From here the entry is in doubt until it is settled."""
         token = self._token(message.target)  # read after the commit: a newer one may have come meanwhile
         try:
             request = line.platform.codec.encode(line.account, message.chat, entry, token)
@@ -319,11 +322,18 @@ class Outbound:
             self._reach.note(line.host, reply)
         except Exception as error:  # a fault of ours: what was sent, if anything, is not known
             log.error("attempt.broke", message=message.id, account=message.account, exc_info=error)
-            verdict = InDoubt("broken", f"the attempt broke in the gateway: {type(error).__name__}")
+            verdict = BROKEN
+        await self._conclude(line, message, entry, verdict, token)
+
+    async def _conclude(
+        self, line: OpenLine, message: Message, entry: Entry, verdict: Verdict, token: ReplyToken | None
+    ) -> None:
+        """Reacts to a verdict, teaches the lane, settles."""
         decision = self._react(verdict, message, entry, token)
         before = self.lanes.gates_of(message.target)
         self.lanes.learned(message.target, decision.gates, decision.token, decision.experiment)
         settled = await self._settle(line, message, entry.attempts_made, verdict, decision, before)
+        self._unsettled.discard(message.id)
         self.lanes.ended(settled)
         self._tell(message, verdict, decision)
 
@@ -384,7 +394,7 @@ class Outbound:
             case Barred(code, _):
                 told.error("account.barred", code=code)
                 self._on_barred(message.account, verdict)
-            case _ if pace.refusals == 1:
+            case _ if pace.refusals == 1 and not decision.experiment:
                 code = decision.entry.reason.code if decision.entry.reason else ""
                 told.warning("chat.limited", code=code, ready_at_ms=pace.not_before_ms)
             case _:
@@ -420,9 +430,10 @@ class Outbound:
         """An agent's text as it can be accepted: cleaned, and cut visibly where it is longer than allowed."""
         return shorten(clean(text), self._text_max_chars)
 
-    def newest_token(self, target: Target) -> ReplyToken | None:
+    def usable_token(self, target: Target) -> ReplyToken | None:
+        """The chat's token if it may still go out: fresh or suspect."""
         lane = self.lanes.lane(target)
-        return lane.token if lane else None
+        return token_for(lane.token, refusals=0, experiment=False) if lane else None
 
     def waiting(self, target: Target) -> int:
         """Live messages of the chat that are in memory; a lower bound where the table has more."""

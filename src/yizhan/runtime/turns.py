@@ -17,8 +17,10 @@ import structlog
 
 from yizhan.core.commands import Command, command_of
 from yizhan.core.phrases import say
-from yizhan.errors import StoreError
+from yizhan.core.text import clean, shorten
+from yizhan.errors import RequestError, StoreError
 from yizhan.model import (
+    AccountId,
     AccountState,
     Inbound,
     InboundId,
@@ -39,6 +41,11 @@ log = structlog.get_logger("turns")
 T = TypeVar("T")
 
 TYPING_EVERY_MS = 5_000
+DETAIL_MAX = 500
+"""Characters of an agent's complaint that the operator sees."""
+
+STOPPED = Reason("stopped", "ended by /stop")
+BROKEN = Reason("turn-broke", "the turn broke in the gateway; its log says how")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +63,36 @@ class TurnNumbers:
 
 @dataclass(slots=True, eq=False)
 class _Desk:
-    """A chat being answered: what waits for the next turn, and the turn at work."""
+    """A chat being answered: what waits for the next turn, and the turn that is open.
+
+    answering  from the turn's opening until the agent has answered; until then it can be stopped
+    stopped    it was
+    work       the agent at work, or the wait for a free worker
+    """
 
     pending: list[Inbound] = field(default_factory=list)
     resumed: list[Turn] = field(default_factory=list)
     loop: asyncio.Task[None] | None = None
+    answering: bool = False
+    stopped: bool = False
     work: asyncio.Task[list[str]] | None = None
+
+    def open(self) -> None:
+        self.answering, self.stopped = True, False
+
+    def stop(self) -> None:
+        self.stopped = self.answering
+        if self.work is not None:
+            self.work.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of asking."""
+
+    state: TurnState
+    outputs: tuple[str, ...] = ()
+    reason: Reason | None = None
 
 
 class Turns:
@@ -122,9 +153,17 @@ class Turns:
             task.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
 
+    def forget(self, account: AccountId) -> None:
+        """The account is gone, and with it its turns: nobody need go on answering."""
+        for target, desk in self._desks.items():
+            if target.account == account:
+                desk.pending.clear()
+                desk.resumed.clear()
+                desk.stop()
+
     def running(self, target: Target) -> bool:
         desk = self._desks.get(target)
-        return desk is not None and desk.work is not None
+        return desk is not None and desk.answering
 
     # a chat's loop
 
@@ -134,11 +173,11 @@ class Turns:
             desk.loop.add_done_callback(lambda task: self._left(target, desk, task))
 
     def _left(self, target: Target, desk: _Desk, task: asyncio.Task[None]) -> None:
-        desk.loop = None
+        desk.loop, desk.answering = None, False
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
-            log.error("turn.broke", account=target.account, error=repr(error), exc_info=error)
+            log.error("turn.broke", account=target.account, exc_info=error)
         if desk.pending or desk.resumed:
             self._staff(target, desk)
         else:
@@ -147,14 +186,19 @@ class Turns:
     async def _attend(self, target: Target, desk: _Desk) -> None:
         while desk.resumed:
             turn = desk.resumed.pop(0)
+            desk.open()
             asked = await self._persist(partial(self._store.inbound, turn.inbound_ids))
             await self._run(target, desk, turn.id, asked)
         while desk.pending:
             await self._settle_down(desk)
             if asked := tuple(desk.pending):
                 desk.pending.clear()
+                desk.open()
                 turn_id = await self._begin(target, asked)
-                await self._run(target, desk, turn_id, asked)
+                if turn_id is None:
+                    desk.answering = False
+                else:
+                    await self._run(target, desk, turn_id, asked)
 
     async def _settle_down(self, desk: _Desk) -> None:
         """Waits until nothing new has come for the debounce time of the last message."""
@@ -167,37 +211,74 @@ class Turns:
                 return
             await self._clock.sleep_until(due_ms)
 
-    async def _begin(self, target: Target, asked: Sequence[Inbound]) -> TurnId:
+    async def _begin(self, target: Target, asked: Sequence[Inbound]) -> TurnId | None:
+        """Opens a turn. None: there is nobody any more to answer to."""
         agent = self._agent.name if self._agent else "none"
         ids = tuple(inbound.id for inbound in asked)
         start = TurnStart(TurnId(self._chance.new_id("t")), target, agent, ids, self._clock.now_ms())
-        turn = await self._persist(lambda: self._store.start_turn(start))
-        return turn.id
+        try:
+            return (await self._persist(lambda: self._store.start_turn(start))).id
+        except RequestError as error:
+            log.warning("turn.not_opened", account=target.account, code=error.name)
+            await self._persist(lambda: self._store.dispatch_done(ids))
+            return None
 
     async def _run(self, target: Target, desk: _Desk, turn: TurnId, asked: Sequence[Inbound]) -> None:
         """One turn from question to end. Whatever the agent does, the turn ends in a state."""
-        state, reason, outputs = TurnState.DONE, None, []
+        outcome = await self._answer(target, desk, turn, asked)
+        if outcome.state is TurnState.FAILED and outcome.reason is not None:
+            log.warning("turn.failed", account=target.account, turn=turn, code=outcome.reason.code)
+        try:
+            drafts = self._drafts(target, turn, asked, outcome)
+            await self._end(TurnEnd(turn, outcome.state, self._clock.now_ms(), drafts, outcome.reason))
+        except Exception as error:
+            reason = outcome.reason or self._why_unsaid(target, turn, error)
+            state = outcome.state if outcome.reason else TurnState.FAILED
+            await self._end(TurnEnd(turn, state, self._clock.now_ms(), (), reason))
+
+    async def _answer(self, target: Target, desk: _Desk, turn: TurnId, asked: Sequence[Inbound]) -> _Outcome:
+        """Has the agent asked, in a task of its own, so that /stop can reach it from here on."""
+        try:
+            if desk.stopped:
+                return _Outcome(TurnState.STOPPED, reason=STOPPED)
+            desk.work = asyncio.create_task(self._work(target, turn, asked))
+            await asyncio.wait({desk.work})
+            outcome = self._outcome(target, turn, desk.work)
+            return _Outcome(TurnState.STOPPED, reason=STOPPED) if desk.stopped else outcome
+        finally:
+            if desk.work is not None:
+                desk.work.cancel()  # if we are told to end, and not the agent
+            desk.work, desk.answering = None, False
+
+    def _outcome(self, target: Target, turn: TurnId, work: asyncio.Task[list[str]]) -> _Outcome:
+        if work.cancelled():
+            return _Outcome(TurnState.FAILED, reason=Reason("agent-broke", "it cancelled itself"))
+        error = work.exception()
+        if error is None:
+            return _Outcome(TurnState.DONE, tuple(work.result()))
+        if isinstance(error, AgentFailed):
+            return _Outcome(TurnState.FAILED, reason=_bounded(error))
+        log.error("turn.broke", account=target.account, turn=turn, exc_info=error)
+        return _Outcome(TurnState.FAILED, reason=BROKEN)
+
+    def _why_unsaid(self, target: Target, turn: TurnId, error: Exception) -> Reason:
+        """Why what the agent said cannot be accepted; without its words."""
+        if isinstance(error, RequestError):
+            log.warning("turn.unsaid", account=target.account, turn=turn, code=error.name)
+            return Reason(error.name, error.detail)
+        log.error("turn.broke", account=target.account, turn=turn, exc_info=error)
+        return BROKEN
+
+    async def _work(self, target: Target, turn: TurnId, asked: Sequence[Inbound]) -> list[str]:
+        """Waits for a free worker, then asks."""
         async with self._workers:
-            desk.work = asyncio.create_task(self._ask(target, turn, asked))
             typing = asyncio.create_task(self._type(target))
             try:
-                await asyncio.wait({desk.work})
-                outputs = desk.work.result()
-            except AgentFailed as error:
-                state, reason = TurnState.FAILED, Reason(error.code, error.detail)
-                log.warning(
-                    "turn.failed", account=target.account, turn=turn, code=error.code, detail=error.detail
-                )
-            except asyncio.CancelledError:
-                if not desk.work.cancelled():  # we are told to end, not the agent
-                    desk.work.cancel()
-                    raise
-                state, reason = TurnState.STOPPED, Reason("stopped", "ended by /stop")
+                if not await self._persist(lambda: self._store.begin_turn(turn, self._clock.now_ms())):
+                    return []  # it has been ended meanwhile
+                return await self._ask(target, turn, asked)
             finally:
-                desk.work = None
                 typing.cancel()
-        drafts = self._outputs(target, turn, asked, outputs) or self._notice(target, turn, asked, state)
-        await self._end(TurnEnd(turn, state, self._clock.now_ms(), tuple(drafts), reason))
 
     async def _ask(self, target: Target, turn: TurnId, asked: Sequence[Inbound]) -> list[str]:
         assert self._agent is not None, "a turn begins only where somebody answers"
@@ -225,30 +306,30 @@ class Turns:
 
     async def _end(self, end: TurnEnd) -> None:
         for accepted in await self._persist(lambda: self._store.end_turn(end)):
-            await self._persist(partial(self._outbound.admit_answer, accepted.message))
+            self._outbound.admit(accepted)
 
-    def _outputs(
-        self, target: Target, turn: TurnId, asked: Sequence[Inbound], outputs: list[str]
-    ) -> list[Draft]:
-        texts = [text for text in map(self._fit, outputs) if text.strip()]
-        return [
+    def _drafts(
+        self, target: Target, turn: TurnId, asked: Sequence[Inbound], outcome: _Outcome
+    ) -> tuple[Draft, ...]:
+        if outcome.state is TurnState.FAILED:
+            return self._notice(target, turn, asked)
+        texts = [text for text in map(self._fit, outcome.outputs) if text.strip()]
+        return tuple(
             self._draft(
                 target, text, MessageClass.REPLY, asked[-1].id, f"turn:{turn}:{ordinal}", turn, ordinal
             )
             for ordinal, text in enumerate(texts)
-        ]
+        )
 
-    def _notice(
-        self, target: Target, turn: TurnId, asked: Sequence[Inbound], state: TurnState
-    ) -> list[Draft]:
+    def _notice(self, target: Target, turn: TurnId, asked: Sequence[Inbound]) -> tuple[Draft, ...]:
         """The chat hears at most one short sentence about a failure; the operator sees the cause."""
         text = self._numbers.failure_notice
         if text is None:
             text = say(self._numbers.language, "turn_failed")
-        if state is not TurnState.FAILED or not text.strip():
-            return []
+        if not text.strip():
+            return ()
         key = f"turn:{turn}:notice"
-        return [self._draft(target, text, MessageClass.NOTICE, asked[-1].id, key, turn, None)]
+        return (self._draft(target, text, MessageClass.NOTICE, asked[-1].id, key, turn, None),)
 
     def _fit(self, text: str) -> str:
         return self._outbound.fit(text)
@@ -274,11 +355,11 @@ class Turns:
             return
         try:
             while True:
-                await line.transport.typing(target.chat, self._outbound.newest_token(target), True)
+                await line.transport.typing(target.chat, self._outbound.usable_token(target), True)
                 await self._clock.sleep_ms(TYPING_EVERY_MS)
         finally:
             ending = asyncio.create_task(
-                line.transport.typing(target.chat, self._outbound.newest_token(target), False)
+                line.transport.typing(target.chat, self._outbound.usable_token(target), False)
             )
             self._commands.add(ending)
             ending.add_done_callback(self._obeyed)
@@ -286,16 +367,20 @@ class Turns:
     # commands
 
     async def _obey(self, inbound: Inbound) -> None:
-        target = Target(inbound.account, inbound.chat)
         command = command_of(inbound.text)
         if command is not None:
-            text = await self._carry_out(command, target)
-            draft = self._draft(
-                target, text, MessageClass.NOTICE, inbound.id, f"command:{inbound.id}", None, None
-            )
-            accepted = await self._persist(lambda: self._store.accept(draft))
-            self._outbound.admit(accepted.message)
+            try:
+                await self._confirm(inbound, command)
+            except RequestError as error:
+                log.warning("command.unanswered", account=inbound.account, code=error.name)
         await self._persist(lambda: self._store.dispatch_done([inbound.id]))
+
+    async def _confirm(self, inbound: Inbound, command: Command) -> None:
+        """Carries it out and says so."""
+        target, key = Target(inbound.account, inbound.chat), f"command:{inbound.id}"
+        text = await self._carry_out(command, target)
+        draft = self._draft(target, text, MessageClass.NOTICE, inbound.id, key, None, None)
+        self._outbound.admit(await self._persist(lambda: self._store.accept(draft)))
 
     async def _carry_out(self, command: Command, target: Target) -> str:
         language = self._numbers.language
@@ -316,22 +401,25 @@ class Turns:
                 return say(language, "help")
 
     async def _stop_turn(self, target: Target) -> bool:
-        """Ends the turn at work and what waits for the next one. Answers whether there was any."""
+        """Ends the open turn, those that were to be resumed, and what waits for the next one. Answers whether there
+        was any."""
         desk = self._desks.get(target)
-        if desk is None or (desk.work is None and not desk.pending):
+        if desk is None or not (desk.answering or desk.resumed or desk.pending):
             return False
-        if desk.pending:
-            ids = [inbound.id for inbound in desk.pending]
-            desk.pending.clear()
+        ids, desk.pending = [inbound.id for inbound in desk.pending], []
+        resumed, desk.resumed = desk.resumed, []
+        desk.stop()
+        for turn in resumed:
+            end = TurnEnd(turn.id, TurnState.STOPPED, self._clock.now_ms(), reason=STOPPED)
+            await self._persist(partial(self._store.end_turn, end))
+        if ids:
             await self._persist(lambda: self._store.dispatch_done(ids))
-        if desk.work is not None:
-            desk.work.cancel()
         return True
 
     def _obeyed(self, task: asyncio.Task[None]) -> None:
         self._commands.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("command.broke", error=repr(error), exc_info=error)
+            log.error("command.broke", exc_info=error)
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
         """A step of a turn that must reach the store, however long it takes."""
@@ -341,6 +429,11 @@ class Turns:
             except StoreError as error:
                 log.warning("turn.waits_for_store", error=error.detail)
                 await self._clock.sleep_ms(STORE_PAUSE_MS)
+
+
+def _bounded(error: AgentFailed) -> Reason:
+    """For the operator's timeline only: the detail may quote what the agent was asked, so no log has it."""
+    return Reason(error.code, shorten(clean(error.detail), DETAIL_MAX))
 
 
 def _spoken(inbound: Inbound) -> str:

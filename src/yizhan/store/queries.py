@@ -31,9 +31,10 @@ from sqlalchemy import (
     update,
 )
 
-from yizhan.model import Access, AccountId, ChatId, MessageClass, MessageState
+from yizhan.model import Access, AccountId, MessageClass, MessageState
 from yizhan.ports import MessageFilter
 from yizhan.store import tables as t
+from yizhan.store.rows.outbox import rank
 
 LIVE = text("message.live = 1")
 FINISHED = text("message.live = 0")
@@ -87,8 +88,6 @@ UPDATE_TOKEN = _update(
 _ISSUE = ["account", "chat", "token_sha256", "inbound_id"]
 COUNT_TOKEN = _update(t.reply_token, _ISSUE, ["state", "sends_used"])
 """What a send has taught of a reply token, unless it was issued anew since."""
-MARK_TOKEN = _update(t.reply_token, _ISSUE, ["state"])
-"""The state of exactly this reply token; its count stays."""
 DELETE_TOKEN = delete(t.reply_token).where(
     t.reply_token.c.account == _bind("account"),
     t.reply_token.c.chat == _bind("chat"),
@@ -214,13 +213,14 @@ def text_with_receipt(account: AccountId, receipt: str) -> Select[Any]:
     return select(t.entry.c.text).where(t.entry.c.account == account, t.entry.c.receipt == receipt).limit(1)
 
 
-def live_progress(account: AccountId, chat: ChatId) -> Select[Any]:
-    """Progress messages of a chat of which nothing has been sent."""
-    m = t.message
-    mine = (LIVE, m.c.account == account, m.c.chat == chat)
-    return select(m.c.id).where(
-        *mine, m.c["class"] == int(MessageClass.PROGRESS), m.c.state == MessageState.QUEUED.value
-    )
+_UNTOUCHED_PROGRESS = text(f"message.rank = {rank(MessageClass.PROGRESS, begun=False)}")
+
+
+def live_progress_of(keys: Iterable[tuple[str, str]]) -> Select[Any]:
+    """The progress messages of these chats of which nothing has been sent, by account and chat. Reads the index of
+    lanes at the rank that only they have, so that a long lane costs nothing."""
+    chats = tuple_(t.message.c.account, t.message.c.chat).in_(list(keys))
+    return select(t.message.c.id).where(LIVE, chats, _UNTOUCHED_PROGRESS)
 
 
 def inbound_by_id(ids: Iterable[str]) -> Select[Any]:
@@ -288,6 +288,16 @@ def sending_messages() -> Select[Any]:
 def live_messages_of(account: AccountId) -> Select[Any]:
     """Every live message of an account."""
     return select(t.message.c.id).where(LIVE, t.message.c.account == account)
+
+
+def open_turns_of(account: AccountId) -> Select[Any]:
+    """Every turn of an account that has not ended."""
+    return select(t.turn.c.id).where(OPEN, t.turn.c.account == account)
+
+
+def pending_inbound_of(account: AccountId) -> Select[Any]:
+    """What an account heard that still asks something of us."""
+    return select(t.inbound.c.id).where(PENDING, t.inbound.c.account == account)
 
 
 def erase_account(account: AccountId) -> Delete:

@@ -22,12 +22,11 @@ from yizhan.model import (
     Message,
     MessageId,
     Reason,
-    ReplyToken,
     Rule,
     SenderRule,
     Target,
-    TokenState,
     Turn,
+    TurnId,
 )
 from yizhan.ports import (
     Accepted,
@@ -93,12 +92,6 @@ class SqlStore:
     async def expire_due(self, at_ms: int, limit: int) -> tuple[Target, ...]:
         return await self._committer.submit(writes_out.ExpireDue(at_ms, limit))
 
-    async def supersede_progress(self, target: Target, at_ms: int) -> None:
-        await self._committer.submit(writes_out.SupersedeProgress(target, at_ms))
-
-    async def drop_token(self, token: ReplyToken, state: TokenState, at_ms: int) -> None:
-        await self._committer.submit(writes_out.DropToken(token, state))
-
     async def recover(self, at_ms: int) -> int:
         return await self._committer.submit(writes_out.Recover(at_ms))
 
@@ -112,6 +105,9 @@ class SqlStore:
 
     async def start_turn(self, start: TurnStart) -> Turn:
         return await self._committer.submit(writes_in.StartTurn(start))
+
+    async def begin_turn(self, turn: TurnId, at_ms: int) -> bool:
+        return await self._committer.submit(writes_in.BeginTurn(turn, at_ms))
 
     async def end_turn(self, end: TurnEnd) -> tuple[Accepted, ...]:
         return await self._committer.submit(writes_in.EndTurn(end))

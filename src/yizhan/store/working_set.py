@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -36,12 +34,13 @@ from yizhan.model import (
     Inbound,
     InboundId,
     Message,
+    MessageClass,
     MessageId,
+    MessageState,
     ReplyToken,
     SenderRule,
     Suppressed,
     Target,
-    TokenState,
     TurnId,
 )
 from yizhan.store import queries, rows
@@ -49,6 +48,7 @@ from yizhan.store.rows import KeptChat, KeptInbound, KeptMessage, KeptSuppressed
 from yizhan.store.secrets import Seal
 from yizhan.store.statement import ListQuery, Statement
 from yizhan.store.statements import BatchStatements
+from yizhan.store.told import told
 
 RECALLED = 1024
 TOKENS_KEPT = 20
@@ -68,6 +68,7 @@ class Wants:
     messages: set[MessageId] = field(default_factory=set)
     with_attempts: set[MessageId] = field(default_factory=set)
     keys: set[tuple[AccountId, str]] = field(default_factory=set)
+    progress: set[Target] = field(default_factory=set)
     inbound: set[InboundId] = field(default_factory=set)
     platform_ids: set[tuple[AccountId, str]] = field(default_factory=set)
     moments: set[Moment] = field(default_factory=set)
@@ -117,6 +118,7 @@ class WorkingSet:
         self.chats: dict[Target, KeptChat] = {}
         self.messages: dict[MessageId, KeptMessage] = {}
         self.by_key: dict[tuple[AccountId, str], MessageId] = {}
+        self._progress: dict[Target, dict[MessageId, None]] = defaultdict(dict)
         self.inbound: dict[InboundId, KeptInbound] = {}
         self.by_platform_id: dict[tuple[AccountId, str], InboundId] = {}
         self.by_moment: dict[Moment, list[InboundId]] = defaultdict(list)
@@ -129,7 +131,7 @@ class WorkingSet:
         self._begun: dict[AttemptKey, Attempt] = {}
         self._ended: dict[AttemptKey, Attempt] = {}
         self._token_chats: set[Target] = set()
-        self._token_news: list[tuple[Statement, rows.Values]] = []
+        self._token_news: list[rows.Values] = []
         self._dropped_tokens: list[KeptToken] = []
         self._events: list[tuple[int, str, AccountId, ChatId | None, bytes]] = []
 
@@ -160,6 +162,8 @@ class WorkingSet:
         return query.read(self.connection, keys)
 
     def _load_messages(self, wants: Wants) -> None:
+        progress = self._read(self._sql.live_progress_of, _pairs(wants.progress))
+        wants.messages.update(MessageId(row[0]) for row in progress)
         by_key = self._read(self._sql.messages_by_key, wants.keys)
         keyed = {rows.message_id_of(row) for row in by_key}
         with_attempts = wants.with_attempts | keyed
@@ -253,6 +257,11 @@ class WorkingSet:
         except KeyError:
             raise UnknownMessage(f"There is no message {message}.", "See `yizhan outbox list`.") from None
 
+    def untouched_progress(self, target: Target) -> list[Message]:
+        """Progress messages of a chat whose progress is wanted, of which nothing has been sent."""
+        known = (self.messages[message].message for message in self._progress.get(target, ()))
+        return [message for message in known if message.state is MessageState.QUEUED]
+
     def add_message(self, kept: KeptMessage) -> None:
         self._know_message(kept)
         self._note("message", kept.message.id, new=True)
@@ -316,24 +325,14 @@ class WorkingSet:
 
     def count_token(self, token: ReplyToken) -> None:
         """Keeps what a send has taught of a token, unless it has been removed or was issued anew since."""
-        self._tell_token(self._sql.count_token, token, token)
-
-    def mark_token(self, token: ReplyToken, state: TokenState) -> None:
-        """Changes the state of exactly this token, its count stays."""
         place = self._place_of(token)
-        known = token if place is None else self.tokens[_chat_of(token)][place].token
-        self._tell_token(self._sql.mark_token, token, replace(known, state=state))
-
-    def _tell_token(self, statement: Statement, token: ReplyToken, news: ReplyToken) -> None:
-        """Tokens that were loaded change in memory, others by their key, unread."""
-        place = self._place_of(token)
-        if place is not None:
+        if place is not None:  # tokens that were loaded change in memory, others by their key, unread
             tokens = self.tokens[_chat_of(token)]
-            tokens[place] = KeptToken(news, tokens[place].seq)
+            tokens[place] = KeptToken(token, tokens[place].seq)
             self._note("token", (_chat_of(token), token.token))
         elif _chat_of(token) not in self._token_chats:
             self.changes += 1
-            self._token_news.append((statement, rows.token_news(news)))
+            self._token_news.append(rows.token_news(token))
 
     def _place_of(self, token: ReplyToken) -> int | None:
         for place, kept in enumerate(self.tokens.get(_chat_of(token), ())):
@@ -362,7 +361,7 @@ class WorkingSet:
         turn = kept.turn
         self._note("turn", turn.id, new=turn.id not in self.turns)
         self.turns[turn.id] = kept
-        shape = contract.turn_state_event(turn, at_ms)
+        shape = contract.turn_state_event(replace(turn, reason=told(turn.reason)), at_ms)
         self._event(at_ms, "turn.state", turn.account, turn.chat, shape)
 
     # Flush.
@@ -404,8 +403,7 @@ class WorkingSet:
         }
         self._changed["token"] = {key: None for key in changed if key in kept_ones}
         self._write("token", kept_ones, lambda kept: rows.token_values(kept, self._seal))
-        for statement, told in groupby(self._token_news, key=itemgetter(0)):
-            statement.write(self.connection, [values for _, values in told])
+        self._sql.count_token.write(self.connection, self._token_news)
 
     def _flush_messages(self) -> None:
         connection, sql = self.connection, self._sql
@@ -454,6 +452,8 @@ class WorkingSet:
     def _know_message(self, kept: KeptMessage) -> None:
         message = kept.message
         self.messages[message.id] = kept
+        if message.klass is MessageClass.PROGRESS:
+            self._progress[message.target][message.id] = None
         if message.idempotency_key is not None:
             self.by_key[message.account, message.idempotency_key] = message.id
 

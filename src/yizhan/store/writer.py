@@ -2,15 +2,18 @@
 
 The common case: all operations together, one commit. If one of them spoils it (the database refuses one of
 its rows), the transaction is rolled back and the batch carried out again with a savepoint around each
-operation, so that a bad one cannot sink its neighbours. If the database itself fails, nothing of the batch is
+operation, so that a bad one cannot sink its neighbours; the same if one of them breaks for a defect of ours. If
+the database itself fails, nothing of the batch is
 written and every operation learns so; the next batch simply tries again.
 """
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import Connection
@@ -26,6 +29,7 @@ from yizhan.store.statements import BatchStatements
 from yizhan.store.working_set import Recall, Wants, WorkingSet
 
 _PROBE_BYTES = 16_384
+_REPORT = "This is a defect of Yizhan; please report it."
 
 
 class CommitGate(Protocol):
@@ -120,11 +124,9 @@ class Writer:
         label = "+".join(dict.fromkeys(operation.label for operation in operations))
         try:
             with self._all_or_nothing() as connection:
-                committed = carry_out(connection, operations)
+                committed = self._carried_out(carry_out, connection, operations)
                 if self._gate is not None:
                     self._gate.before_commit(label)
-        except (UnicodeError, ValueError) as error:
-            raise _Spoilt from error
         except self._engine.errors as error:
             trouble = self._engine.judge(error)
             if trouble is None:
@@ -134,6 +136,19 @@ class Writer:
         if self._gate is not None:
             self._gate.after_commit(label)
         return committed
+
+    def _carried_out(
+        self, carry_out: CarryOut, connection: Connection, operations: Sequence[Operation[Any]]
+    ) -> Committed:
+        """What an operation raises that is neither the caller's mistake nor the database's spoils the batch."""
+        try:
+            return carry_out(connection, operations)
+        except (_Spoilt, StoreError):
+            raise
+        except self._engine.errors:
+            raise
+        except Exception as error:
+            raise _Spoilt from error
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[Connection]:
@@ -169,8 +184,10 @@ class Writer:
                 if self._engine.judge(error) is not None:
                     raise
                 outcomes.append(Refused(_as_refusal(operation, error)))
-            except (RequestError, UnicodeError, ValueError) as error:
-                outcomes.append(Refused(_as_refusal(operation, error)))
+            except StoreError:
+                raise
+            except Exception as error:  # a defect of ours too sinks nobody else
+                outcomes.append(Refused(_as_defect(operation, error)))
         return Committed(tuple(outcomes), tuple(events))
 
     def _load(self, connection: Connection, operations: Sequence[Operation[Any]]) -> WorkingSet:
@@ -227,14 +244,27 @@ def _apply(operation: Operation[Any], rows: WorkingSet) -> Outcome:
 
 
 def _as_refusal(operation: Operation[Any], error: Exception) -> YizhanError:
-    """Names the operation and the kind of trouble; the driver's own text might quote a message."""
+    """Names the operation and the kind of trouble; the error's own text might quote a message."""
     if isinstance(error, YizhanError):
         return error
     kind = type(error.orig if isinstance(error, DBAPIError) else error).__name__
     what = f"The database refuses what {operation.label} was given ({kind})."
     if kind == "DataError" or isinstance(error, UnicodeError | ValueError):
         return InvalidRequest(what, "Texts may hold neither NUL characters nor lone surrogates.")
-    return YizhanError(what, "This is a defect of Yizhan; please report it.")
+    return YizhanError(what, _REPORT)
+
+
+def _as_defect(operation: Operation[Any], error: Exception) -> YizhanError:
+    if isinstance(error, RequestError | UnicodeError | ValueError):
+        return _as_refusal(operation, error)
+    kind = type(error).__name__
+    return YizhanError(f"The store broke at {operation.label} ({kind} at {_place_of(error)}).", _REPORT)
+
+
+def _place_of(error: Exception) -> str:
+    """Where it was raised, as a report needs it: `writes_out.py:120`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
 def _all_refused(operations: Sequence[Operation[Any]], error: StoreError) -> Committed:

@@ -26,12 +26,13 @@ from yizhan.model import (
     Suppressed,
     Target,
     Turn,
+    TurnId,
     TurnState,
 )
 from yizhan.ports import Accepted, Arrival, Heard, InboundCommit, InboundCommitted, TurnEnd, TurnStart
 from yizhan.store.rows import KeptInbound, KeptToken, KeptTurn
 from yizhan.store.working_set import Wants, WorkingSet
-from yizhan.store.writes_out import accept_draft, check_draft, want_draft
+from yizhan.store.writes_out import accept_draft, check_draft, existing_message, want_draft
 
 BY_PLATFORM_ID = "platform_id"
 BY_CONTENT = "sender_time_content"
@@ -228,10 +229,10 @@ class DispatchDone:
         wants.inbound.update(self.ids)
 
     def apply(self, rows: WorkingSet) -> None:
-        _ask_nothing(self.ids, rows)
+        ask_nothing(self.ids, rows)
 
 
-def _ask_nothing(ids: Sequence[InboundId], rows: WorkingSet) -> None:
+def ask_nothing(ids: Sequence[InboundId], rows: WorkingSet) -> None:
     for inbound_id in ids:
         kept = rows.inbound.get(inbound_id)
         if kept is not None and kept.inbound.dispatch is not Dispatch.DONE:
@@ -240,7 +241,7 @@ def _ask_nothing(ids: Sequence[InboundId], rows: WorkingSet) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StartTurn:
-    """Claims inbound messages for a turn. The same turn may be started again: it is answered as it is."""
+    """Queues a turn, which claims its inbound messages. Queued again, it is answered as it is."""
 
     label: ClassVar[str] = "start_turn"
     alone: ClassVar[bool] = False
@@ -248,6 +249,7 @@ class StartTurn:
 
     def wants(self, wants: Wants) -> None:
         wants.turns.add(self.start.id)
+        wants.accounts.add(self.start.target.account)
         wants.chats.add(self.start.target)
         wants.inbound.update(self.start.inbound_ids)
 
@@ -256,6 +258,7 @@ class StartTurn:
         known = rows.turns.get(start.id)
         if known is not None:
             return known.turn
+        rows.account(start.target.account)
         missing = [inbound_id for inbound_id in start.inbound_ids if inbound_id not in rows.inbound]
         if missing:
             raise InvalidRequest(
@@ -267,10 +270,9 @@ class StartTurn:
             account=start.target.account,
             chat=start.target.chat,
             agent=start.agent,
-            state=TurnState.RUNNING,
+            state=TurnState.QUEUED,
             inbound_ids=start.inbound_ids,
             created_at_ms=start.at_ms,
-            started_at_ms=start.at_ms,
         )
         rows.put_turn(KeptTurn(turn, rows.next_seq(start.target)), start.at_ms)
         for inbound_id in start.inbound_ids:
@@ -279,8 +281,30 @@ class StartTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class BeginTurn:
+    """The agent is asked. After a crash it is asked once more, and the turn runs since its first begin."""
+
+    label: ClassVar[str] = "begin_turn"
+    alone: ClassVar[bool] = False
+    turn: TurnId
+    at_ms: int
+
+    def wants(self, wants: Wants) -> None:
+        wants.turns.add(self.turn)
+
+    def apply(self, rows: WorkingSet) -> bool:
+        kept = rows.turns.get(self.turn)
+        if kept is None:
+            raise InvalidRequest(f"There is no turn {self.turn} to begin.")
+        if kept.turn.state is TurnState.QUEUED:
+            begun = replace(kept.turn, state=TurnState.RUNNING, started_at_ms=self.at_ms)
+            rows.put_turn(kept._replace(turn=begun), self.at_ms)
+        return kept.turn.ended_at_ms is None
+
+
+@dataclass(frozen=True, slots=True)
 class EndTurn:
-    """Ends a turn with its outputs. Ended once more, it only looks its outputs up."""
+    """Ends a turn with its outputs. One that has ended takes no more: it only looks up what it has."""
 
     label: ClassVar[str] = "end_turn"
     alone: ClassVar[bool] = False
@@ -297,16 +321,21 @@ class EndTurn:
         kept = rows.turns.get(end.id)
         if kept is None:
             raise InvalidRequest(f"There is no turn {end.id} to end.")
+        if kept.turn.ended_at_ms is not None:
+            known = (existing_message(draft, rows) for draft in end.outputs)
+            return tuple(Accepted(each.message, created=False) for each in known if each is not None)
         for draft in end.outputs:
             check_draft(draft, rows)
         accepted = tuple(accept_draft(draft, rows) for draft in end.outputs)
-        if kept.turn.ended_at_ms is None:
-            turn = replace(
-                kept.turn, state=end.state, ended_at_ms=end.at_ms, reason=end.reason, outputs=len(accepted)
-            )
-            rows.put_turn(kept._replace(turn=turn), end.at_ms)
-            _ask_nothing(turn.inbound_ids, rows)
+        end_turn(kept, end, len(accepted), rows)
         return accepted
+
+
+def end_turn(kept: KeptTurn, end: TurnEnd, outputs: int, rows: WorkingSet) -> None:
+    """The turn is over, and the messages that it answered ask nothing any more."""
+    turn = replace(kept.turn, state=end.state, ended_at_ms=end.at_ms, reason=end.reason, outputs=outputs)
+    rows.put_turn(kept._replace(turn=turn), end.at_ms)
+    ask_nothing(turn.inbound_ids, rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,11 @@ from yizhan.model import (
     Entry,
     InboundId,
     Message,
+    MessageClass,
     MessageId,
     MessageState,
     Reason,
-    ReplyToken,
     Target,
-    TokenState,
     WaitingFor,
 )
 from yizhan.ports import Accepted, Draft, Intent, Settlement
@@ -45,20 +44,29 @@ def want_draft(draft: Draft, wants: Wants) -> None:
         wants.keys.add((draft.target.account, draft.idempotency_key))
     if draft.in_reply_to is not None:
         wants.inbound.add(draft.in_reply_to)
+    if draft.klass is MessageClass.REPLY:
+        wants.progress.add(draft.target)
 
 
-def check_draft(draft: Draft, rows: WorkingSet) -> Message | None:
-    """The message that exists already under the draft's id or key, None if it is new. Raises as accept."""
+def existing_message(draft: Draft, rows: WorkingSet) -> KeptMessage | None:
+    """What was accepted before under the draft's id or key, whatever its body."""
     existing = rows.messages.get(draft.id)
     if existing is None and draft.idempotency_key is not None:
         by_key = rows.by_key.get((draft.target.account, draft.idempotency_key))
         existing = None if by_key is None else rows.messages[by_key]
-        if existing and not draft.keep_first and existing.body_sha256 != draft.body_sha256:
+    return existing
+
+
+def check_draft(draft: Draft, rows: WorkingSet) -> Message | None:
+    """The message that exists already under the draft's id or key, None if it is new. Raises as accept."""
+    existing = existing_message(draft, rows)
+    if existing is not None:
+        by_key = existing.message.id != draft.id
+        if by_key and not draft.keep_first and existing.body_sha256 != draft.body_sha256:
             raise IdempotencyConflict(
                 f"The idempotency key was used before, for message {existing.message.id} with another body.",
                 "Use a new key for a new message.",
             )
-    if existing is not None:
         return existing.message
     rows.account(draft.target.account)
     if draft.in_reply_to is not None:
@@ -81,14 +89,24 @@ def _check_reply(inbound_id: InboundId, target: Target, rows: WorkingSet) -> Non
 
 
 def accept_draft(draft: Draft, rows: WorkingSet) -> Accepted:
-    """Accepts a draft that `check_draft` found new, or answers what there is."""
+    """Accepts a draft that `check_draft` found new, or answers what there is. An answer ends the progress lines
+    before it, in the same commit: neither a crash nor a full queue can come between."""
     existing = check_draft(draft, rows)
     if existing is not None:
         return Accepted(existing, created=False)
     rows.chat_for(draft.target, draft.created_at_ms)
     message = _message_of(draft, rows.next_seq(draft.target))
     rows.add_message(KeptMessage(message, draft.body_sha256))
-    return Accepted(message, created=True)
+    superseded = _supersede(draft, rows) if draft.klass is MessageClass.REPLY else ()
+    return Accepted(message, created=True, superseded=superseded)
+
+
+def _supersede(answer: Draft, rows: WorkingSet) -> tuple[MessageId, ...]:
+    """The answer is there: what was to be said of its making need not be said any more."""
+    pointless = tuple(rows.untouched_progress(answer.target))
+    for message in pointless:
+        rows.change_message(end_waiting(message, MessageState.CANCELLED, SUPERSEDED), answer.created_at_ms)
+    return tuple(message.id for message in pointless)
 
 
 def _message_of(draft: Draft, seq: int) -> Message:
@@ -162,7 +180,7 @@ class BeginAttempt:
             next_attempt_at_ms=None,
             reason=None,
         )
-        rows.change_message(message, intent.at_ms, with_entry(message, begun))
+        rows.change_message(message, intent.at_ms, entries_with(message, begun))
         return True
 
 
@@ -191,7 +209,7 @@ class Settle:
         self._learn(rows)
         if on_the_wire or settlement.entry.state in _SENT:
             news = _as_accepted(settlement.entry, entry)
-            message = rows.change_message(message, settlement.at_ms, with_entry(message, news))
+            message = rows.change_message(message, settlement.at_ms, entries_with(message, news))
         return message
 
     def _learn(self, rows: WorkingSet) -> None:
@@ -311,40 +329,6 @@ class ExpireDue:
 
 
 @dataclass(frozen=True, slots=True)
-class SupersedeProgress:
-    """The answer is there: what was to be said of its making need not be said any more."""
-
-    label: ClassVar[str] = "supersede_progress"
-    alone: ClassVar[bool] = True
-    target: Target
-    at_ms: int
-
-    def wants(self, wants: Wants) -> None:
-        pass
-
-    def apply(self, rows: WorkingSet) -> None:
-        found = rows.connection.scalars(queries.live_progress(self.target.account, self.target.chat)).all()
-        rows.load(Wants(messages=set(found)))
-        for message_id in found:
-            message = rows.message(message_id)
-            rows.change_message(end_waiting(message, MessageState.CANCELLED, SUPERSEDED), self.at_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class DropToken:
-    label: ClassVar[str] = "drop_token"
-    alone: ClassVar[bool] = False
-    token: ReplyToken
-    state: TokenState
-
-    def wants(self, wants: Wants) -> None:
-        pass
-
-    def apply(self, rows: WorkingSet) -> None:
-        rows.mark_token(self.token, self.state)
-
-
-@dataclass(frozen=True, slots=True)
 class Recover:
     """What was on the wire when the gateway ended is in doubt from now on."""
 
@@ -399,7 +383,7 @@ def entry_at(message: Message, no: int) -> Entry:
     return message.entries[no - 1]
 
 
-def with_entry(message: Message, entry: Entry) -> tuple[Entry, ...]:
+def entries_with(message: Message, entry: Entry) -> tuple[Entry, ...]:
     """The message's entries, one of them replaced."""
     return (*message.entries[: entry.no - 1], entry, *message.entries[entry.no :])
 

@@ -20,16 +20,19 @@ from yizhan.model import (
     Rule,
     SenderRule,
     Target,
+    TurnState,
 )
-from yizhan.ports import AccountChange
+from yizhan.ports import AccountChange, TurnEnd
 from yizhan.store import queries
 from yizhan.store import tables as t
 from yizhan.store.engine import StoreEngine
 from yizhan.store.rows import key_of, key_values
 from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.writes_in import ask_nothing, end_turn
 from yizhan.store.writes_out import change_entries, doubted, ended
 
 REMOVED = Reason("removed", "The account was removed.")
+UNANSWERED = Reason("account-removed", "The account was removed.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,8 @@ class PutAccount:
 
 @dataclass(frozen=True, slots=True)
 class RemoveAccount:
-    """What is on the wire while its account goes away may still arrive, and says so."""
+    """Ends everything that was under way: messages, turns, and what still waited for one. What is on the wire may
+    yet arrive, and says so."""
 
     label: ClassVar[str] = "remove_account"
     alone: ClassVar[bool] = True
@@ -81,6 +85,13 @@ class RemoveAccount:
 
     def apply(self, rows: WorkingSet) -> None:
         account = rows.account(self.account)
+        self._end_messages(rows)
+        self._end_turns(rows)
+        rows.erase_account(self.account)
+        gone = replace(account, state=AccountState.PAUSED, since_ms=self.at_ms, reason=REMOVED, action="")
+        rows.announce_account(replace(gone, next_attempt_at_ms=None), self.at_ms)
+
+    def _end_messages(self, rows: WorkingSet) -> None:
         live = rows.connection.scalars(queries.live_messages_of(self.account)).all()
         rows.load(Wants(messages=set(live)))
         for message_id in live:
@@ -90,9 +101,15 @@ class RemoveAccount:
                 lambda entry: ended(entry, MessageState.CANCELLED, REMOVED) if entry.state.live else entry,
             )
             rows.change_message(over, self.at_ms)
-        rows.erase_account(self.account)
-        gone = replace(account, state=AccountState.PAUSED, since_ms=self.at_ms, reason=REMOVED, action="")
-        rows.announce_account(replace(gone, next_attempt_at_ms=None), self.at_ms)
+
+    def _end_turns(self, rows: WorkingSet) -> None:
+        turns = set(rows.connection.scalars(queries.open_turns_of(self.account)))
+        asking = set(rows.connection.scalars(queries.pending_inbound_of(self.account)))
+        rows.load(Wants(turns=turns, inbound_of_turns=set(turns), inbound=set(asking)))
+        for turn in sorted(turns):
+            end = TurnEnd(turn, TurnState.STOPPED, self.at_ms, reason=UNANSWERED)
+            end_turn(rows.turns[turn], end, 0, rows)
+        ask_nothing(sorted(asking), rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,14 @@ from yizhan.model import Attempt, Entry, Message, MessageClass, MessageId, Messa
 from yizhan.store.rows.kept import KeptMessage, Row, Values, reason_of, waiting_of
 
 
-def rank_of(message: Message) -> int:
+def rank(klass: MessageClass, begun: bool) -> int:
     """Place of a live message in its lane: begun ones first, then by class. Equal ranks go by position."""
+    return int(klass) + (0 if begun else len(MessageClass))
+
+
+def rank_of(message: Message) -> int:
     begun = any(entry.attempts_made or entry.state is MessageState.SENDING for entry in message.entries)
-    return int(message.klass) + (0 if begun else len(MessageClass))
+    return rank(message.klass, begun)
 
 
 def message_of(row: Row, entries: tuple[Entry, ...] = ()) -> KeptMessage:

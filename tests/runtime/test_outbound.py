@@ -1,0 +1,129 @@
+"""The road out when something of ours breaks: a chat is never blocked, and nothing is said to be what it is not."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulation.checker import findings
+from simulation.station import Station
+from simulation.virtual import run
+from yizhan.model import AccountId, MessageClass, MessageState
+from yizhan_simulator import Limit
+
+
+async def _talking(station: Station) -> tuple[AccountId, str]:
+    """An account whose user has written."""
+    ann = station.world.add_user("Ann")
+    account = await station.link(ann)
+    station.say(ann, "hi")
+    await asyncio.sleep(2)
+    return account, ann
+
+
+class Breaks:
+    """A verb of an object that is broken for its first `times` calls, before or after it has done its work."""
+
+    def __init__(self, owner: Any, verb: str, times: int = 1) -> None:
+        self.calls = 0
+        self._times = times
+        self._verb = getattr(owner, verb)
+        setattr(owner, verb, self._call if asyncio.iscoroutinefunction(self._verb) else self._call_plain)
+
+    async def _call(self, *arguments: Any, **named: Any) -> Any:
+        self._count()
+        return await self._verb(*arguments, **named)
+
+    def _call_plain(self, *arguments: Any, **named: Any) -> Any:
+        self._count()
+        return self._verb(*arguments, **named)
+
+    def _count(self) -> None:
+        self.calls += 1
+        if self.calls <= self._times:
+            raise KeyError("a defect")
+
+
+@pytest.mark.parametrize("where", ["settle", "react", "learned", "tell"])
+def test_a_defect_after_the_request_does_not_block_the_chat_until_a_restart(home: Path, where: str) -> None:
+    """The message is in doubt, goes again when it may, and the next one follows; no slot is lost."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            account, ann = await _talking(station)
+            outbound = station.gateway.outbound
+            owner, verb = {
+                "settle": (station.gateway.store, "settle"),
+                "react": (outbound, "_react"),
+                "learned": (outbound.lanes, "learned"),
+                "tell": (outbound, "_tell"),
+            }[where]
+            Breaks(owner, verb)
+            first = await station.push(account, ann, "one")
+            await station.push(account, ann, "two")
+            await station.until_quiet(120)
+            assert [MessageState.DELIVERED] * 2 == [message.state for message in await station.messages()]
+            assert "two" == station.shown(ann)[-1]
+            again = await station.gateway.message(first.message.id)
+            assert (where != "tell") == again.possibly_doubled
+            assert 0 == outbound.lanes.account_lanes(account).in_flight
+            assert [] == await findings(station)
+
+    run(story())
+
+
+def test_a_defect_that_stays_does_not_say_the_message_again_and_again(home: Path) -> None:
+    """The settlement breaks every time: better one message in doubt than a hundred on the screen."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            account, ann = await _talking(station)
+            broken = Breaks(station.gateway.store, "settle", times=20)
+            await station.push(account, ann, "one")
+            await asyncio.sleep(60)
+            assert 3 < broken.calls < 20
+            assert ["one"] == station.shown(ann)
+            assert 1 == sum(record.call == "sendmessage" for record in station.world.ledger)
+
+    run(story())
+
+
+def test_a_held_doubt_is_held_also_after_a_defect(home: Path) -> None:
+    """Whoever chose `hold` wants to decide himself whether it goes again."""
+
+    async def story() -> None:
+        async with Station(home, agent="none", delivery={"in_doubt": "hold"}) as station:
+            account, ann = await _talking(station)
+            Breaks(station.gateway.store, "settle")
+            accepted = await station.push(account, ann, "one")
+            await asyncio.sleep(120)
+            message = await station.gateway.message(accepted.message.id)
+            assert (MessageState.WAITING, "operator") == (message.state, message.waiting_for)
+            assert ["one"] == station.shown(ann)
+
+    run(story())
+
+
+def test_an_answer_ends_progress_from_before_a_restart(home: Path) -> None:
+    """What is pointless is known from the table, not from memory."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            account, ann = await _talking(station)
+            station.world.add_limit(Limit(count=1, per_s=60), station.clock.now_ms())
+            for text in ("step 1", "step 2", "step 3"):
+                await station.push(account, ann, text, klass=MessageClass.PROGRESS)
+            await asyncio.sleep(1)
+            await station.restart()
+            accepted = await station.push(account, ann, "done", klass=MessageClass.REPLY)
+            assert accepted.superseded
+            await station.until_quiet(600)
+            ends = {message.text: message.state for message in await station.messages()}
+            assert MessageState.CANCELLED is ends["step 3"]
+            assert "step 3" not in station.shown(ann)
+            assert "done" == station.shown(ann)[-1]
+
+    run(story())
