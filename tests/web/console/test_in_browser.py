@@ -251,6 +251,9 @@ async def test_a_login_goes_from_code_to_account(chromium_path: str, house: Hous
         await page.get_by_text("Scan this with WeChat").wait_for()
         await page.keyboard.press("Escape")
         await page.get_by_text("Scan this with WeChat").wait_for(state="hidden")
+        async with asyncio.timeout(10):
+            while not logins.cancelled:
+                await page.wait_for_timeout(50)
         assert ["login_1"] == logins.cancelled
 
 
