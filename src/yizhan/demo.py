@@ -68,6 +68,11 @@ def _settings(where: Path, options: DemoOptions, login_url: str) -> settings.Set
         "weixin": {"login_url": login_url},
     }
     if options.agent_url:
+        if not options.agent_url.startswith(("http://", "https://")):
+            raise SettingsError(
+                "AGENT_URL must begin with http:// or https://.",
+                "For example: AGENT_URL=http://127.0.0.1:11434/v1",
+            )
         if not options.model:
             raise SettingsError(
                 "AGENT_URL needs a MODEL as well.", "For example: make demo AGENT_URL=… MODEL=llama3"
@@ -99,11 +104,20 @@ async def _simulator(where: Path) -> AsyncIterator[tuple[str, str]]:
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
             addresses = [await _address(process) for _ in range(2)]
+        watching = asyncio.create_task(_watch(process, where))
         yield addresses[0], addresses[1]
+        watching.cancel()
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
+
+
+async def _watch(process: asyncio.subprocess.Process, where: Path) -> None:
+    """Says it when the simulated WeChat has ended by itself: the phone page is gone then, and nothing can arrive."""
+    await process.wait()
+    again = f"{command()} demo --home {shlex.quote(str(where))}"
+    print(f"\n  The simulated WeChat has ended. Stop with Ctrl-C and start again:\n    {again}\n", flush=True)
 
 
 async def _address(process: asyncio.subprocess.Process) -> str:
@@ -196,7 +210,8 @@ _ENGLISH = """
     1. On the phone page, choose Ann and write something. The answer appears below it.
     2. In the console, watch the answer become "delivered": that is WeChat's receipt, not a guess.
     3. On the phone page, start an outage or a limit and write on. Answers wait; end it, and they arrive, in order.
-    4. Let a program write first. In another terminal:
+    4. Let a program write, after step 1 (WeChat lets a bot write only to who has written to it).
+       In another terminal:
 
        {yizhan} send --home {home} -t weixin:{person} "hello from the shell"
 
@@ -218,7 +233,7 @@ _CHINESE = """
     1. 在手机页面选择 Ann，写一句话，回答会出现在下面。
     2. 在控制台看这条回答变成“已送达”：那是微信给的回执，不是猜测。
     3. 在手机页面开始一次断网或限流，继续写。回答会等待；结束之后，它们按顺序到达，一条不少。
-    4. 让程序主动发消息。在另一个终端里：
+    4. 做完第 1 步后，让程序主动发消息（微信只允许机器人给先写过信的人发消息）。在另一个终端里：
 
        {yizhan} send --home {home} -t weixin:{person} "来自命令行的问候"
 

@@ -159,6 +159,21 @@ def test_a_push_refused_by_a_dead_login_goes_out_when_the_login_works(home: Path
     run(story())
 
 
+def test_a_chat_that_waits_for_its_user_is_not_said_to_be_tried_again(home: Path) -> None:
+    """`status` used to promise a next try, always about now, that never came."""
+
+    async def story() -> None:
+        async with Station(home) as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            await station.push(account, ann, "welcome")
+            await asyncio.sleep(60)
+            (view,) = await station.gateway.accounts()
+            assert () == view.gates
+
+    run(story())
+
+
 def test_a_pause_that_the_store_refuses_leaves_the_account_receiving(home: Path) -> None:
     """A 503 must mean that nothing happened, not that the account is deaf and called up."""
 

@@ -358,7 +358,7 @@ class Gateway:
                 _why(lane.pace.refusals),
             )
             for lane in self.outbound.lanes.shut_lanes(account)
-            if lane.pace
+            if lane.pace and lane.pace.not_before_ms > now_ms
         ]
         gates = lanes.gates
         if gates.account.probing:

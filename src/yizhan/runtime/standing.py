@@ -98,7 +98,7 @@ class Standing:
         )
         self._let_send(account_id, after.state)
         if (known.state, known.reason and known.reason.code) != (after.state, reason and reason.code):
-            self._record(self._now[account_id], now_ms)
+            self._record(self._now[account_id], now_ms, known.state)
             if after.state is AccountState.UP:
                 self._outbound.recovered(account_id)
 
@@ -138,8 +138,11 @@ class Standing:
             if self._unwritten and self._unwritten[0] is change:
                 self._unwritten.popleft()
 
-    def _record(self, account: Account, now_ms: int) -> None:
-        told = log.info if account.state is AccountState.UP else log.warning
+    def _record(self, account: Account, now_ms: int, before: AccountState) -> None:
+        """An ordinary start is told quietly; trouble, and its end, are not."""
+        told = (
+            log.info if (before, account.state) == (AccountState.STARTING, AccountState.UP) else log.warning
+        )
         reason = account.reason
         told(
             "account.state",
