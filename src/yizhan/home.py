@@ -16,7 +16,7 @@ def prepare(home: Path) -> None:
     """Makes the home if it is missing. Raises SettingsError if it cannot be used, saying what to change."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if stat.S_IMODE(home.stat().st_mode) & 0o077 and home.stat().st_uid == os.getuid():
+        if stat.S_IMODE(home.stat().st_mode) & 0o077 and home.stat().st_uid == os.getuid() and _is_ours(home):
             home.chmod(0o700)
         probe = home / ".probe"
         probe.touch(mode=0o600)
@@ -26,6 +26,12 @@ def prepare(home: Path) -> None:
             f"The home {home} cannot be used: {error.strerror}.",
             "Give this user read and write access to it, or choose another with --home or YIZHAN_HOME.",
         ) from None
+
+
+def _is_ours(home: Path) -> bool:
+    """Empty, or a home already. Any other directory (a mistyped --home may be `/`) keeps its mode."""
+    names = {path.name for path in home.iterdir()}
+    return not names or bool(names & {"yizhan.db", "api-key", "config.yaml"})
 
 
 def api_key(home: Path, environ: Mapping[str, str], chance: Chance) -> str:

@@ -167,9 +167,12 @@ def test_a_chat_that_waits_for_its_user_is_not_said_to_be_tried_again(home: Path
             ann = station.world.add_user("Ann")
             account = await station.link(ann)
             await station.push(account, ann, "welcome")
+            behind = await station.push(account, ann, "and one behind it")
             await asyncio.sleep(60)
             (view,) = await station.gateway.accounts()
             assert () == view.gates
+            queued = await station.gateway.message(behind.message.id)
+            assert ("queued", "user") == (queued.state, queued.waiting_for)
 
     run(story())
 

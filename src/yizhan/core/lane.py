@@ -328,6 +328,18 @@ class Lanes:
         shared = account.gates if account else Gates()
         return replace(shared, chat=(lane and lane.pace) or limiter.OPEN)
 
+    def held_by(self, target: Target, now_ms: int) -> WaitingFor | None:
+        """What the chat's messages wait for beside gates: an operator, or the other side's first message. None if
+        for nothing of the kind, or if its messages have not been read yet."""
+        lane = self.lane(target)
+        if lane is None or lane.window is None:
+            return None
+        if lane.paused:
+            return WaitingFor.OPERATOR
+        message = lane.window.head(now_ms)
+        entry = next((each for each in message.entries if each.state.live), None) if message else None
+        return entry.waiting_for if entry and _waits_for_somebody(lane, entry) else None
+
     def lane(self, target: Target) -> Lane | None:
         account = self._accounts.get(target.account)
         return account.lanes.get(target.chat) if account else None

@@ -446,6 +446,8 @@ class Outbound:
         account = self.lanes.account_lanes(target.account)
         if account is None or not account.open:
             return (account.waits if account else WaitingFor.LOGIN), None
+        if (held := self.lanes.held_by(target, now_ms)) is not None:
+            return held, None
         host_ms = self._reach.hosts.breaker(account.host).ready_at(now_ms)
         gates = self.lanes.gates_of(target)
         answers_ms = gates.answers.ready_at(now_ms)
