@@ -71,17 +71,16 @@ class OfflineApi:
         return {account.id: answer for account, answer in zip(asked, answers, strict=True)}
 
     def close(self) -> None:
-        """Closes the store and gives the lock back."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._closing.set)
-            self._thread.join(CLOSE_TIMEOUT_S)
+        """Closes the store and gives the lock back. The loop is closed here and not by its thread, which may end
+        at any moment by itself: one that could not open has nothing to wait for."""
+        self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join(CLOSE_TIMEOUT_S)
+        if not self._thread.is_alive():
+            self._loop.close()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._live())
-        finally:
-            self._loop.close()
+        self._loop.run_until_complete(self._live())
 
     async def _live(self) -> None:
         """Opens, waits for the end, closes: in one task, as context managers want it."""
