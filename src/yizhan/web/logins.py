@@ -75,6 +75,6 @@ def qr_svg(text: str) -> str:
 
     canvas = io.BytesIO()
     segno.make(text, error="m", micro=False).save(
-        canvas, kind="svg", scale=5, border=4, light="#ffffff", xmldecl=False
+        canvas, kind="svg", scale=5, border=4, light="#ffffff", xmldecl=False, omitsize=True
     )
     return canvas.getvalue().decode("utf-8")
