@@ -16,9 +16,10 @@ import pytest
 from yizhan.core import limiter
 from yizhan.core.breaker import BreakerNumbers
 from yizhan.core.hosts import Hosts
-from yizhan.core.lane import Choice, Lanes, Load, Loaded, LookAgain, Send, with_entry
+from yizhan.core.lane import Choice, Lanes, Load, Loaded, LookAgain, Send
 from yizhan.core.limiter import Pace
 from yizhan.core.reaction import Circumstances, Decision, Gates, Numbers, react
+from yizhan.core.states import derive
 from yizhan.core.tokens import token_for
 from yizhan.core.verdict import Deferred, Delivered, Verdict
 from yizhan.core.window import place_of
@@ -279,3 +280,9 @@ def calls() -> Callable[[Callable[[], object]], int]:
         return counted
 
     return count
+
+
+def with_entry(message: Message, entry: Entry, now_ms: int) -> Message:
+    """The message with one entry replaced, its own state derived anew."""
+    entries = tuple(entry if each.no == entry.no else each for each in message.entries)
+    return derive(message, now_ms, entries)

@@ -25,7 +25,6 @@ from yizhan.core import limiter
 from yizhan.core.hosts import Hosts
 from yizhan.core.limiter import Pace
 from yizhan.core.reaction import Gates
-from yizhan.core.states import derive
 from yizhan.core.wakes import Wakes
 from yizhan.core.window import Window
 from yizhan.model import (
@@ -509,9 +508,3 @@ def _ready_ms(lane: Lane, message: Message, now_ms: int) -> int:
     if message.expires_at_ms <= now_ms:
         return now_ms + EXPIRED_MS
     return lane.pace.ready_at(now_ms) if lane.pace else now_ms
-
-
-def with_entry(message: Message, entry: Entry, now_ms: int) -> Message:
-    """The message with one entry replaced, its own state derived anew."""
-    entries = tuple(entry if each.no == entry.no else each for each in message.entries)
-    return derive(message, now_ms, entries)

@@ -16,7 +16,7 @@ from typing import Any, assert_never
 import structlog
 
 from yizhan.core import limiter
-from yizhan.core.lane import Lanes, Load, Loaded, LookAgain, Send, with_entry
+from yizhan.core.lane import Lanes, Load, Loaded, LookAgain, Send
 from yizhan.core.parts import split
 from yizhan.core.reaction import Circumstances, Decision, Gates, Numbers, react
 from yizhan.core.text import clean, shorten
@@ -370,8 +370,7 @@ class Outbound:
             self._lines[message.account] = replace(line, account=replace(line.account, gives_receipts=True))
         while True:
             try:
-                await self._store.settle(settlement)
-                return with_entry(message, decision.entry, settlement.at_ms)
+                return await self._store.settle(settlement)
             except StoreError as error:
                 log.warning("attempt.not_settled", message=message.id, error=error.detail)
                 await self._clock.sleep_ms(STORE_PAUSE_MS)
