@@ -142,6 +142,7 @@ def test_any_text_can_be_encoded(account: Account, calls: Calls) -> None:
     """Half an emoji in an agent's answer must not end the dispatcher."""
     for text in ("", "\x00\x01\n", "你好 👋🏽", "\ud83d", '"\\', "x" * 16_000):
         IlinkCodec(calls).encode(account, CHAT, entry(text), None).body.decode()
+    assert b'"text":"a?b"' in IlinkCodec(calls).encode(account, CHAT, entry("a\ud83db"), None).body
 
 
 def test_a_part_of_any_script_stays_below_the_platform_s_limit() -> None:

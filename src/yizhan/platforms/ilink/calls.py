@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from yizhan import __version__
 from yizhan.model import Account, ChatId
 from yizhan.platforms.ilink.policy import POLICY
@@ -39,7 +41,7 @@ _SMALL_BYTES = 256 * 1024
 _POLL_BYTES = 16 * 1024 * 1024
 """A backlog of a thousand long messages; what is larger cannot be read and is not lost by that."""
 
-_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = msgspec.json.Encoder().encode
 
 
 class Calls:
@@ -136,4 +138,7 @@ def _url(base_url: str, call: str) -> str:
 
 def _bytes(body: dict[str, Any]) -> bytes:
     """UTF-8. A lone surrogate, which JSON could carry and UTF-8 cannot, becomes a question mark."""
-    return _encoded(body).encode("utf-8", "replace")
+    try:
+        return _encode(body)
+    except UnicodeEncodeError:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
