@@ -125,6 +125,7 @@ def test_both_event_loops_end_the_family(command: Commands, tmp_path: Path, loop
         runner.run(story())
 
 
+@pytest.mark.field("F88")
 async def test_nothing_is_a_shell(command: Commands, tmp_path: Path) -> None:
     """Neither the text nor an argument is ever read as shell code."""
     evil = f"hi; touch {tmp_path / 'x'} && $(touch {tmp_path / 'y'})"

@@ -297,6 +297,7 @@ async def test_answer_without_text_is_silence(play: Play, agent_for: Agents, bod
     assert "agent-silent" == (await failure(agent_for(await play(says(body))))).code
 
 
+@pytest.mark.field("F87")
 async def test_redirect_is_not_followed(play: Play, agent_for: Agents) -> None:
     """The key must not travel to a host that nobody configured."""
 

@@ -247,6 +247,7 @@ def login(status: str, **more: Any) -> tuple[int, Any]:
 LOGIN = "/v1/accounts/weixin/login"
 
 
+@pytest.mark.field("F92")
 def test_login_draws_the_code_asks_for_digits_and_names_the_account(run: Run, gateway: SmallGateway) -> None:
     """The whole way of a first login, with one wrong number and one new code."""
     gateway.routes["POST", LOGIN] = (201, {"id": "l_1"})

@@ -176,6 +176,7 @@ def test_run_says_that_its_port_is_taken(run: Run) -> None:
     assert "server.port" in ran.err
 
 
+@pytest.mark.field("F79")
 def test_the_command_line_and_a_running_gateway_meet(with_account: Run, start: Start) -> None:
     """`run` in the foreground, verbs beside it, a second `run` refused, SIGTERM ends it with 0."""
     run, quick = with_account, {"YIZHAN_SERVER__PORT": "0", "YIZHAN_CONSOLE__ENABLED": "false"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ def test_an_answer_is_up_and_goes_on_at_once() -> None:
     assert [(AccountState.DEGRADED, 1_500), (AccountState.UP, 0)] == walk([BLIP, None])
 
 
+@pytest.mark.field("F26")
 def test_one_blip_is_degraded_and_more_are_down() -> None:
     states = [state for state, _ in walk([BLIP, SERVER, BLIP, None, SERVER])]
     assert [
@@ -43,6 +45,7 @@ def test_one_blip_is_degraded_and_more_are_down() -> None:
     ] == states
 
 
+@pytest.mark.field("F58")
 @bounded
 @given(st.floats(0, 1, exclude_max=True))
 def test_an_outage_is_probed_every_one_to_two_seconds_for_two_minutes_then_every_fifteen(
@@ -58,6 +61,7 @@ def test_an_outage_is_probed_every_one_to_two_seconds_for_two_minutes_then_every
     assert elapsed_ms > 1_000_000, "and there is no last attempt"
 
 
+@pytest.mark.field("F21")
 def test_a_refused_login_is_checked_once_more_after_announcing_ourselves_anew() -> None:
     """A passing state of the platform looks the same; nobody should be sent to scan a code for it."""
     first = step(Line(), LOGIN, NOW, 0.5)
@@ -69,6 +73,7 @@ def test_a_refused_login_is_checked_once_more_after_announcing_ourselves_anew() 
     assert second.reopen
 
 
+@pytest.mark.field("F94")
 def test_a_login_that_is_needed_is_probed_every_ten_minutes_and_ends_by_itself() -> None:
     """The person has acted, or the platform has changed its mind."""
     walked = walk([LOGIN, LOGIN, LOGIN, LOGIN, None])
@@ -109,6 +114,9 @@ def test_after_a_login_that_was_needed_an_answer_clears_everything() -> None:
     assert Line() == step(line, None, NOW, 0).line
 
 
+@pytest.mark.field("F27")
+@pytest.mark.field("F89")
+@pytest.mark.field("F90")
 @bounded
 @given(
     st.lists(st.sampled_from([BLIP, SERVER, LOGIN, BAN, None]), max_size=40),

@@ -38,6 +38,7 @@ def visible(text: str) -> str:
     return "".join(text.split())
 
 
+@pytest.mark.field("F40")
 @bounded
 @given(TEXTS, st.integers(1, 40), st.integers(4, 90))
 def test_parts_joined_are_the_text_and_each_fits(text: str, max_chars: int, max_bytes: int) -> None:

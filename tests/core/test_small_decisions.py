@@ -49,6 +49,7 @@ def test_a_shortened_text_is_never_longer_than_allowed_and_shows_the_cut(text: s
 # the door
 
 
+@pytest.mark.field("F84")
 @pytest.mark.parametrize(
     ("policy", "unknown"),
     [
@@ -64,6 +65,7 @@ def test_what_the_door_says_to_strangers(policy: str, unknown: Access) -> None:
     assert unknown is decide(policy, [], "owner", "o9", Rule.PENDING)
 
 
+@pytest.mark.field("F84")
 @pytest.mark.parametrize("policy", ["open", "pairing", "allowlist"])
 def test_who_is_known_is_let_in_and_who_is_blocked_is_not(policy: str) -> None:
     """A block wins over everything, also over being the owner."""

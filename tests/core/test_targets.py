@@ -27,6 +27,7 @@ def test_a_short_target_does_where_the_platform_has_one_account() -> None:
     assert Target(QQ, ChatId("group/G1")) == parse_target("qq:group/G1", [WEIXIN, OTHER, QQ])
 
 
+@pytest.mark.field("F81")
 def test_a_short_target_is_ambiguous_where_it_has_two() -> None:
     """Sending to the wrong account's chat is worse than asking."""
     with pytest.raises(InvalidRequest) as raised:

@@ -209,6 +209,7 @@ def test_no_page_and_no_source_names_a_place_on_some_machine() -> None:
     assert [] == found
 
 
+@pytest.mark.field("F85")
 def test_logs_carry_neither_text_nor_secrets() -> None:
     """A log line is copied into bug reports; what people wrote, and what opens their account, must not be in it."""
     leaks = [

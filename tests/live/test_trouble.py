@@ -96,6 +96,7 @@ async def _inbound_texts(made: Stage) -> list[str]:
             await asyncio.sleep(0.2)
 
 
+@pytest.mark.field("F74")
 @pytest.mark.parametrize(
     "with_browser",
     [False, pytest.param(True, marks=[pytest.mark.browser, pytest.mark.xdist_group("browser")])],
@@ -133,6 +134,7 @@ async def _browser_tab(made: Stage) -> AsyncIterator[None]:
         yield
 
 
+@pytest.mark.field("F80")
 async def test_a_second_gateway_on_the_same_home_is_turned_away_and_the_first_goes_on() -> None:
     """Two processes on one store would steal each other's messages."""
     async with stage(1) as made:

@@ -339,6 +339,7 @@ async def test_gibberish_is_no_answer(http: AiohttpHttp, gibberish: bytes) -> No
         absent(AbsenceKind.NO_ANSWER, await http.call(ask(url, timeout_ms=1_000)))
 
 
+@pytest.mark.field("F87")
 async def test_redirect_is_an_answer_and_nobody_follows_it(http: AiohttpHttp) -> None:
     """Following one would carry the token to another host."""
     moved = b"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:1/evil\r\nContent-Length: 0\r\n\r\n"
@@ -364,6 +365,7 @@ async def test_cookies_are_not_kept(http: AiohttpHttp) -> None:
     assert b"cookie" not in seen[1].lower()
 
 
+@pytest.mark.field("F83")
 async def test_proxy_variables_of_the_environment_are_ignored(
     http: AiohttpHttp, monkeypatch: pytest.MonkeyPatch
 ) -> None:

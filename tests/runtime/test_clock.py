@@ -48,6 +48,7 @@ def test_a_clock_set_back_never_turns_our_time_back(host: _Host) -> None:
     assert before_ms + 10_000 == clock.now_ms()
 
 
+@pytest.mark.field("F55")
 def test_after_a_host_slept_our_time_is_the_walls(host: _Host) -> None:
     """The monotonic clock stands still in sleep; what fell due meanwhile is due now."""
     clock = SystemClock()
@@ -73,6 +74,7 @@ def test_ids_sort_by_time_and_do_not_repeat() -> None:
     assert {22} == {len(each) for each in made}
 
 
+@pytest.mark.field("F55")
 def test_what_fell_due_while_the_host_slept_goes_out_at_once(home: Path) -> None:
     """A laptop that was closed for the night does not finish yesterday's wait in the morning."""
 

@@ -18,6 +18,7 @@ async def _account(station: Station, account: AccountId) -> Account:
     return next(view.account for view in await station.gateway.accounts() if view.account.id == account)
 
 
+@pytest.mark.field("F21")
 def test_a_login_that_ended_says_so_after_one_check_and_waits_for_a_person(home: Path) -> None:
     """`-14` used to mean ten or sixty silent minutes, again and again."""
 
@@ -42,6 +43,7 @@ def test_a_login_that_ended_says_so_after_one_check_and_waits_for_a_person(home:
     run(story())
 
 
+@pytest.mark.field("F22")
 def test_linked_elsewhere_is_told_by_name_and_the_new_login_takes_over(home: Path) -> None:
     """One person, one bot: the newer binding ends the older one within seconds."""
 
@@ -63,6 +65,8 @@ def test_linked_elsewhere_is_told_by_name_and_the_new_login_takes_over(home: Pat
     run(story())
 
 
+@pytest.mark.field("F26")
+@pytest.mark.field("F27")
 @pytest.mark.parametrize("kind", ["status", "html", "truncated", "null", "list", "reset_before", "auth"])
 def test_a_poll_that_fails_in_any_way_is_repeated_with_a_pause_and_heals(home: Path, kind: str) -> None:
     """Some loops slept only after exceptions, and asked as fast as the server could refuse."""
@@ -89,6 +93,7 @@ def test_a_poll_that_fails_in_any_way_is_repeated_with_a_pause_and_heals(home: P
     run(story())
 
 
+@pytest.mark.field("F58")
 def test_while_a_host_is_gone_one_probe_speaks_for_all_its_accounts(home: Path) -> None:
     """A hundred accounts must not knock a hundred times."""
 
@@ -112,6 +117,7 @@ def test_while_a_host_is_gone_one_probe_speaks_for_all_its_accounts(home: Path) 
     run(story())
 
 
+@pytest.mark.field("F90")
 @pytest.mark.parametrize("accounts", [1, 3])
 def test_an_outage_is_shown_as_down_with_the_next_attempt_ahead(home: Path, accounts: int) -> None:
     """A status that says "connected" while nobody can connect is how bots stay deaf for hours."""
@@ -136,6 +142,7 @@ def test_an_outage_is_shown_as_down_with_the_next_attempt_ahead(home: Path, acco
     run(story())
 
 
+@pytest.mark.field("F25")
 def test_a_push_refused_by_a_dead_login_goes_out_when_the_login_works(home: Path) -> None:
     """It used to be parked until somebody wrote, for a reason that was not true."""
 

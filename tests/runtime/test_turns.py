@@ -80,6 +80,7 @@ def test_rapid_messages_become_one_question_and_one_answer(home: Path) -> None:
     run(story())
 
 
+@pytest.mark.field("F34")
 def test_a_restart_within_the_debounce_only_delays_the_answer(home: Path) -> None:
     """What is waiting to be merged lies in the store, not in a dictionary."""
 
@@ -118,6 +119,7 @@ def test_a_crash_in_the_middle_of_a_turn_asks_again_and_answers_once(home: Path)
     run(story())
 
 
+@pytest.mark.field("F33")
 def test_one_chat_is_answered_in_order_while_others_are_not_kept_waiting(home: Path) -> None:
     """A turn of two minutes for Ann is no reason to keep Bob waiting."""
 
@@ -141,6 +143,7 @@ def test_one_chat_is_answered_in_order_while_others_are_not_kept_waiting(home: P
     run(story())
 
 
+@pytest.mark.field("F33")
 def test_stop_reaches_a_running_turn_at_once(home: Path) -> None:
     """Whoever says stop does not want to wait for the end first."""
 
@@ -210,6 +213,7 @@ def test_a_failed_turn_tells_the_chat_one_sentence_and_the_operator_the_cause(ho
     run(story())
 
 
+@pytest.mark.field("F36")
 def test_a_stranger_is_listed_and_not_answered_until_somebody_allows_him(home: Path) -> None:
     """Deny by default, and nothing of it happens in silence."""
 
@@ -233,6 +237,8 @@ def test_a_stranger_is_listed_and_not_answered_until_somebody_allows_him(home: P
     run(story())
 
 
+@pytest.mark.field("F31")
+@pytest.mark.field("F32")
 def test_the_same_words_twice_are_two_messages_and_a_repeat_is_one(home: Path) -> None:
     """ "yes" twice is honest; the platform's repeat under another id is not. What is suppressed is listed."""
 
@@ -484,6 +490,7 @@ def test_a_broken_agent_ends_its_turn_and_the_next_one_is_answered(home: Path) -
 CANARY = "kumquat-4711"
 
 
+@pytest.mark.field("F85")
 def test_what_was_said_stands_in_no_log_and_in_no_event_but_its_own(home: Path) -> None:
     """An agent's complaint may quote its input; the operator's timeline has it, nothing else."""
 

@@ -26,6 +26,7 @@ A = AccountId("weixin:ab12@im.bot")
 SECRETS = ("bot-secret-0123456789", "cursor-0123456789", "token-0123456789")
 
 
+@pytest.mark.field("F80")
 async def test_a_second_gateway_is_turned_away_and_told_what_to_do(place: Any) -> None:
     """Two gateways on one store would send everything twice."""
     store = await place.open()

@@ -29,6 +29,7 @@ from yizhan.ports import InboundCommit, TurnEnd, TurnStart
 Desk = Any
 
 
+@pytest.mark.field("F30")
 async def test_messages_token_and_cursor_are_one_commit(desk: Desk) -> None:
     """The cursor must never be ahead of the messages it covers."""
     committed = await desk.receive(
@@ -43,6 +44,7 @@ async def test_messages_token_and_cursor_are_one_commit(desk: Desk) -> None:
     assert chat.last_inbound_at_ms == committed.new[1].received_at_ms
 
 
+@pytest.mark.field("F29")
 async def test_a_repeat_by_platform_id_is_suppressed_and_listed(desk: Desk) -> None:
     """A poll that is answered twice must not make the agent answer twice; and nothing vanishes unseen."""
     arrival = desk.arrival("hi")
@@ -54,6 +56,7 @@ async def test_a_repeat_by_platform_id_is_suppressed_and_listed(desk: Desk) -> N
     assert [Suppressed] == [type(row) for row in timeline.rows[:1]]
 
 
+@pytest.mark.field("F31")
 async def test_the_same_moment_sender_and_content_are_one_message(desk: Desk) -> None:
     """Some platforms repeat a message under another id, or under none."""
     arrival = desk.arrival("hi", platform_message_id="p1", token="t1")
@@ -64,6 +67,7 @@ async def test_the_same_moment_sender_and_content_are_one_message(desk: Desk) ->
         assert (0, 1) == (len(again.new), len(again.suppressed))
 
 
+@pytest.mark.field("F32")
 @pytest.mark.parametrize(
     "change",
     [

@@ -126,6 +126,7 @@ async def test_a_change_that_shows_nothing_makes_no_event(desk: Desk) -> None:
     assert 1 == sum(b'"up"' in event.data for event in await desk.events())
 
 
+@pytest.mark.field("F25")
 async def test_accounts_are_put_paused_and_given_new_credentials(desk: Desk) -> None:
     """A new secret starts a new cursor; the queue stays."""
     await desk.receive(cursor="c1")

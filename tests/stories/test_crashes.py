@@ -85,6 +85,8 @@ def _commits(home: Path) -> int:
     return run(count())
 
 
+@pytest.mark.field("F29")
+@pytest.mark.field("F30")
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("slice_", range(4))
 def test_a_crash_at_any_commit_loses_nothing_and_doubles_nothing(

@@ -1,4 +1,4 @@
-"""Stops, kills and restarts: what was promised is on the disk (F74, F76-F78)."""
+"""Stops, kills and restarts: what was promised is on the disk (F74, F76-F78); and whose it is (F81)."""
 
 from __future__ import annotations
 
@@ -96,3 +96,19 @@ async def test_whoever_waits_for_a_push_is_told_its_outcome(tale: Tale) -> None:
             assert state in ("queued", "sending", "waiting")
             assert [] == tale.phone()
     assert ["it is nine o'clock"] == tale.phone()
+
+
+@pytest.mark.field("F81")
+@in_virtual_time(agent=Says("here you are"))
+async def test_two_accounts_and_each_answers_its_own_people(tale: Tale) -> None:
+    """Two bots in one gateway, spoken to in turns: no answer takes the other's door."""
+    second = await tale.station.link(tale.world.add_user("Dora"))
+    await tale.passes(1)
+    for _ in range(2):
+        tale.station.say("Ann", "a question for the first", tale.account)
+        tale.station.say("Dora", "a question for the second", second)
+        await tale.passes(5)
+    for who, account in (("Ann", tale.account), ("Dora", second)):
+        bot_id = account.removeprefix("weixin:")
+        assert ["here you are"] * 2 == [bubble.text for bubble in tale.world.shown(who, bot_id)]
+        assert ["here you are"] * 2 == tale.phone(who)

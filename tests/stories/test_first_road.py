@@ -148,6 +148,7 @@ def test_a_stale_token_is_found_out_with_one_request_and_dropped_for_good(home: 
     run(story())
 
 
+@pytest.mark.field("F23")
 def test_a_push_before_the_first_message_waits_for_the_user_with_one_request(home: Path) -> None:
     """A new account's first push cannot arrive; retrying it would only look like an attack."""
 

@@ -133,6 +133,7 @@ async def test_an_account_that_cannot_be_is_refused(station: Station, change: di
 # logins
 
 
+@pytest.mark.field("F92")
 async def test_a_login_is_followed_to_its_end(station: Station) -> None:
     """What the page and the terminal show, step by step."""
     platform = station.gateway.platforms["weixin"]
@@ -220,6 +221,7 @@ async def test_chats_are_listed_and_paused(station: Station) -> None:
 # access
 
 
+@pytest.mark.field("F36")
 async def test_a_waiting_sender_is_allowed(station: Station) -> None:
     """Pairing: who asked is listed, a person decides."""
     await station.with_account()

@@ -67,6 +67,7 @@ def test_send_without_token_says_nothing_of_one(account: Account, calls: Calls) 
     assert "context_token" not in body_of(IlinkCodec(calls).encode(account, CHAT, entry(), None))["msg"]
 
 
+@pytest.mark.field("F83")
 def test_headers_are_the_official_client_s(account: Account, calls: Calls) -> None:
     """A missing one is answered with `session timeout`, which looks like a dead login."""
     headers = dict(calls.poll(account, "", 35_000).headers)
@@ -89,6 +90,7 @@ def test_uin_is_base64_of_decimal_digits_and_new_each_time(account: Account, cal
     assert 20 == len(drawn)
 
 
+@pytest.mark.field("F28")
 def test_poll_carries_the_cursor_and_waits_longer_than_the_server(account: Account, calls: Calls) -> None:
     """A client that gives up first loses what the server has just handed out."""
     request = calls.poll(account, "CiQ", 35_000)

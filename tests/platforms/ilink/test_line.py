@@ -68,6 +68,7 @@ async def test_typing_is_shown_at_most_every_five_seconds(line: Callable[..., An
     assert [1] == statuses(http)
 
 
+@pytest.mark.field("F82")
 async def test_typing_ends_after_a_turn_that_outlives_the_ticket(
     line: Callable[..., Any], clock: Clock
 ) -> None:
@@ -121,6 +122,7 @@ async def test_chat_without_tickets_is_left_alone_for_longer_and_longer(
     assert 8 <= len(http.asked) <= 12
 
 
+@pytest.mark.field("F82")
 async def test_typing_off_sends_nothing(line: Callable[..., Any]) -> None:
     """Some operators want no sign of the machine."""
     transport, http = line(typing=False)

@@ -305,6 +305,7 @@ def test_time_of_the_item_serves_where_the_message_has_none() -> None:
     assert 5_000 == heard(words("x") | {"create_time_ms": 5_000}).sent_at_ms
 
 
+@pytest.mark.field("F28")
 @pytest.mark.parametrize(
     ("announced", "hold_ms"),
     [(35_000, 35_000), (0, None), (-1, None), (10**9, None), ("x", None), (999, None)],

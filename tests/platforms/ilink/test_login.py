@@ -131,6 +131,7 @@ async def test_code_on_the_screen_is_the_landing_page(start: Start) -> None:
     running.cancel()
 
 
+@pytest.mark.field("F93")
 @pytest.mark.parametrize(
     "trouble",
     [
@@ -151,6 +152,7 @@ async def test_one_error_while_waiting_does_not_cancel_the_scan(start: Start, tr
     await confirmed(login)
 
 
+@pytest.mark.field("F24")
 async def test_expired_code_is_replaced_twice_and_then_given_up(start: Start) -> None:
     """A code lives about two minutes, a person needs longer to find the phone; but not for ever."""
     login, gateway = start(CODE, EXPIRED, CODE, WAIT, EXPIRED, CODE, EXPIRED)
@@ -188,6 +190,7 @@ async def test_dead_code_is_replaced_with_a_word(start: Start, status: str) -> N
     running.cancel()
 
 
+@pytest.mark.field("F24")
 async def test_digits_are_asked_for_and_sent_at_once(start: Start) -> None:
     """Since April 2026 the phone may show digits that have to be typed here."""
     login, gateway = start(CODE, DIGITS, SCANNED, CONFIRMED)
@@ -250,6 +253,7 @@ async def test_code_that_nobody_scans_ends_in_480_seconds(start: Start, clock: C
     assert len(gateway.asked) <= TOTAL_MS / 1_000 + 2
 
 
+@pytest.mark.field("F24")
 async def test_other_data_centre_is_asked_from_then_on(start: Start) -> None:
     """A client that goes on asking the first host waits for ever."""
     moved = {"status": "scaned_but_redirect", "redirect_host": "idc7.example"}
@@ -335,6 +339,7 @@ async def test_stale_token_in_the_list_does_not_stop_the_login(
     assert [1, 0] == [len(tokens) for tokens in gateway.tokens_listed()]
 
 
+@pytest.mark.field("F24")
 async def test_user_linked_already_finds_the_only_account(start: Start, account: Account) -> None:
     """A success without credentials: the old login goes on."""
     login, _ = start(CODE, SCANNED, {"status": "binded_redirect"}, known=[account])

@@ -126,6 +126,7 @@ async def test_a_message_comes_and_its_answer_goes(desk: Desk) -> None:
     assert ("fresh", verdict.receipt, "yizhan:1") == (record.token_state, record.receipt, record.client_id)
 
 
+@pytest.mark.field("F63")
 async def test_idle_poll_is_an_answer_and_the_cursor_goes_on(desk: Desk) -> None:
     """Nothing is heard twice once the cursor has moved."""
     desk.say("one")
