@@ -6,7 +6,7 @@ UV     := $(shell command -v uv 2>/dev/null)
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench lock clean
+.PHONY: help install demo test check bench drill lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,12 +33,15 @@ test: $(STAMP) ## every test (browser and npm tests are skipped, by name, where 
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(STAMP) ## format, lint, types
-	@$(BIN)/ruff format --check src tests benchmarks
-	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/ruff format --check src tests benchmarks drill
+	@$(BIN)/ruff check src tests benchmarks drill
 	@$(BIN)/mypy
 
 bench: $(STAMP) ## the figures we promise, measured here, each with its target
 	@$(BIN)/python -m benchmarks
+
+drill: $(STAMP) ## plant known bugs, one at a time, and see the suite kill each; ONLY=name plants one
+	@$(BIN)/python -m drill $(ONLY)
 
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --group dev pyproject.toml -o requirements.lock --no-header --no-annotate --quiet

@@ -86,6 +86,8 @@ def test_only_one_request_of_a_chat_is_on_the_wire(road: Any) -> None:
     road.accept("m2")
     assert ["m1.1"] == road.dispatch()
     assert [] == road.dispatch()
+    road.accept("m3")
+    assert [] == road.dispatch()
 
 
 def test_a_dated_message_lets_others_pass_and_goes_when_its_date_comes(road: Any) -> None:

@@ -134,5 +134,10 @@ def test_a_delay_is_between_half_and_all_of_its_step_and_never_beyond_the_cap(
     assert full_ms // 2 <= delay_ms <= full_ms
 
 
+def test_the_thousandth_failure_waits_no_longer_than_the_cap() -> None:
+    """A day of trouble must not become a week of silence."""
+    assert 60_000 >= backoff(1_000, 1_000, 60_000, 0.999)
+
+
 def test_delays_double() -> None:
     assert [500, 1_000, 2_000, 4_000, 5_000, 5_000] == [backoff(n, 1_000, 10_000, 0.0) for n in range(1, 7)]

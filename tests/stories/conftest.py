@@ -30,7 +30,7 @@ import pytest
 from simulation.checker import findings
 from simulation.station import Crash, Station
 from simulation.virtual import run
-from yizhan.core.contract import time_text
+from yizhan.core.contract import parse_time, time_text
 from yizhan.model import AccountId
 from yizhan.ports import Agent, Question
 from yizhan.web import create_app
@@ -207,6 +207,10 @@ class Tale:
     def in_(self, seconds: float) -> str:
         """A moment from now, as the API writes it."""
         return str(time_text(self.now_ms + int(seconds * 1_000)))
+
+    def seconds_to(self, moment: str) -> float:
+        """How long it is until then."""
+        return (parse_time(moment) - self.now_ms) / 1_000
 
     async def passes(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

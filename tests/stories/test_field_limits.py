@@ -104,6 +104,41 @@ async def test_cooldown_active_for_hours_and_nothing_is_sent(tale: Tale) -> None
     assert [] == await tale.gates()
 
 
+@pytest.mark.field("F04")
+@in_virtual_time()
+async def test_a_restart_does_not_begin_with_a_refusal(tale: Tale) -> None:
+    """What was learned of a limit is on the disk: a bot that is restarted in trouble does not add to it."""
+    await tale.ann_writes()
+    tale.wechat_refuses(for_s=600)
+    push = await tale.push("good morning")
+    await tale.passes(90)
+    await tale.dies()
+    before = len(tale.requests())
+    due_s = tale.seconds_to((await tale.message(push))["next_attempt_at"])
+    assert due_s > 2, "the story is told at the wrong moment"
+    await tale.passes(due_s - 1)
+    assert before == len(tale.requests())
+    await tale.until_quiet(900)
+    assert ["good morning"] == tale.phone()
+
+
+@pytest.mark.field("F04")
+@in_virtual_time()
+async def test_an_inbound_message_lets_one_probe_go_at_once(tale: Tale) -> None:
+    """Somebody who is there and writes need not wait for the end of a cool-down."""
+    await tale.ann_writes()
+    tale.wechat_refuses()
+    push = await tale.push("one")
+    await tale.push("two")
+    await tale.passes(120)
+    while (due_s := tale.seconds_to((await tale.message(push))["next_attempt_at"])) < 10:
+        await tale.passes(due_s + 1)
+    tale.world.clear_weather()
+    await tale.ann_writes("are you there?")
+    await tale.passes(2)
+    assert ["one", "two"] == tale.phone()
+
+
 @pytest.mark.field("F05")
 @in_virtual_time()
 async def test_one_persons_reminder_silences_everybody_else(tale: Tale) -> None:
@@ -122,6 +157,22 @@ async def test_one_persons_reminder_silences_everybody_else(tale: Tale) -> None:
         assert 1_000 > shown.at_ms - pushed_ms
     await tale.until_quiet(600)
     assert [f"for Ann {number}" for number in range(12)] == tale.phone()
+
+
+@pytest.mark.field("F05")
+@in_virtual_time()
+async def test_one_message_whose_answers_are_lost_stops_nobody_else(tale: Tale) -> None:
+    """Something on the way chokes on it, again and again: that says nothing about other people's messages."""
+    await tale.ann_writes()
+    await tale.writes("Bob")
+    tale.wechat_answers("hang", user="Ann")
+    await tale.push("for Ann")
+    await tale.passes(90)
+    assert len(tale.requests("Ann")) > 3, "too few doubts to tell anything"
+    await tale.push("for Bob", to="Bob")
+    await tale.passes(1)
+    assert ["for Bob"] == tale.phone("Bob")
+    assert [] == tale.phone()
 
 
 @pytest.mark.field("F06")

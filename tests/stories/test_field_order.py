@@ -40,6 +40,7 @@ async def test_an_answer_is_not_torn_apart_by_what_comes_after_it(tale: Tale) ->
     await tale.push("by the way", priority="reply")
     await tale.until_quiet(60)
     assert [*pages(3), "by the way"] == tale.phone()
+    assert 4 == len(tale.requests()), "one request for each"
 
 
 @pytest.mark.field("F38")
@@ -171,6 +172,34 @@ async def test_killed_between_delivery_and_bookkeeping_it_doubles_nothing_silent
     shown = await tale.message(push)
     assert ("delivered", True) == (shown["state"], shown["possibly_doubled"])
     assert [] == await tale.findings()
+
+
+@pytest.mark.field("F43")
+@in_virtual_time()
+async def test_nothing_leaves_before_it_is_written_down(tale: Tale) -> None:
+    """Killed before the intent is on the disk, nothing has left: no doubt, and no second copy."""
+    tale.world.turn(client_id_dedupe=False)
+    await tale.ann_writes()
+    tale.dies_before("begin_attempt")
+    push = await tale.push("good morning")
+    await tale.is_back()
+    await tale.until_quiet(60)
+    assert ["good morning"] == tale.phone()
+    assert not (await tale.message(push))["possibly_doubled"]
+
+
+@pytest.mark.field("F43")
+@in_virtual_time()
+async def test_what_waits_behind_a_limit_expires_in_its_time(tale: Tale) -> None:
+    """A reminder for nine is not worth sending at noon, whatever held it up."""
+    await tale.ann_writes()
+    tale.wechat_refuses(for_s=300)
+    push = await tale.push("it is nine o'clock", expires_at=tale.in_(120))
+    behind = await tale.push("and one more thing", expires_at=tale.in_(120))
+    await tale.passes(125)
+    assert [("expired", None)] * 2 == [await tale.state(push), await tale.state(behind)]
+    await tale.passes(300)
+    assert [] == tale.phone()
 
 
 @pytest.mark.field("F43")
