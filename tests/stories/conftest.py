@@ -215,16 +215,11 @@ class Tale:
     async def passes(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    async def jumps(self, seconds: float) -> None:
-        """So much later, at once, as after a host has slept; then the gateway has half a minute to notice."""
-        self.station.clock.jump_ms += int(seconds * 1_000)
-        await self.passes(30)
-
     async def until_quiet(self, within_s: float = 3_600) -> None:
         """Until every message has ended."""
         async with asyncio.timeout(within_s):
             while (await self.station.gateway.store.counts()).oldest_live_at_ms:
-                await self.passes(1)
+                await self.passes(5 if within_s > 300 else 1)
 
     async def dies(self, down_s: float = 1) -> None:
         """SIGKILL, and a new process after a while."""

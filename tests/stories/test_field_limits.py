@@ -61,12 +61,12 @@ async def test_a_storm_of_retries_kills_the_bot(tale: Tale) -> None:
 async def test_a_storm_of_refusals_is_told_in_a_few_lines(tale: Tale) -> None:
     """A log line per refusal fills the disk and hides the one line that matters."""
     await tale.ann_writes()
-    tale.wechat_refuses(for_s=900)
+    tale.wechat_refuses(for_s=600)
     with structlog.testing.capture_logs() as lines:
         for number in range(50):
             await tale.push(f"news {number}")
-        await tale.passes(900)
-    assert tale.refusals() > 8, "too few refusals to tell anything"
+        await tale.passes(600)
+    assert tale.refusals() > 6, "too few refusals to tell anything"
     told = [line for line in lines if line["log_level"] != "debug"]
     assert 1 <= len(told) <= 4, told
 
@@ -229,9 +229,10 @@ async def test_blocked_for_most_of_a_day_because_it_kept_asking(tale: Tale) -> N
     tale.world.add_limit(Limit(kind="log", count=6, per_s=600, extend_s=600), tale.now_ms)
     for number in range(8):
         await tale.push(f"news {number}")
-    await tale.until_quiet(75 * 60)
+    for _ in range(75):
+        await tale.passes(60)
+        assert 5 >= tale.refusals()
     assert [f"news {number}" for number in range(8)] == tale.phone()
-    assert 5 >= tale.refusals()
 
 
 @pytest.mark.field("F08")
@@ -302,13 +303,12 @@ async def test_the_user_gets_nothing_and_the_operator_sees_why_and_what_comes_ne
 @pytest.mark.field("F10")
 @pytest.mark.xfail(strict=True, reason="alerts")
 @in_virtual_time()
-async def test_a_message_that_waits_for_hours_raises_an_alert(tale: Tale) -> None:
+async def test_a_message_that_waits_for_long_raises_an_alert(tale: Tale) -> None:
     """Somebody should be told who is not looking at the page."""
     await tale.ann_writes()
     tale.wechat_refuses()
     await tale.push("good morning")
-    await tale.passes(60)
-    await tale.jumps(6 * 3_600)
+    await tale.passes(1_200)
     assert [] != await tale.alerts()
     assert [] != await tale.events("alert")
 

@@ -52,7 +52,7 @@ async def test_the_answer_was_ready_and_the_process_stopped_before_sending(tale:
 
 
 @pytest.mark.field("F77")
-@pytest.mark.parametrize("kind", ["status", "reset_before", "refuse"])
+@pytest.mark.parametrize("kind", ["status", "refuse"])
 @in_virtual_time()
 async def test_failed_messages_wait_for_a_restart_that_never_comes(tale: Tale, kind: str) -> None:
     """Twenty bad minutes, and nobody restarts anything: the queue drains when they are over."""
