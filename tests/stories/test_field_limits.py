@@ -68,7 +68,8 @@ async def test_a_storm_of_refusals_is_told_in_a_few_lines(tale: Tale) -> None:
         await tale.passes(600)
     assert tale.refusals() > 6, "too few refusals to tell anything"
     told = [line for line in lines if line["log_level"] != "debug"]
-    assert 1 <= len(told) <= 4, told
+    assert 1 <= len([line for line in told if "chat" in line]) <= 2, "that it is limited, and once"
+    assert 12 >= len(told), "and a summary now and then"
 
 
 @pytest.mark.field("F03")
