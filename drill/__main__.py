@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from drill.field import Outcome, copied, drilled, look
+from drill.field import NoCheckout, Outcome, copied, drilled, look
 from drill.patches import Bug, bugs
 
 HEALTHY_S = 600
@@ -25,8 +25,12 @@ def main(names: Sequence[str]) -> int:
         return 2
     chosen = [known[name] for name in names] or list(known.values())
     began = time.monotonic()
-    if not _healthy(chosen):
-        return 1
+    try:
+        if not _healthy(chosen):
+            return 1
+    except NoCheckout as error:
+        print(error, file=sys.stderr)
+        return 2
     with ThreadPoolExecutor(os.cpu_count() or 1) as crew:
         outcomes = list(crew.map(_told, chosen))
     killed = sum(bool(outcome.killed_by) for outcome in outcomes)

@@ -22,6 +22,10 @@ HANG_S = 50
 """A test that hangs fails before the limit, by its name."""
 
 
+class NoCheckout(Exception):
+    """Only git knows which files make up the tree."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`killed_by`: the first test that failed; empty if none did, and then `trouble` says what happened."""
@@ -33,11 +37,16 @@ class Outcome:
 
 @contextmanager
 def copied() -> Iterator[Path]:
-    """The tracked files as they lie here, changed ones with their changes."""
+    """The tree as it lies here, with what has not been committed yet and without what git ignores.
+
+    Raises: NoCheckout
+    """
     with tempfile.TemporaryDirectory(prefix="yizhan-drill-") as place:
         tree = Path(place) / "tree"
-        listed = _run(["git", "ls-files", "-z"], ROOT).stdout
-        for name in filter(None, listed.split("\0")):
+        listed = _run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT)
+        if listed.returncode:
+            raise NoCheckout(f"{ROOT} is no git checkout: {listed.stderr.strip()}")
+        for name in filter(None, listed.stdout.split("\0")):
             if (ROOT / name).is_file():
                 (tree / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / name, tree / name)

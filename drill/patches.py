@@ -21,10 +21,11 @@ class Bug:
 
 def bugs() -> list[Bug]:
     """Every planted bug, by name. Raises ValueError for a file without its header."""
-    return [_read(file) for file in sorted(HERE.glob("*.patch"))]
+    return [read(file) for file in sorted(HERE.glob("*.patch"))]
 
 
-def _read(file: Path) -> Bug:
+def read(file: Path) -> Bug:
+    """One planted bug. Raises ValueError."""
     header = file.read_text(encoding="utf-8").partition("\ndiff --git ")[0].splitlines()
     kill = tuple(line.removeprefix("kill: ").strip() for line in header if line.startswith("kill: "))
     if not header or header[0].startswith("kill: ") or not kill:

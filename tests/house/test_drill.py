@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from drill.field import refused
-from drill.patches import Bug, bugs
+from drill.field import drilled, refused
+from drill.patches import Bug, bugs, read
 from tests.house.conftest import ROOT
 
 AT_LEAST = 16
@@ -32,6 +32,44 @@ def test_a_bug_lies_in_our_code_and_names_its_hunters(bug: Bug) -> None:
     assert changed
     assert [] == [path for path in changed if not path.startswith("src/yizhan/")]
     assert [] == [test for test in bug.kill if not _exists(test)]
+
+
+HARMLESS = """\
+Nothing is different, only a word of a docstring.
+kill: tests/core/test_wakes.py
+
+diff --git a/src/yizhan/core/backoff.py b/src/yizhan/core/backoff.py
+--- a/src/yizhan/core/backoff.py
++++ b/src/yizhan/core/backoff.py
+@@ -1,2 +1,2 @@
+-{line}
++{line}  # a remark
+ {next}
+"""
+
+
+def test_a_bug_that_nobody_notices_survives(tmp_path: Path) -> None:
+    """A drill that always succeeds would be the worst of all bugs."""
+    first, second, *_ = _text(ROOT / "src/yizhan/core/backoff.py").splitlines()
+    outcome = drilled(_patch(tmp_path, HARMLESS.format(line=first, next=second)))
+    assert ("", "SURVIVED") == (outcome.killed_by, outcome.trouble)
+
+
+def test_a_patch_that_does_not_apply_fails(tmp_path: Path) -> None:
+    outcome = drilled(_patch(tmp_path, HARMLESS.format(line="no such line", next="")))
+    assert "" == outcome.killed_by
+    assert outcome.trouble.startswith("DOES NOT APPLY")
+
+
+def test_a_patch_without_hunters_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="kill"):
+        _patch(tmp_path, "A sentence alone.\n\ndiff --git a/x b/x\n")
+
+
+def _patch(place: Path, text: str) -> Bug:
+    file = place / "harmless.patch"
+    file.write_text(text, encoding="utf-8")
+    return read(file)
 
 
 def _exists(test: str) -> bool:
