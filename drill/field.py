@@ -75,7 +75,7 @@ def look(tree: Path, selection: Sequence[str], limit_s: float) -> Outcome:
     try:
         ran = _run(command, tree, limit_s)
     except subprocess.TimeoutExpired:
-        return Outcome("", f"SURVIVED {limit_s:.0f} s", limit_s)
+        return Outcome("", f"NOT KILLED in {limit_s:.0f} s: its tests did not end", limit_s)
     took_s = time.monotonic() - began
     failed = re.search(r"^FAILED (\S+::.+?)(?: - .*)?$", ran.stdout, re.MULTILINE)
     match ran.returncode:
