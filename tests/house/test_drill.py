@@ -73,7 +73,7 @@ def _patch(place: Path, text: str) -> Bug:
 
 
 def _exists(test: str) -> bool:
-    path, _, name = test.partition("::")
+    path, _, name = test.partition("[")[0].partition("::")
     file = ROOT / path
     if not name:
         return file.exists()
