@@ -198,3 +198,14 @@ def test_an_interrupt_while_waiting_is_quiet(
     out, err = verb.communicate(timeout=20)
     held.set()
     assert (verb.returncode, out, err) == (130, b"", b"")
+
+
+def test_send_wait_in_an_outage_says_what_it_waits_for(run: Run, gateway: SmallGateway) -> None:
+    """`queued` alone tells nobody that the network is away."""
+    reason = {"code": "unreachable", "text": "the platform cannot be reached"}
+    queued = message("queued", waiting_for="connection", reason=reason)
+    gateway.routes["POST", "/v1/messages"] = (202, queued)
+    gateway.routes["GET", "/v1/messages/m_1"] = (200, queued)
+    ran = run("send", "-t", "weixin:o9", "hi", "--wait", "--timeout", "0.3")
+    assert 4 == ran.code
+    assert "queued m_1 for connection: the platform cannot be reached\n" == ran.out

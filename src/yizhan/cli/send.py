@@ -126,7 +126,7 @@ def _look(desk: Desk, path: str, wait_s: float) -> Json | None:
 def _outcome_line(message: Json) -> str:
     state = str(message.get("state"))
     line = f"{state} {safe(message.get('id'))}"
-    if state == "waiting" and message.get("waiting_for"):
+    if state in ("queued", "waiting") and message.get("waiting_for"):
         line += f" for {safe(message['waiting_for'])}"
     why = reason_text(message.get("reason"))
     line += f": {why}" if why else ""

@@ -8,6 +8,7 @@ them repeats what was sent in a text; validation errors name the place and the r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,27 @@ class Problem:
         return Response(self.body(), self.status, dict(self.headers), MEDIA_TYPE)
 
 
+_RULES = {
+    "missing": "is missing",
+    "extra_forbidden": "is no field of this request",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "holds characters that it must not hold",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "json_invalid": "is not valid JSON",
+}
+"""pydantic's kinds of mistakes → what to say to somebody who does not know pydantic."""
+_SHOULD = re.compile(r"^(?:\w+ )?should ")
+
 INTERNAL = Problem(
     "internal-error",
     500,
@@ -112,14 +134,25 @@ def problem_of(error: YizhanError) -> Problem:
 
 def invalid(errors: Sequence[Any]) -> Problem:
     """Validation errors as pydantic lists them → one problem that names places and rules, never values."""
-    told = [f"{_place(error['loc'])}: {error['msg']}" for error in errors[:SHOWN_ERRORS]]
+    told = [f"{_place(error['loc'])} {_rule(error)}" for error in errors[:SHOWN_ERRORS]]
     more = len(errors) - len(told)
     detail = "; ".join(told) + (f"; and {more} more" if more else "") + "."
     return Problem("invalid-request", 422, detail, "The fields and their types are listed in /openapi.json.")
 
 
 def _place(location: Sequence[int | str]) -> str:
-    return ".".join(str(step)[:100] for step in location) or "body"
+    """The field's name; where it stands (body, query) goes without saying."""
+    inside = location[1:] if location[:1] and location[0] in ("body", "query", "path", "header") else location
+    return ".".join(str(step)[:100] for step in inside) or "the body"
+
+
+def _rule(error: Mapping[str, Any]) -> str:
+    """What is wrong with a field, in a caller's words."""
+    if (known := _RULES.get(str(error["type"]))) is not None:
+        return known
+    said = str(error["msg"]).removeprefix("Value error, ")
+    ours, replaced = _SHOULD.subn("must ", said)
+    return ours if replaced else f"is not valid: {said}"
 
 
 def install(app: FastAPI) -> None:
