@@ -324,3 +324,44 @@ def test_a_refused_key_says_where_the_right_one_is_looked_for(run: Run, gateway:
     ran = run("account", "list")
     assert 2 == ran.code
     assert "This key is not known." in ran.err
+
+
+def test_outbox_retry_by_filter_revives_the_oldest_first_and_leaves_alone_what_has_changed(
+    run: Run, gateway: SmallGateway
+) -> None:
+    """A night's dead letters with one command; another operator may press the same button."""
+    newest_first = [message("failed", id=f"m_{number}") for number in (3, 2, 1)]
+    gateway.routes["GET", "/v1/messages"] = (200, {"items": newest_first, "next": None})
+    gateway.routes["POST", "/v1/messages/m_1/retry"] = (200, message("waiting", id="m_1"))
+    gateway.routes["POST", "/v1/messages/m_2/retry"] = (409, problem("not-revivable", 409))
+    gateway.routes["POST", "/v1/messages/m_3/retry"] = (200, message("waiting", id="m_3"))
+    ran = run("outbox", "retry", "--all")
+    assert (0, "retry: 2 messages, 1 had changed meanwhile\n") == (ran.code, ran.out)
+    assert ["failed", "expired"] == gateway.asked[0].query["state"]
+    assert ["m_1", "m_2", "m_3"] == [asked.path.split("/")[3] for asked in gateway.asked[1:]]
+
+
+def test_outbox_retry_of_what_nobody_saw_must_be_named(run: Run, gateway: SmallGateway) -> None:
+    """Unconfirmed may be on the screen already: only who says so doubles it."""
+    gateway.routes["GET", "/v1/messages"] = (200, {"items": [], "next": None})
+    chat = "weixin:ab12@im.bot:o9@im.wechat"
+    ran = run("outbox", "retry", "--state", "unconfirmed", "--chat", chat, "--json")
+    assert {"items": [], "left_alone": 0} == ran.json
+    assert (["unconfirmed"], [chat]) == (gateway.only.query["state"], gateway.only.query["chat"])
+
+
+def test_outbox_cancel_by_filter_ends_what_waits(run: Run, gateway: SmallGateway) -> None:
+    """A campaign sent to the wrong account."""
+    gateway.routes["GET", "/v1/messages"] = (200, {"items": [message("waiting")], "next": None})
+    gateway.routes["POST", "/v1/messages/m_1/cancel"] = (200, message("cancelled"))
+    ran = run("outbox", "cancel", "--account", "weixin:ab12@im.bot")
+    assert "cancel: 1 message\n" == ran.out
+    assert ["queued", "waiting"] == gateway.asked[0].query["state"]
+
+
+@pytest.mark.parametrize("word", ["retry", "cancel"])
+def test_outbox_retry_and_cancel_do_nothing_by_mistake(run: Run, gateway: SmallGateway, word: str) -> None:
+    """Neither an id nor a filter must not mean everything."""
+    ran = run("outbox", word)
+    assert (2, []) == (ran.code, gateway.asked)
+    assert "--all" in ran.err

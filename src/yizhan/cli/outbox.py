@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import quote
@@ -11,14 +12,35 @@ import typer
 from yizhan.cli.client import Api, Json, Query
 from yizhan.cli.moments import since_time
 from yizhan.cli.paper import local_time, reason_text, safe, table
+from yizhan.cli.trouble import DONE, FAILED, ApiProblem, UsageMistake
 from yizhan.cli.verb import Desk, verb
 
 PAGE = 200
 """Messages asked for at once."""
+ALL_MAX = 100_000
+"""Messages changed by one command."""
+
+REVIVED_BY_DEFAULT = ("failed", "expired")
+"""Neither what somebody cancelled nor what may be on a screen already."""
+ENDED_BY_DEFAULT = ("queued", "waiting")
 
 MessageIds = Annotated[
-    list[str], typer.Argument(metavar="ID...", help="Message ids, as `outbox list` shows them.")
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Message ids, as `outbox list` shows them.")
 ]
+AccountFilter = Annotated[
+    str | None, typer.Option("--account", metavar="ACCOUNT", help="Only of this account.")
+]
+ChatFilter = Annotated[str | None, typer.Option("--chat", metavar="TARGET", help="Only to this chat.")]
+StateFilter = Annotated[
+    list[str] | None,
+    typer.Option("--state", metavar="STATE", help="Only in this state; may be given several times."),
+]
+SinceFilter = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="Only from then on: 2h, 7d, or 2026-11-21T08:00:00Z."),
+]
+Everything = Annotated[bool, typer.Option("--all", help="All of them, of every account.")]
+Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def register(group: typer.Typer) -> None:
@@ -27,27 +49,15 @@ def register(group: typer.Typer) -> None:
     @verb(group, "list")
     def list_messages(
         desk: Desk,
-        account: Annotated[str | None, typer.Option(metavar="ACCOUNT", help="Only of this account.")] = None,
-        chat: Annotated[str | None, typer.Option(metavar="TARGET", help="Only to this chat.")] = None,
-        state: Annotated[
-            list[str] | None,
-            typer.Option(metavar="STATE", help="Only in this state; may be given several times."),
-        ] = None,
-        since: Annotated[
-            str | None,
-            typer.Option(metavar="TIME", help="Only from then on: 2h, 7d, or 2026-11-21T08:00:00Z."),
-        ] = None,
+        account: AccountFilter = None,
+        chat: ChatFilter = None,
+        state: StateFilter = None,
+        since: SinceFilter = None,
         limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, newest first.")] = 50,
     ) -> None:
         """List messages, newest first."""
-        where: dict[str, str | int | list[str] | None] = {
-            "account": account,
-            "chat": chat,
-            "state": state or None,
-            "since": since_time(since, "--since") if since else None,
-        }
         with desk.api() as api:
-            rows, more = _pages(api, where, limit)
+            rows, more = _pages(api, _where(account, chat, state, since), limit)
         if desk.as_json:
             desk.show({"items": rows, "next": more})
             return
@@ -66,14 +76,60 @@ def register(group: typer.Typer) -> None:
         desk.show(message, *_lines(message))
 
     @verb(group)
-    def retry(desk: Desk, message_ids: MessageIds) -> None:
-        """Send again what failed, expired, was cancelled or is unconfirmed; hurry what waits."""
-        _each(desk, message_ids, "retry")
+    def retry(
+        desk: Desk,
+        message_ids: MessageIds = None,
+        account: AccountFilter = None,
+        chat: ChatFilter = None,
+        state: StateFilter = None,
+        since: SinceFilter = None,
+        everything: Everything = False,
+        yes: Sure = False,
+    ) -> int:
+        """Send again what failed, expired, was cancelled or is unconfirmed; hurry what waits.
+
+        Without ids: all that the filters name; without --state those that failed or expired.
+        """
+        if message_ids or not (account or chat or state or since or everything):
+            return _each(desk, _given(message_ids), "retry")
+        where = _where(account, chat, state or list(REVIVED_BY_DEFAULT), since)
+        return _all(desk, where, "retry", yes)
 
     @verb(group)
-    def cancel(desk: Desk, message_ids: MessageIds) -> None:
-        """End messages that are not on the wire yet."""
-        _each(desk, message_ids, "cancel")
+    def cancel(
+        desk: Desk,
+        message_ids: MessageIds = None,
+        account: AccountFilter = None,
+        chat: ChatFilter = None,
+        state: StateFilter = None,
+        since: SinceFilter = None,
+        everything: Everything = False,
+        yes: Sure = False,
+    ) -> int:
+        """End messages that are not on the wire yet.
+
+        Without ids: all that the filters name; without --state everything that waits.
+        """
+        if message_ids or not (account or chat or state or since or everything):
+            return _each(desk, _given(message_ids), "cancel")
+        where = _where(account, chat, state or list(ENDED_BY_DEFAULT), since)
+        return _all(desk, where, "cancel", yes)
+
+
+def _given(message_ids: list[str] | None) -> list[str]:
+    if not message_ids:
+        fix = "Name them (yizhan outbox list shows ids), or choose by --state, --chat, --account, --since or --all."
+        raise UsageMistake("It is not said which messages are meant.", fix)
+    return message_ids
+
+
+def _where(account: str | None, chat: str | None, state: list[str] | None, since: str | None) -> Query:
+    return {
+        "account": account,
+        "chat": chat,
+        "state": state or None,
+        "since": since_time(since, "--since") if since else None,
+    }
 
 
 def _pages(api: Api, where: Query, limit: int) -> tuple[list[Json], str | None]:
@@ -90,13 +146,48 @@ def _pages(api: Api, where: Query, limit: int) -> tuple[list[Json], str | None]:
             return rows, cursor
 
 
-def _each(desk: Desk, message_ids: list[str], word: str) -> None:
+def _each(desk: Desk, message_ids: list[str], word: str) -> int:
     with desk.api() as api:
         for message_id in message_ids:
             message = api.call("POST", f"{_path(message_id)}/{word}")
             desk.show(message, f"{safe(message.get('id'))} {safe(message.get('state'))}")
-        if word == "retry" and not api.running:
-            desk.note("no gateway is running; it is sent when one does: yizhan run")
+        _note_nobody_sends(desk, api, word)
+    return DONE
+
+
+def _all(desk: Desk, where: Query, word: str, yes: bool) -> int:
+    """Every message of a filter, the oldest first. What has changed its state meanwhile is left alone and counted."""
+    with desk.api() as api:
+        rows, _ = _pages(api, where, ALL_MAX)
+        if rows and not yes and not desk.as_json and sys.stdin.isatty() and not _sure(word, len(rows)):
+            return FAILED
+        changed = [message for message in map(_attempt(api, word), reversed(rows)) if message is not None]
+        done = {"items": changed, "left_alone": len(rows) - len(changed)}
+        left = f", {len(rows) - len(changed)} had changed meanwhile" if len(changed) < len(rows) else ""
+        desk.show(done, f"{word}: {len(changed)} {'message' if len(changed) == 1 else 'messages'}{left}")
+        _note_nobody_sends(desk, api, word)
+    return DONE
+
+
+def _attempt(api: Api, word: str) -> Callable[[Json], Json | None]:
+    def change(message: Json) -> Json | None:
+        try:
+            return api.call("POST", f"{_path(str(message['id']))}/{word}")
+        except ApiProblem as error:
+            if error.status != 409:
+                raise
+            return None
+
+    return change
+
+
+def _sure(word: str, messages: int) -> bool:
+    return typer.confirm(f"{word.capitalize()} {messages} messages?", err=True)
+
+
+def _note_nobody_sends(desk: Desk, api: Api, word: str) -> None:
+    if word == "retry" and not api.running:
+        desk.note("no gateway is running; it is sent when one does: yizhan run")
 
 
 def _path(message_id: str) -> str:
