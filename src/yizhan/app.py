@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -82,7 +83,8 @@ async def opened(settings: Settings, environ: Mapping[str, str] = os.environ) ->
     try:
         agent = make_agent(settings.agent, settings)
         platforms = platforms_of(settings, http, clock, chance)
-        gateway = Gateway(Parts(settings, store, clock, chance, platforms, agent))
+        free_bytes = partial(home.free_bytes, settings.home)
+        gateway = Gateway(Parts(settings, store, clock, chance, platforms, agent, free_bytes))
         await gateway.open()
         yield gateway
     finally:

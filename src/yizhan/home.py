@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,6 +69,14 @@ def secret_key(environ: Mapping[str, str]) -> str | None:
         raise SettingsError(
             f"The credential yizhan-secret-key cannot be read: {error}.", "Check LoadCredential= of the unit."
         ) from None
+
+
+def free_bytes(home: Path) -> int | None:
+    """Room left on the home's disk; None where the system does not tell."""
+    try:
+        return shutil.disk_usage(home).free
+    except OSError:
+        return None
 
 
 def announce(home: Path, url: str, version: str) -> None:

@@ -109,6 +109,41 @@ class Dispatch(StrEnum):
     """Asks nothing (any more): answered, refused at the door, or nobody is there to answer."""
 
 
+class InDoubtPolicy(StrEnum):
+    """What becomes of a part whose answer was lost (docs/configuration.md, delivery.in_doubt)."""
+
+    RESEND = "resend"
+    HOLD = "hold"
+    """It waits for an operator, and so does what is behind it."""
+    DROP_VISIBLY = "drop_visibly"
+    """It ends as unconfirmed."""
+
+
+class AlertKind(StrEnum):
+    """What an alert is about; one alert of a kind is open for an account, or for the gateway itself."""
+
+    LOGIN_NEEDED = "login_needed"
+    BARRED = "barred"
+    ACCOUNT_DOWN = "account_down"
+    UNCONFIRMED = "unconfirmed"
+    """Accepted without a receipt, several in a row: perhaps nobody sees anything."""
+    DEAD_LETTER = "dead_letter"
+    EXPIRED = "expired"
+    WAITING = "waiting"
+    """A message waits longer than it should."""
+    LIMITED = "limited"
+    IN_DOUBT = "in_doubt"
+    """A part whose answer was lost is held for an operator."""
+    STORE = "store"
+    DISK = "disk"
+
+
+class Severity(StrEnum):
+    WARNING = "warning"
+    CRITICAL = "critical"
+    """Nothing goes, or perhaps nothing arrives, until a person acts."""
+
+
 class TokenState(StrEnum):
     FRESH = "fresh"
     SUSPECT = "suspect"
@@ -166,7 +201,7 @@ class Account:
 
     `state` is the last state written down; while a gateway runs, that is the true one. `action` is what a
     person must do, empty when nobody must. `gives_receipts` is learned: whether a send of this account has
-    ever been answered with a receipt.
+    ever been answered with a receipt. `ghosts`: sends in a row that were owed a receipt and got none.
     """
 
     id: AccountId
@@ -180,6 +215,7 @@ class Account:
     last_server_answer_at_ms: int | None = None
     next_attempt_at_ms: int | None = None
     gives_receipts: bool = False
+    ghosts: int = 0
     cursor: str = ""
     gate: str = ""
 
@@ -213,7 +249,8 @@ class ReplyToken:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """One conversation of an account. `last_inbound_at_ms` is None where the other side never wrote."""
+    """One conversation of an account. `last_inbound_at_ms` is None where the other side never wrote; `ghosts` as
+    in Account."""
 
     account: AccountId
     id: ChatId
@@ -225,6 +262,7 @@ class Chat:
     session_since_ms: int = 0
     paused: bool = False
     gate: str = ""
+    ghosts: int = 0
 
     @property
     def target(self) -> Target:
@@ -356,17 +394,47 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class SenderRule:
-    """What is known and decided about a sender of an account. `first_text` is what an unknown one wrote first."""
+    """What is known and decided about a sender of an account. `first_text` is what an unknown one wrote first; one
+    who has not written yet was never seen."""
 
     account: AccountId
     sender_id: str
     sender_name: str
     rule: Rule
     first_text: str
-    first_seen_at_ms: int
-    last_seen_at_ms: int
+    first_seen_at_ms: int | None
+    last_seen_at_ms: int | None
     refused: int = 0
     decided_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A trouble that a person should know of; open until `cleared_at_ms`.
+
+    account     whose trouble it is, None for the gateway's own
+    chat        where, if it is one chat's; message: the one that shows it best, if it is about messages
+    text        what is wrong, for people, never message text; action: what to do, empty if nothing can be done
+    since_ms    when it was raised; last_seen_ms: when it was last found to be so
+    count       how often it was raised, or of how many messages it has told
+    """
+
+    id: str
+    kind: AlertKind
+    severity: Severity
+    account: AccountId | None
+    chat: ChatId | None
+    message: MessageId | None
+    text: str
+    action: str
+    since_ms: int
+    last_seen_ms: int
+    count: int = 1
+    cleared_at_ms: int | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.cleared_at_ms is None
 
 
 @dataclass(frozen=True, slots=True)

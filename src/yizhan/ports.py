@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
+from yizhan.core.alerts import AlertChange, AlertNumbers, Troubles
 from yizhan.core.connection import Lost as Lost
 from yizhan.core.connection import LostKind as LostKind
 from yizhan.core.policy import Policy
@@ -20,6 +21,7 @@ from yizhan.model import (
     Account,
     AccountId,
     AccountState,
+    Alert,
     ApiKey,
     Chat,
     ChatId,
@@ -29,6 +31,7 @@ from yizhan.model import (
     Event,
     Inbound,
     InboundId,
+    InDoubtPolicy,
     Item,
     Message,
     MessageClass,
@@ -413,6 +416,7 @@ class Settlement:
     token          the reply token that was used or judged, with its new state and count; None: none used
     chat_gate / account_gate  encoded state to keep, None: unchanged
     gives_receipts True when this reply carried the account's first receipt
+    ghost          True: a receipt was owed and did not come; False: it came; None: neither
     """
 
     message: MessageId
@@ -427,6 +431,7 @@ class Settlement:
     chat_gate: str | None = None
     account_gate: str | None = None
     gives_receipts: bool = False
+    ghost: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -566,9 +571,9 @@ class Store(Protocol):
         """Ends queued and waiting entries whose time is over; answers the chats it touched."""
         ...
 
-    async def recover(self, at_ms: int) -> int:
-        """To be called once after a start: entries that were on the wire when the gateway ended wait on as in
-        doubt, their open attempts end so. Answers how many there were."""
+    async def recover(self, at_ms: int, in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND) -> int:
+        """To be called once after a start: entries that were on the wire when the gateway ended are in doubt, their
+        open attempts end so, and what becomes of them is as the policy says. Answers how many there were."""
         ...
 
     # writes: the road in
@@ -593,6 +598,11 @@ class Store(Protocol):
 
     async def new_session(self, target: Target, at_ms: int) -> None:
         """What was said before `at_ms` is no longer part of the chat's history."""
+        ...
+
+    # writes: the watch
+    async def note_alerts(self, changes: Sequence[AlertChange], at_ms: int) -> None:
+        """Alerts as they are now; those that were raised or cleared are announced."""
         ...
 
     # writes: accounts, people, keys
@@ -682,6 +692,19 @@ class Store(Protocol):
         ...
 
     async def counts(self) -> Counts: ...
+
+    async def troubles(self, numbers: AlertNumbers, now_ms: int) -> Troubles:
+        """Messages that fare badly, by these numbers: waiting too long, held in doubt, failed or expired lately;
+        and runs of sends without the receipt that was owed."""
+        ...
+
+    async def alerts(self, is_open: bool | None, after: str | None, limit: int) -> Page[Alert]:
+        """Open ones first, the latest change first; None: both."""
+        ...
+
+    async def alerts_since(self, at_ms: int) -> tuple[Alert, ...]:
+        """Every open alert, and those that were cleared since."""
+        ...
 
     # life
     def subscribe(self, listener: Callable[[Sequence[Event]], None]) -> None:

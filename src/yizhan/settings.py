@@ -157,7 +157,19 @@ class Retention(_Section):
     push_s: Seconds = Field(604_800, gt=0, description="a push not delivered by then expires")
     progress_s: Seconds = Field(120, gt=0, description="a progress line not delivered by then expires")
     messages_days: Days = Field(90, description="finished messages and inbound text are kept this long")
-    events_days: Days = Field(14, description="attempts and events are kept this long")
+    events_days: Days = Field(14, description="attempts, events and cleared alerts are kept this long")
+
+
+class Ghosts(_Section):
+    """Sends that the platform accepts without the receipt it owes: perhaps nobody sees them."""
+
+    alarm_after: int = Field(
+        3, ge=0, le=1000, description="so many in a row, in a chat or an account, raise an alert; 0: never"
+    )
+    push_pause_s: Seconds = Field(
+        60, le=86_400, description="from then on, pause between pushes to such a chat; doubles"
+    )
+    push_pause_max_s: Seconds = Field(900, le=86_400, description="longest such pause")
 
 
 class Delivery(_Section):
@@ -169,8 +181,28 @@ class Delivery(_Section):
     text_max_chars: int = Field(
         100_000, ge=1, le=1_000_000, description="longest text the API accepts for one message"
     )
+    max_requests_per_s: float = Field(
+        1000, ge=0, le=100_000, description="sends per second over all accounts, at most; 0: no bound"
+    )
     limiter: Limiter = Limiter()
     breaker: Breaker = Breaker()
+    ghosts: Ghosts = Ghosts()
+
+
+class Alerts(_Section):
+    """What a person must be told of. 0 switches a rule off."""
+
+    account_down_s: Seconds = Field(
+        300, le=604_800, description="a platform that has not answered an account for so long"
+    )
+    waiting_s: Seconds = Field(900, le=604_800, description="a message that has waited so long")
+    limited_s: Seconds = Field(
+        3600, le=604_800, description="an account that has been limited for so long without a break"
+    )
+    dead_letter_s: Seconds = Field(
+        86_400, le=31_536_000, description="messages that failed or expired within this time"
+    )
+    disk_free_mib: int = Field(500, ge=0, le=1_048_576, description="less room than this in the home, in MiB")
 
 
 class Turns(_Section):
@@ -221,6 +253,7 @@ class Settings(_Section):
     database: Database = Database()
     delivery: Delivery = Delivery()
     retention: Retention = Retention()
+    alerts: Alerts = Alerts()
     turns: Turns = Turns()
     weixin: Weixin = Weixin()
     logging: Logging = Logging()
@@ -292,6 +325,10 @@ def _from_file(file: Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
+    except NotADirectoryError:
+        raise SettingsError(
+            f"{file.parent} is not a directory.", "Choose another home: --home DIR or YIZHAN_HOME."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} cannot be read: {error}.", "Make it a readable UTF-8 file.") from None
     try:

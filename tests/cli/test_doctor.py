@@ -208,3 +208,27 @@ def test_doctor_says_that_the_key_is_refused(run: Run, gateway: SmallGateway) ->
     assert 1 == ran.code
     assert "FAIL gateway: This key is not known." in ran.out
     assert "→ Use the right one." in ran.out
+
+
+def test_doctor_does_not_call_a_gateway_fine_whose_only_account_is_down(
+    run: Run, gateway: SmallGateway
+) -> None:
+    """Ready to accept is not the same as able to send."""
+    gateway.routes["GET", "/v1/accounts"] = (200, {"items": [account("down")]})
+    gateway.routes["GET", "/v1/messages"] = (200, {"items": [], "next": None})
+    gateway.routes["GET", "/readyz"] = (200, {"ready": True, "reasons": [], "accounts": []})
+    gateway.routes["GET", "/v1/settings"] = (200, {"settings": {"agent": "none"}})
+    alert = {
+        "kind": "disk",
+        "severity": "warning",
+        "account": None,
+        "text": "10 MiB are left.",
+        "action": "Free some.",
+    }
+    shown_by_state = alert | {"kind": "account_down", "account": "weixin:ab12@im.bot"}
+    gateway.routes["GET", "/v1/alerts"] = (200, {"items": [shown_by_state, alert], "next": None})
+    found = findings(run("doctor", "--json"))
+    assert "warn" == found["gateway"][0]
+    assert "none of its accounts is up" in found["gateway"][1]
+    assert "10 MiB are left." in found["alert disk"][1]
+    assert "alert account_down" not in found

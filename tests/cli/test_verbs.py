@@ -326,6 +326,46 @@ def test_a_refused_key_says_where_the_right_one_is_looked_for(run: Run, gateway:
     assert "This key is not known." in ran.err
 
 
+ALERT = {
+    "id": "al_1",
+    "kind": "dead_letter",
+    "severity": "warning",
+    "state": "open",
+    "account": "weixin:ab12@im.bot",
+    "chat": None,
+    "message": "m_1",
+    "text": "3 messages have failed lately.",
+    "action": "yizhan outbox list --state failed",
+    "since": "2026-11-21T08:00:00.000Z",
+    "last_seen": "2026-11-21T08:00:00.000Z",
+    "count": 3,
+    "cleared_at": None,
+}
+
+
+def test_status_shows_open_alerts_first_and_the_worst_of_them_first(run: Run, gateway: SmallGateway) -> None:
+    """Whoever looks should see what he must know before the tables."""
+    worse = ALERT | {"id": "al_2", "kind": "store", "severity": "critical", "account": None}
+    worse |= {"text": "Nothing can be stored.", "action": None}
+    gateway.routes["GET", "/v1/accounts"] = (200, {"items": [account()]})
+    gateway.routes["GET", "/readyz"] = (200, {"ready": True, "reasons": [], "accounts": []})
+    gateway.routes["GET", "/v1/alerts"] = (200, {"items": [ALERT, worse], "next": None})
+    lines = run("status").out.splitlines()
+    assert "ALERT: Nothing can be stored. (since " in lines[1]
+    assert "weixin:ab12@im.bot: 3 messages have failed lately." in lines[2]
+    assert "→ yizhan outbox list --state failed" in lines[2]
+    assert [ALERT, worse] == run("status", "--json").json["alerts"]
+
+
+def test_many_alerts_are_summed_up(run: Run, gateway: SmallGateway) -> None:
+    """A screen full of alarms is read by nobody."""
+    gateway.routes["GET", "/v1/accounts"] = (200, {"items": [account()]})
+    gateway.routes["GET", "/readyz"] = (200, {"ready": True, "reasons": [], "accounts": []})
+    gateway.routes["GET", "/v1/alerts"] = (200, {"items": [ALERT] * 40, "next": None})
+    out = run("status").out
+    assert (10, True) == (out.count("ALERT:"), "30 more alerts" in out)
+
+
 def test_outbox_retry_by_filter_revives_the_oldest_first_and_leaves_alone_what_has_changed(
     run: Run, gateway: SmallGateway
 ) -> None:

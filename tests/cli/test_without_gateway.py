@@ -88,7 +88,8 @@ def test_access_keys_and_pauses_are_written_down(with_account: Run) -> None:
     """What an operator decides holds from the next start on."""
     run = with_account
     assert "allow" == run("access", "allow", "someone@im.wechat", "--json").json["rule"]
-    assert "someone@im.wechat" in run("access", "list").out
+    listed = next(line for line in run("access", "list").out.splitlines() if "someone@im.wechat" in line)
+    assert "20" not in listed, "a sender who has never written was never seen"
     key = run("key", "add", "cron", "--json").json
     assert key["key"].startswith("yz_")
     assert key["key"] not in run("key", "list").out
@@ -136,6 +137,23 @@ def test_a_corrupted_database_is_one_sentence(run: Run, home: Path) -> None:
     assert ["fail"] == level
 
 
+def test_states_without_a_gateway_are_told_as_past(with_account: Run) -> None:
+    """Nobody keeps them true: "up" would be a lie."""
+    for verb in (("status",), ("account", "list")):
+        out = with_account(*verb).out
+        assert "was starting" in out
+    assert "starting" == with_account("status", "--json").json["accounts"][0]["state"]
+
+
+def test_a_wrong_target_is_refused_in_words_of_ours(with_account: Run) -> None:
+    """Nobody should have to know the library that checks it."""
+    ran = with_account("send", "-t", "", "hi")
+    assert (2, True) == (ran.code, "to must not be empty" in ran.err)
+    ran = with_account("send", "-t", "x" * 600, "hi")
+    assert "to must have at most 512 characters" in ran.err
+    assert "String" not in ran.err
+
+
 @pytest.mark.parametrize("verb", [("status",), ("run",), ("doctor",)])
 def test_a_home_that_cannot_be_used_is_one_sentence(run: Run, home: Path, verb: tuple[str, ...]) -> None:
     """A file in its place, as after a slip in a script."""
@@ -143,7 +161,8 @@ def test_a_home_that_cannot_be_used_is_one_sentence(run: Run, home: Path, verb: 
     ran = run(*verb, "--home", str(home / "file"))
     assert (1 if verb == ("doctor",) else 2) == ran.code
     assert "Traceback" not in ran.err
-    assert str(home / "file") in ran.err + ran.out
+    assert f"{home / 'file'} is not a directory" in ran.err + ran.out
+    assert "config.yaml" not in ran.err
 
 
 @pytest.mark.parametrize("verb", [("status",), ("run",), ("doctor",)])

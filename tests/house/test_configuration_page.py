@@ -16,7 +16,13 @@ from yizhan.settings import AGENT_KINDS, NOT_KEYS, TOLD_TO_COMMANDS, Settings, k
 
 PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")
 SIGNS = {"≥": "ge", ">": "gt", "≤": "le"}
-UNITS = {"_s": "seconds", "_days": "days", "_chars": "characters", "_messages": "lines"}
+UNITS = {
+    "_per_s": "per second",
+    "_s": "seconds",
+    "_days": "days",
+    "_chars": "characters",
+    "_messages": "lines",
+}
 KINDS = {"tuple": "list", "Mapping": "map", "bool": "`true`, `false`", "str": "text", "int": "whole number"}
 
 

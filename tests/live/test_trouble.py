@@ -124,6 +124,27 @@ async def test_sigterm_in_the_middle_of_everything_ends_quickly_and_well(with_br
         await made.shown(100)
 
 
+async def test_a_storm_behind_a_limit_is_quiet_in_the_log_and_quick_to_stop() -> None:
+    """Two hundred chats behind one limit: elsewhere 3.4 GB, a dead event loop, and a SIGKILL after 90 seconds."""
+    async with stage(200) as made:
+        made.world.add_limit(Limit(count=5, per_s=20, scope="account"), made.sim.clock.now_ms())
+        users = asyncio.Semaphore(50)
+
+        async def send(number: int) -> None:
+            async with users:
+                await made.send(made.users[number % 200], f"message {number}")
+
+        await asyncio.gather(*(send(number) for number in range(600)))
+        took_s, code = await made.gateway.stop()
+        assert (0, True) == (code, took_s <= STOP_S * PATIENCE)
+        lines = (made.gateway.home / "gateway.log").read_text().splitlines()
+        assert len(lines) <= 100, "lines follow from minutes and accounts, not from messages"
+        await made.gateway.start()
+        counts = (await made.gateway.get("/v1/accounts"))["items"][0]["live"]
+        shown = len(made.world.ledger.select("sendmessage", effect=Effect.SHOWN))
+        assert 600 <= sum(counts.values()) + shown + 5, "what was on the wire may be counted late"
+
+
 @contextlib.asynccontextmanager
 async def _browser_tab(made: Stage) -> AsyncIterator[None]:
     """The console in a real browser, signed in, its socket open."""

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from simulation.checker import findings
+from simulation.checker import findings, refusals
 from simulation.station import Station
 from simulation.virtual import run
 from yizhan.model import AccountId, MessageClass, MessageState
-from yizhan_simulator import Limit
+from yizhan_simulator import Fault, Limit
+from yizhan_simulator.knobs import Refusal
 
 
 async def _talking(station: Station) -> tuple[AccountId, str]:
@@ -103,6 +104,52 @@ def test_a_held_doubt_is_held_also_after_a_defect(home: Path) -> None:
             message = await station.gateway.message(accepted.message.id)
             assert (MessageState.WAITING, "operator") == (message.state, message.waiting_for)
             assert ["one"] == station.shown(ann)
+
+    run(story())
+
+
+def test_requests_per_second_are_bounded_whatever_waits(home: Path) -> None:
+    """Whatever else goes wrong, an operator's bound holds; and nothing is lost by it."""
+
+    async def story() -> None:
+        async with Station(home, agent="none", delivery={"max_requests_per_s": 10}) as station:
+            station.world.turn(quota_per_inbound=0, needs_inbound=False)
+            users = [station.world.add_user(f"user {number}") for number in range(60)]
+            account = await station.link(users[0])
+            await asyncio.sleep(2)
+            for user in users:
+                await station.push(account, user, "hello")
+            await station.until_quiet(60)
+            at_ms = [record.at_ms for record in station.world.ledger.select("sendmessage")]
+            assert 60 == len(at_ms)
+            busiest = max(sum(0 <= later - first < 1_000 for later in at_ms) for first in at_ms)
+            assert busiest <= 12, "ten, and a request's way may vary"
+            assert [] == await findings(station)
+
+    run(story())
+
+
+def test_reviving_many_dead_letters_of_a_chat_hurries_it_once(home: Path) -> None:
+    """Thirty presses of `retry` in a limit window must not be thirty refused requests."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            account, ann = await _talking(station)
+            station.world.turn(quota_per_inbound=0)
+            refusal = Refusal(ret=-2, errmsg="rate limited")
+            station.world.add_fault(Fault(kind="refuse", refusal=refusal), station.clock.now_ms())
+            ids = [(await station.push(account, ann, f"push {n}")).message.id for n in range(30)]
+            await asyncio.sleep(30)
+            for message in ids:
+                await station.gateway.cancel(message)
+            before = refusals(station)
+            for message in ids:
+                await station.gateway.retry(message)
+                await asyncio.sleep(0.02)
+            assert refusals(station) - before <= 2
+            station.world.clear_weather()
+            await station.until_quiet(600)
+            assert [f"push {n}" for n in range(30)] == station.shown(ann)[-30:]
 
     run(story())
 

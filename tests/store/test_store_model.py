@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
+from yizhan.core import window
 from yizhan.core.states import message_state
 from yizhan.errors import NotCancellable, NotRevivable
 from yizhan.model import (
@@ -171,7 +172,7 @@ class Road(RuleBasedStateMachine):
             (lane,) = self.run(self.store.lanes([Target(ACCOUNT, ChatId(chat))], 1000, self.now_ms))
             live = [message for message in order if any(state.live for state in self.states[message])]
             assert sorted(live) == sorted(message.id for message in lane.messages)
-            begun = [any(entry.attempts_made for entry in message.entries) for message in lane.messages]
+            begun = [window.begun(message) for message in lane.messages]
             assert sorted(begun, reverse=True) == begun
             for kind in (True, False):
                 ids = [m.id for m, was in zip(lane.messages, begun, strict=True) if was is kind]

@@ -10,9 +10,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.web.conftest import ACCOUNT, CHAT, PaperPlatform, Station, Stream, gateway_on, problem_name
+from yizhan.core.alerts import AlertChange
 from yizhan.model import (
     Access,
     AccountState,
+    Alert,
+    AlertKind,
     Credentials,
     Dispatch,
     InboundId,
@@ -20,6 +23,7 @@ from yizhan.model import (
     MessageState,
     Reason,
     Rule,
+    Severity,
 )
 from yizhan.ports import AccountChange, Arrival, Heard, InboundCommit, LoginStatus, NewLogin
 from yizhan.runtime.views import AccountView, GateView
@@ -337,8 +341,36 @@ async def test_metrics_count_events_and_read_the_gateway(station: Station) -> No
     assert 1 == found["yizhan_account_state", mine, ("state", "login_needed")]
     assert 0 == found["yizhan_account_state", mine, ("state", "up")]
     assert 1 == found["yizhan_store_writable",]
+    assert 0 == found["yizhan_alerts_open", ("kind", "disk")], "named before there ever was one"
     assert str(CHAT) not in text
     assert "Ann" not in text
+
+
+def _alert(kind: AlertKind, since_ms: int, cleared_at_ms: int | None = None) -> Alert:
+    name, severity = f"al_{kind.value}", Severity.WARNING
+    return Alert(name, kind, severity, ACCOUNT, CHAT, None, "so", "do", since_ms, since_ms, 2, cleared_at_ms)
+
+
+async def test_alerts_are_listed_open_first_in_the_shape_of_the_contract(station: Station) -> None:
+    """What the console and `yizhan status` show is what programs get."""
+    await station.with_account()
+    alerts = [_alert(AlertKind.LIMITED, 5), _alert(AlertKind.WAITING, 9, 10), _alert(AlertKind.EXPIRED, 7)]
+    await station.gateway.store.note_alerts([AlertChange(alert, True) for alert in alerts], 11)
+    page = (await station.client.get("/v1/alerts?limit=2")).json()
+    shapes.AlertPage.model_validate(page)
+    assert ["expired", "limited"] == [alert["kind"] for alert in page["items"]]
+    rest = (await station.client.get(f"/v1/alerts?limit=2&cursor={page['next']}")).json()
+    assert [("waiting", "cleared", None)] == [
+        (alert["kind"], alert["state"], rest["next"]) for alert in rest["items"]
+    ]
+    assert TARGET == page["items"][0]["chat"]
+    only = (await station.client.get("/v1/alerts?state=cleared")).json()["items"]
+    assert ["waiting"] == [alert["kind"] for alert in only]
+    text = (await station.client.get("/metrics")).text
+    assert 'yizhan_alerts_open{kind="limited"} 1.0' in text
+    assert 'yizhan_alerts_open{kind="waiting"} 0.0' in text
+    bad = await station.client.get("/v1/alerts?state=loud")
+    assert (422, "state must be 'open' or 'cleared'.") == (bad.status_code, bad.json()["detail"])
 
 
 async def test_settings_are_shown_without_secrets(station: Station) -> None:

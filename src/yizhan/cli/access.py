@@ -32,7 +32,9 @@ def register(group: typer.Typer) -> None:
         if not rows:
             desk.note("nobody is listed yet; whoever writes to an account appears here.")
             return
-        table(("account", "sender", "name", "rule", "last seen", "refused", "first words"), map(_row, rows))
+        table(
+            ("account", "sender", "name", "rule", "last refused", "refused", "first words"), map(_row, rows)
+        )
 
     @verb(group)
     def allow(desk: Desk, sender: Sender, account: AccountOption = None) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from yizhan.cli.client import Json
 from yizhan.cli.paper import local_time, reason_text, safe, table
+from yizhan.cli.status import state_text
 from yizhan.cli.trouble import DONE, FAILED, UsageMistake
 from yizhan.cli.verb import Desk, verb
 
@@ -77,7 +78,7 @@ def _register_account(account: typer.Typer) -> None:
             return
         if not running:
             desk.note("no gateway is running; these are the states last written down.")
-        table(("account", "state", "since", "why"), map(_row, rows))
+        table(("account", "state", "since", "why"), (_row(row, running) for row in rows))
 
     @verb(account)
     def remove(
@@ -128,12 +129,12 @@ def _switch_chat(desk: Desk, chat: str, paused: bool) -> None:
     desk.show(answer, f"{safe(answer.get('chat') or chat)}: {'paused' if paused else 'resumed'}")
 
 
-def _row(account: Json) -> tuple[object, ...]:
+def _row(account: Json, running: bool) -> tuple[object, ...]:
     why = reason_text(account.get("reason"))
     action = account.get("action")
     return (
         account.get("id"),
-        account.get("state"),
+        state_text(account, running),
         local_time(account.get("since")),
         f"{why} → {safe(action)}" if action else why,
     )

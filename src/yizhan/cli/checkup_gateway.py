@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from yizhan.cli.client import Api, Json
 from yizhan.cli.findings import Finding, fail, ok, warn
 from yizhan.cli.paper import local_time, reason_text
-from yizhan.cli.status import readiness
+from yizhan.cli.status import ALERTS_SHOWN, alert_line, open_alerts, readiness
 from yizhan.core.connection import Lost, LostKind
 from yizhan.core.contract import parse_time
 
 BROKEN = frozenset({"login_needed", "barred"})
 """States that no waiting mends."""
+TOLD_BY_STATE = frozenset({"login_needed", "barred", "account_down"})
 LOG_IN = "Log in again: yizhan login weixin"
 NO_ACCOUNTS = warn("accounts", "none yet", "Add one: yizhan login weixin")
 
@@ -22,10 +23,12 @@ def accounts_of(api: Api) -> list[Json]:
     return list(api.call("GET", "/v1/accounts").get("items") or [])
 
 
-def check_running(api: Api) -> Finding:
-    """Whether the running gateway can do its work."""
+def check_running(api: Api, accounts: Sequence[Json]) -> Finding:
+    """Whether the running gateway can do its work. `ready` alone says nothing about accounts."""
     state = readiness(api)
     if state["ready"]:
+        if accounts and not any(account.get("state") == "up" for account in accounts):
+            return warn("gateway", "running, but none of its accounts is up", "See the accounts below.")
         return ok("gateway", "running and ready")
     reasons = "; ".join(filter(None, map(reason_text, state.get("reasons") or [])))
     return fail("gateway", f"running, but not ready: {reasons or 'it gives no reason'}", "See its log.")
@@ -60,6 +63,15 @@ def check_logins(accounts: Sequence[Json], answers: Mapping[str, Lost | None]) -
         yield NO_ACCOUNTS
     for account in accounts:
         yield _check_login(account, answers)
+
+
+def check_alerts(api: Api) -> Iterator[Finding]:
+    """What is wrong beside the accounts' own states, which have their own lines."""
+    alerts = [alert for alert in open_alerts(api) if alert.get("kind") not in TOLD_BY_STATE]
+    for alert in alerts[:ALERTS_SHOWN]:
+        yield warn(f"alert {alert.get('kind')}", alert_line(alert | {"action": None}), str(alert["action"]))
+    if len(alerts) > ALERTS_SHOWN:
+        yield warn("alerts", f"{len(alerts) - ALERTS_SHOWN} more are open", "yizhan status")
 
 
 def _check_state(account: Json) -> Finding:

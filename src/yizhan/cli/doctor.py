@@ -93,8 +93,9 @@ def _examine_open(api: Api, settings: Settings) -> Iterator[Finding]:
     accounts = checkup_gateway.accounts_of(api)
     yield checkup.check_clock(SystemClock().now_ms(), checkup_gateway.newest_ms(api, accounts))
     if api.running:
-        yield checkup_gateway.check_running(api)
+        yield checkup_gateway.check_running(api, accounts)
         yield from checkup_gateway.check_accounts(accounts)
+        yield from checkup_gateway.check_alerts(api)
         yield from _examine_agent(checkup_gateway.agent_of(api), settings)
     else:
         yield from _examine_stopped(api, accounts, settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import typer
@@ -13,6 +13,7 @@ from yizhan.cli.trouble import DONE, FAILED, ApiProblem
 from yizhan.cli.verb import Desk, verb
 
 UP = "up"
+ALERTS_SHOWN = 10
 
 
 def register(group: typer.Typer) -> None:
@@ -39,7 +40,18 @@ def _whole(api: Api) -> Json:
     """What `--json` prints: the gateway, whether it is ready, and the API's account objects."""
     gateway: Json = {"running": api.running, "url": api.url if isinstance(api, RemoteApi) else None}
     accounts = api.call("GET", "/v1/accounts").get("items") or []
-    return {"gateway": gateway, "ready": readiness(api), "accounts": accounts}
+    return {"gateway": gateway, "ready": readiness(api), "accounts": accounts, "alerts": open_alerts(api)}
+
+
+def open_alerts(api: Api) -> list[Json]:
+    """The open alerts, at most a page of them, the newest first; none from a gateway that is too old to know them."""
+    try:
+        page = api.call("GET", "/v1/alerts", query={"state": "open", "limit": 200})
+    except ApiProblem as error:
+        if error.status != 404:
+            raise
+        return []
+    return list(page.get("items") or [])
 
 
 def readiness(api: Api) -> Json:
@@ -59,12 +71,15 @@ def _all_up(shape: Json) -> bool:
 
 def _print(desk: Desk, shape: Json) -> None:
     accounts: list[Json] = shape["accounts"]
+    running = bool(shape["gateway"]["running"])
     print(_gateway_line(desk, shape))
+    for line in _alert_lines(shape["alerts"], running):
+        print(line)
     if not accounts:
         print("No accounts yet. Add one: yizhan login weixin")
         return
     heads = ("account", "state", "since", "last answer", "waiting", "oldest", "why")
-    table(heads, map(_row, accounts))
+    table(heads, (_row(account, running) for account in accounts))
     for line in _things_to_know(accounts):
         print(line)
 
@@ -78,10 +93,31 @@ def _gateway_line(desk: Desk, shape: Json) -> str:
     return f"Gateway running at {shape['gateway']['url']}, but NOT READY: {reasons or 'no reason given'}"
 
 
-def _row(account: Json) -> tuple[object, ...]:
+def _alert_lines(alerts: Sequence[Json], running: bool) -> Iterable[str]:
+    """What a person must know, the worst first."""
+    worst_first = sorted(alerts, key=lambda alert: alert.get("severity") != "critical")
+    for alert in worst_first[:ALERTS_SHOWN]:
+        yield f"{'ALERT' if running else 'Last alert'}: {alert_line(alert)}"
+    if len(alerts) > ALERTS_SHOWN:
+        yield f"… and {len(alerts) - ALERTS_SHOWN} more alerts: yizhan status --json"
+
+
+def alert_line(alert: Json) -> str:
+    """An alert as a sentence: whose, what, since when, and what to do."""
+    whose = f"{safe(alert['account'])}: " if alert.get("account") else ""
+    action = f" → {safe(alert['action'])}" if alert.get("action") else ""
+    return f"{whose}{safe(alert.get('text'))} (since {local_time(alert.get('since'))}){action}"
+
+
+def state_text(account: Json, running: bool) -> str:
+    """The state in the present tense only while somebody keeps it true."""
+    return safe(account.get("state")) if running else f"was {safe(account.get('state'))}"
+
+
+def _row(account: Json, running: bool) -> tuple[object, ...]:
     return (
         account.get("id"),
-        account.get("state"),
+        state_text(account, running),
         local_time(account.get("since")),
         local_time(account.get("last_server_answer_at")),
         _queue_text(account),

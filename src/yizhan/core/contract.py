@@ -15,6 +15,7 @@ from yizhan.core.text import clean
 from yizhan.model import (
     Account,
     AccountState,
+    Alert,
     Attempt,
     Chat,
     Entry,
@@ -146,6 +147,7 @@ def chat_object(chat: Chat) -> JsonObject:
         "created_at": time_text(chat.created_at_ms),
         "last_inbound_at": time_text(chat.last_inbound_at_ms),
         "last_outbound_at": time_text(chat.last_outbound_at_ms),
+        "unconfirmed_in_a_row": chat.ghosts,
     }
 
 
@@ -243,6 +245,32 @@ def account_state_event(account: Account, at_ms: int) -> JsonObject:
         "action": account.action or None,
     }
     return _event("account.state", at_ms, None, body)
+
+
+def alert_object(alert: Alert) -> JsonObject:
+    """A trouble, open or cleared; it never holds message text."""
+    chat = Target(alert.account, alert.chat) if alert.account and alert.chat else None
+    return {
+        "id": alert.id,
+        "kind": alert.kind.value,
+        "severity": alert.severity.value,
+        "state": "open" if alert.open else "cleared",
+        "account": alert.account,
+        "chat": chat and str(chat),
+        "message": alert.message,
+        "text": clean(alert.text),
+        "action": clean(alert.action) or None,
+        "since": time_text(alert.since_ms),
+        "last_seen": time_text(alert.last_seen_ms),
+        "count": alert.count,
+        "cleared_at": time_text(alert.cleared_at_ms),
+    }
+
+
+def alert_event(alert: Alert, at_ms: int) -> JsonObject:
+    shape = alert_object(alert)
+    about = {name: shape[name] for name in ("account", "chat") if shape[name] is not None}
+    return _event("alert", at_ms, None, about | {"alert": shape})
 
 
 ACCOUNT_STATES = tuple(state.value for state in AccountState)

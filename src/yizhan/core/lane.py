@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 
 from yizhan.core import breaker as breakers
 from yizhan.core import limiter
+from yizhan.core.ghosts import GhostNumbers, push_pause_ms, slowed
 from yizhan.core.hosts import Hosts
 from yizhan.core.limiter import Pace
 from yizhan.core.reaction import Gates
@@ -63,6 +64,7 @@ class Loaded:
     has_written: bool
     paused: bool
     pace: Pace
+    ghosts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Lane:
     probes      the host whose one probe its request on the wire is, else empty
     experiment  the next request goes without its suspect token (core/tokens.py)
     pace        None: not read yet; then `hurried_ms` keeps what is to be done to it
+    ghosts      sends in a row without the receipt that was owed; pushes wait until `push_at_ms` (core/ghosts.py)
     """
 
     target: Target
@@ -105,6 +108,8 @@ class Lane:
     experiment: bool = False
     pace: Pace | None = None
     hurried_ms: int | None = None
+    ghosts: int = 0
+    push_at_ms: int = 0
     loading: bool = False
     sending: bool = False
     queued: bool = False
@@ -204,6 +209,14 @@ class Lanes:
         lane.account.gates = replace(gates, chat=limiter.OPEN)
         self._activate(lane.account)
 
+    def receipt(self, target: Target, came: bool, now_ms: int, numbers: GhostNumbers) -> None:
+        """A receipt was owed, and came or did not."""
+        lane = self.lane(target)
+        if lane is not None:
+            lane.ghosts = 0 if came else lane.ghosts + 1
+            pause_ms = push_pause_ms(lane.ghosts, numbers)
+            lane.push_at_ms = now_ms + pause_ms if pause_ms else 0
+
     def ended(self, message: Message) -> None:
         """The attempt is over and kept: `message` as it is now."""
         lane = self.lane(message.target)
@@ -299,6 +312,7 @@ class Lanes:
 
     def hurry(self, target: Target, now_ms: int) -> None:
         """One probe of the chat may go at once."""
+        self._lane(target).push_at_ms = 0
         self._hurry(self._lane(target), now_ms)
 
     def recovered(self, account: AccountId, now_ms: int) -> None:
@@ -351,6 +365,11 @@ class Lanes:
         lanes = self._accounts.get(account)
         known = lanes.lanes.values() if lanes else ()
         return [lane for lane in known if lane.pace and (lane.pace.probing or lane.pace.doubts)]
+
+    def quiet_lanes(self, account: AccountId, now_ms: int) -> list[Lane]:
+        """Lanes of the account whose pushes wait because receipts do not come."""
+        lanes = self._accounts.get(account)
+        return [lane for lane in lanes.lanes.values() if lane.push_at_ms > now_ms] if lanes else []
 
     def __len__(self) -> int:
         return self._lanes
@@ -421,6 +440,7 @@ class Lanes:
             lane.window.take(message, self._now_ms, self.per_lane)
         lane.token, lane.has_written, lane.paused = view.token, view.has_written, view.paused
         if lane.pace is None:
+            lane.ghosts = view.ghosts
             hurried_ms, lane.hurried_ms = lane.hurried_ms, None
             lane.pace = view.pace if hurried_ms is None else limiter.hurried(view.pace, hurried_ms)
 
@@ -507,4 +527,5 @@ def _ready_ms(lane: Lane, message: Message, now_ms: int) -> int:
     """The earliest time the lane's head may go; `<= now_ms` means now."""
     if message.expires_at_ms <= now_ms:
         return now_ms + EXPIRED_MS
-    return lane.pace.ready_at(now_ms) if lane.pace else now_ms
+    ready_ms = lane.pace.ready_at(now_ms) if lane.pace else now_ms
+    return max(ready_ms, lane.push_at_ms) if slowed(message) else ready_ms

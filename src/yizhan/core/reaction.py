@@ -12,6 +12,7 @@ from typing import assert_never
 from yizhan.core import breaker as breakers
 from yizhan.core import limiter
 from yizhan.core.breaker import Breaker, BreakerNumbers
+from yizhan.core.ghosts import GhostNumbers
 from yizhan.core.limiter import Pace, PaceNumbers
 from yizhan.core.verdict import (
     Barred,
@@ -24,7 +25,16 @@ from yizhan.core.verdict import (
     Throttled,
     Verdict,
 )
-from yizhan.model import Entry, MessageState, Reason, ReplyToken, Target, TokenState, WaitingFor
+from yizhan.model import (
+    Entry,
+    InDoubtPolicy,
+    MessageState,
+    Reason,
+    ReplyToken,
+    Target,
+    TokenState,
+    WaitingFor,
+)
 
 ATTRIBUTION_MS = 2_000
 """Two chats refused within this time, with nothing accepted between: the account's limit, not theirs."""
@@ -32,11 +42,12 @@ ATTRIBUTION_MS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What an operator may set of the road out. `in_doubt`: resend, hold or drop_visibly."""
+    """What an operator may set of the road out."""
 
     pace: PaceNumbers = PaceNumbers()
     breaker: BreakerNumbers = BreakerNumbers()
-    in_doubt: str = "resend"
+    in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND
+    ghosts: GhostNumbers = GhostNumbers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +192,9 @@ def _in_doubt(seen: Circumstances, numbers: Numbers, now_ms: int, jitter: float,
     answers = breakers.lost_answer(seen.gates.answers, numbers.breaker, seen.message, now_ms, jitter)
     gates = replace(seen.gates, chat=chat, answers=answers)
     doubled = replace(seen.entry, possibly_doubled=True, in_doubt=True)
-    if numbers.in_doubt == "drop_visibly":
+    if numbers.in_doubt == InDoubtPolicy.DROP_VISIBLY:
         return Decision(_ended(doubled, MessageState.UNCONFIRMED, reason), gates)
-    if numbers.in_doubt == "hold":
+    if numbers.in_doubt == InDoubtPolicy.HOLD:
         return Decision(_waiting(doubled, WaitingFor.OPERATOR, None, reason), gates)
     at_ms = max(chat.ready_at(now_ms), answers.ready_at(now_ms))
     return Decision(_waiting(doubled, WaitingFor.CONNECTION, at_ms, reason), gates)

@@ -15,7 +15,7 @@ from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from yizhan.model import Message
+from yizhan.model import Message, MessageState
 
 Place = tuple[int, int, int, int]
 """(0 begun | 1 may begin | 2 has a date to come, that date or 0, class, order of acceptance)."""
@@ -76,8 +76,9 @@ class Window:
 
 
 def begun(message: Message) -> bool:
-    """Something of it has been on the wire: it is finished before another message begins."""
-    return any(entry.attempts_made for entry in message.entries)
+    """Something of it has been on the wire: it is finished before another message begins. One that was revived
+    whole begins anew, at its old place in its class."""
+    return any(entry.state is not MessageState.QUEUED for entry in message.entries)
 
 
 def may_begin(message: Message, now_ms: int) -> bool:

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
+from yizhan.core.alerts import AlertNumbers
+from yizhan.core.ghosts import GhostNumbers
 from yizhan.core.hosts import Hosts
 from yizhan.core.reaction import Numbers
 from yizhan.errors import InvalidRequest, StoreError, UnknownAccount
 from yizhan.model import (
     Account,
     AccountId,
+    AccountState,
+    Alert,
     Chat,
     Credentials,
     Event,
+    InDoubtPolicy,
     Message,
     MessageClass,
     MessageId,
@@ -32,7 +37,8 @@ from yizhan.model import (
     Target,
     WaitingFor,
 )
-from yizhan.ports import Accepted, Agent, Chance, Clock, NewLogin, Platform, Store
+from yizhan.ports import Accepted, Agent, Chance, Clock, NewLogin, Page, Platform, Store
+from yizhan.runtime.alerts import Watch
 from yizhan.runtime.connections import Connections
 from yizhan.runtime.door import Door
 from yizhan.runtime.inbound import InboundRoad
@@ -50,6 +56,11 @@ from yizhan.settings import Settings
 
 log = structlog.get_logger("gateway")
 
+NOT_SENDING = frozenset({AccountState.LOGIN_NEEDED, AccountState.BARRED, AccountState.PAUSED})
+NO_RECEIPTS = Reason(
+    "no-receipts",
+    "the chat's last messages were accepted without a receipt; pushes to it are slowed down",
+)
 STOP_WIRE_MS = 1_000
 """How long a stop waits for replies on the wire."""
 
@@ -64,6 +75,8 @@ class Parts:
     chance: Chance
     platforms: Mapping[str, Platform]
     agent: Agent | None
+    free_bytes: Callable[[], int | None] = lambda: None
+    """Room left where the store lies."""
 
 
 class Gateway:
@@ -94,6 +107,8 @@ class Gateway:
             self._numbers,
             text_max_chars=settings.delivery.text_max_chars,
             lifetimes_ms=lifetimes_of(settings),
+            requests_per_s=settings.delivery.max_requests_per_s,
+            on_trouble=lambda: self.watch.poke(),
             on_barred=lambda account, verdict: self.connections.barred(account, verdict),
         )
         self._reach.on_change = self.outbound.host_changed
@@ -111,6 +126,14 @@ class Gateway:
             parts.store, parts.clock, parts.chance, self._door, self.outbound, self.turns
         )
         self.standing = Standing(parts.store, parts.clock, self.outbound)
+        self.watch = Watch(
+            parts.store,
+            parts.clock,
+            self.standing,
+            self.outbound,
+            alert_numbers_of(settings),
+            parts.free_bytes,
+        )
         self.connections = Connections(
             parts.clock,
             parts.chance,
@@ -138,15 +161,18 @@ class Gateway:
 
     async def start(self) -> None:
         """Recovers what a crash left open, then polls, answers and sends."""
-        left = await self.store.recover(self.clock.now_ms())
+        left = await self.store.recover(self.clock.now_ms(), self._numbers.in_doubt)
         if left:
             log.warning("recovered", in_doubt=left)
         for account in await self.store.accounts():
             await self.connections.open(account)
+        await self.watch.open()
         self.supervisor.keep("standing", self.standing.run)
         self.supervisor.keep("dispatcher", self.outbound.run)
         self.supervisor.keep("sweeper", self.outbound.sweep)
         self.supervisor.keep("upkeep", self._upkeep.run)
+        self.supervisor.keep("watch", self.watch.run)
+        self.supervisor.keep("summary", self.outbound.summarise)
         await self.turns.recover()
         await self._inbound.recover()
         self.running = True
@@ -164,7 +190,7 @@ class Gateway:
         if self.agent is not None:
             await self.agent.close()
         try:
-            await self.store.recover(self.clock.now_ms())
+            await self.store.recover(self.clock.now_ms(), self._numbers.in_doubt)
         except StoreError as error:
             log.warning("stop.in_doubt_later", error=error.detail)
 
@@ -201,7 +227,7 @@ class Gateway:
             return message
         if message.waiting_for in (WaitingFor.USER, WaitingFor.OPERATOR):
             return message
-        waiting_for, at_ms = self.outbound.waits(message.target) if self.running else (None, None)
+        waiting_for, at_ms, reason = self._waits(message) if self.running else (None, None, message.reason)
         if waiting_for is None:
             waiting_for, at_ms = message.waiting_for, message.next_attempt_at_ms
         now_ms = self.clock.now_ms()
@@ -209,9 +235,43 @@ class Gateway:
             at_ms = max(message.not_before_ms, at_ms or 0)
         if at_ms is not None and at_ms < now_ms:
             at_ms = None
-        if (waiting_for, at_ms) == (message.waiting_for, message.next_attempt_at_ms):
+        now = (waiting_for, at_ms, reason)
+        if now == (message.waiting_for, message.next_attempt_at_ms, message.reason):
             return message
-        return replace(message, waiting_for=waiting_for, next_attempt_at_ms=at_ms)
+        return replace(message, waiting_for=waiting_for, next_attempt_at_ms=at_ms, reason=reason)
+
+    def _waits(self, message: Message) -> tuple[WaitingFor | None, int | None, Reason | None]:
+        """What the message waits for at this moment, until when, and why; (None, None, …) if for nothing."""
+        waiting_for, at_ms = self.outbound.waits(message.target)
+        push_ms = self.outbound.push_waits_until(message)
+        if waiting_for is None and push_ms is not None:
+            return WaitingFor.LIMIT, push_ms, NO_RECEIPTS
+        return waiting_for, at_ms, self._why_it_waits(message, waiting_for)
+
+    def _why_it_waits(self, message: Message, waiting_for: WaitingFor | None) -> Reason | None:
+        """What the platform said to it; else what stands before its account, its chat or its host."""
+        if message.reason is not None or waiting_for is None:
+            return message.reason
+        account, lane = self.standing.known(message.account), self.outbound.lanes.lane(message.target)
+        if account is not None and account.state in NOT_SENDING:
+            return account.reason or Reason(account.state.value, f"the account is {account.state.value}")
+        match waiting_for:
+            case WaitingFor.OPERATOR if lane is not None and lane.paused:
+                return Reason("chat-paused", f"a person paused the chat: yizhan chat resume {message.target}")
+            case WaitingFor.CONNECTION:
+                return Reason("unreachable", "the platform cannot be reached, or its answers are lost")
+            case WaitingFor.LIMIT:
+                return Reason("limited", "the platform limits sending")
+            case _:
+                return None
+
+    # alerts
+
+    async def alerts(self, is_open: bool | None, after: str | None, limit: int) -> Page[Alert]:
+        """Open alerts first; without a running gateway, those last written down."""
+        if self.running:
+            return await self.watch.page(is_open, after, limit)
+        return await self.store.alerts(is_open, after, limit)
 
     async def cancel(self, message: MessageId) -> Message:
         cancelled = await self.store.cancel(message, self.clock.now_ms())
@@ -305,6 +365,12 @@ class Gateway:
         states = {account: self.standing.state(account) for account in self._accounts}
         return Readiness(not reasons, tuple(reasons), states)
 
+    async def open_alerts(self) -> tuple[Alert, ...]:
+        """Every open alert: those of the running watch, else those last written down."""
+        if self.running:
+            return self.watch.open_alerts()
+        return tuple(alert for alert in await self.store.alerts_since(self.clock.now_ms()) if alert.open)
+
     # inside
 
     @contextlib.asynccontextmanager
@@ -360,6 +426,9 @@ class Gateway:
             for lane in self.outbound.lanes.shut_lanes(account)
             if lane.pace and lane.pace.not_before_ms > now_ms
         ]
+        for lane in self.outbound.lanes.quiet_lanes(account, now_ms):
+            why = f"{lane.ghosts} in a row were accepted without a receipt; pushes wait"
+            views.append(GateView("chat", lane.target.chat, lane.push_at_ms, 0, why, lane.ghosts))
         gates = lanes.gates
         if gates.account.probing:
             at_ms, refusals = gates.account.ready_at(now_ms), gates.account.refusals
@@ -400,7 +469,9 @@ class Gateway:
 
 
 def _why(refusals: int) -> str:
-    return f"refused {refusals} times in a row" if refusals else "answers were lost"
+    if not refusals:
+        return "answers were lost"
+    return f"refused {refusals} times in a row" if refusals > 1 else "refused once"
 
 
 def numbers_of(settings: Settings) -> Numbers:
@@ -423,7 +494,24 @@ def numbers_of(settings: Settings) -> Numbers:
             in_doubt_base_ms=_ms(breaker.in_doubt_base_s),
             in_doubt_cap_ms=_ms(breaker.in_doubt_cap_s),
         ),
-        in_doubt=settings.delivery.in_doubt,
+        ghosts=GhostNumbers(
+            alarm_after=settings.delivery.ghosts.alarm_after,
+            push_pause_ms=_ms(settings.delivery.ghosts.push_pause_s),
+            push_pause_max_ms=_ms(settings.delivery.ghosts.push_pause_max_s),
+        ),
+        in_doubt=InDoubtPolicy(settings.delivery.in_doubt),
+    )
+
+
+def alert_numbers_of(settings: Settings) -> AlertNumbers:
+    alerts = settings.alerts
+    return AlertNumbers(
+        down_ms=_ms(alerts.account_down_s),
+        waiting_ms=_ms(alerts.waiting_s),
+        limited_ms=_ms(alerts.limited_s),
+        dead_letter_ms=_ms(alerts.dead_letter_s),
+        ghosts=settings.delivery.ghosts.alarm_after,
+        disk_free_bytes=alerts.disk_free_mib * 1024 * 1024,
     )
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import structlog
-
 from yizhan.core.commands import command_of
 from yizhan.core.text import clean
 from yizhan.errors import StoreError
@@ -18,8 +16,6 @@ from yizhan.ports import Arrival, Batch, Chance, Clock, Heard, InboundCommit, In
 from yizhan.runtime.door import Door
 from yizhan.runtime.outbound import STORE_PAUSE_MS, Outbound
 from yizhan.runtime.turns import Turns
-
-log = structlog.get_logger("inbound")
 
 IDLE_CURSOR_MS = 180_000
 """An idle poll's cursor is written at most this often: an older one only repeats what is recognised."""
@@ -91,7 +87,7 @@ class InboundRoad:
             try:
                 return await self._store.commit_inbound(commit)
             except StoreError as error:
-                log.warning("inbound.not_stored", account=commit.account, error=error.detail)
+                self._outbound.log.warning("inbound.not_stored", account=commit.account, error=error.detail)
                 await self._clock.sleep_ms(STORE_PAUSE_MS)
 
     def _pass_on(self, committed: InboundCommitted) -> None:
@@ -102,7 +98,9 @@ class InboundRoad:
             self._outbound.heard(inbound, token, now_ms)
             self._dispatch(inbound)
         for repeat in committed.suppressed:
-            log.info("inbound.repeat", account=repeat.account, same_as=repeat.original_id, rule=repeat.rule)
+            self._outbound.log.info(
+                "inbound.repeat", account=repeat.account, same_as=repeat.original_id, rule=repeat.rule
+            )
 
     def _dispatch(self, inbound: Inbound) -> None:
         match inbound.dispatch:
@@ -112,7 +110,9 @@ class InboundRoad:
                 self._turns.command(inbound)
             case Dispatch.DONE:
                 if inbound.access is not Access.ALLOWED:
-                    log.info("inbound.refused", account=inbound.account, access=inbound.access.value)
+                    self._outbound.log.info(
+                        "inbound.refused", account=inbound.account, access=inbound.access.value
+                    )
 
 
 def _cleaned(heard: Heard) -> Heard:

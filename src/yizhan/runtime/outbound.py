@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, assert_never
@@ -16,12 +17,25 @@ from typing import Any, assert_never
 import structlog
 
 from yizhan.core import limiter
+from yizhan.core.ceiling import Ceiling
+from yizhan.core.ghosts import slowed
 from yizhan.core.lane import Lanes, Load, Loaded, LookAgain, Send
 from yizhan.core.parts import split
 from yizhan.core.reaction import Circumstances, Decision, Gates, Numbers, react
 from yizhan.core.text import clean, shorten
 from yizhan.core.tokens import token_for
-from yizhan.core.verdict import Barred, Delivered, Ghost, InDoubt, Rejected, Verdict, name_of
+from yizhan.core.verdict import (
+    Barred,
+    Deferred,
+    Delivered,
+    Ghost,
+    InDoubt,
+    Rejected,
+    StaleToken,
+    Throttled,
+    Verdict,
+    name_of,
+)
 from yizhan.errors import InvalidRequest, StoreError, TextEmpty, TextTooLong
 from yizhan.model import (
     AccountId,
@@ -48,6 +62,7 @@ from yizhan.ports import (
     Settlement,
     Store,
 )
+from yizhan.runtime.bounded_log import MINUTE_MS, BoundedLog
 from yizhan.runtime.lines import Lines, OpenLine
 from yizhan.runtime.reach import Reach
 from yizhan.runtime.views import Order
@@ -56,6 +71,8 @@ log = structlog.get_logger("outbound")
 
 STORE_PAUSE_MS = 500
 """Between tries while the store takes nothing."""
+HURRY_GAP_MS = 5_000
+"""A chat is hurried at most this often, however many of its messages are."""
 DEFECT_PAUSE_MS = 5_000
 """Before a chat in which the gateway itself broke is looked at again."""
 BROKEN = InDoubt("broken", "the attempt broke in the gateway; its log says how")
@@ -80,8 +97,11 @@ class Outbound:
         *,
         text_max_chars: int,
         lifetimes_ms: Mapping[MessageClass, int],
+        requests_per_s: float = 0,
         on_barred: Callable[[AccountId, Barred], None] = lambda account, verdict: None,
+        on_trouble: Callable[[], None] = lambda: None,
     ) -> None:
+        self.log = BoundedLog("outbound")
         self.lanes = Lanes(reach.hosts)
         self._store = store
         self._clock = clock
@@ -92,7 +112,11 @@ class Outbound:
         self._numbers = numbers
         self._text_max_chars = text_max_chars
         self._lifetimes_ms = lifetimes_ms
+        self._ceiling = Ceiling(requests_per_s)
+        self._refused: Counter[AccountId] = Counter()
+        self._hurried_ms: dict[Target, int] = {}
         self._on_barred = on_barred
+        self._on_trouble = on_trouble
         self._poked = asyncio.Event()
         self._on_wire: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -170,8 +194,15 @@ class Outbound:
         self.poke()
 
     def hurry(self, target: Target) -> None:
-        """A person asked for it: the chat's next request may go at once, as one probe."""
-        self.lanes.hurry(target, self._clock.now_ms())
+        """A person asked for it: the chat's next request may go at once, as one probe. However many messages of a
+        chat are hurried together, it stays one."""
+        now_ms = self._clock.now_ms()
+        self._hurried_ms = {
+            chat: at_ms for chat, at_ms in self._hurried_ms.items() if now_ms - at_ms < HURRY_GAP_MS
+        }
+        if target not in self._hurried_ms:
+            self._hurried_ms[target] = now_ms
+            self.lanes.hurry(target, now_ms)
         self.poke()
 
     def recovered(self, account: AccountId) -> None:
@@ -205,11 +236,16 @@ class Outbound:
     async def _turn(self) -> None:
         loads: list[Target] = []
         while len(self._on_wire) < IN_FLIGHT_MAX:
-            choice = self.lanes.choose(self._clock.now_ms())
+            now_ms = self._clock.now_ms()
+            at_ms: int | None = self._ceiling.ready_at(now_ms)
+            if at_ms != now_ms:
+                break
+            choice = self.lanes.choose(now_ms)
             match choice:
                 case Load(target):
                     loads.append(target)
                 case Send(message, entry):
+                    self._ceiling.take(self._clock.now_ms())
                     self._spawn(self._carry(message, entry))
                 case LookAgain(at_ms):
                     break
@@ -238,7 +274,7 @@ class Outbound:
         try:
             views = await self._store.lanes(targets, self.lanes.per_lane, self._clock.now_ms())
         except StoreError as error:
-            log.warning("lanes.unread", lanes=len(targets), error=error.detail)
+            self.log.warning("lanes.unread", lanes=len(targets), error=error.detail)
             self._not_loaded(targets)
             return
         except BaseException:
@@ -256,7 +292,14 @@ class Outbound:
         pace = limiter.decode(view.chat.gate, self._numbers.pace, self._clock.now_ms())
         has_written = view.chat.last_inbound_at_ms is not None
         return Loaded(
-            view.chat.target, view.messages, view.truncated, view.token, has_written, view.chat.paused, pace
+            view.chat.target,
+            view.messages,
+            view.truncated,
+            view.token,
+            has_written,
+            view.chat.paused,
+            pace,
+            view.chat.ghosts,
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -268,7 +311,7 @@ class Outbound:
         self._on_wire.discard(task)
         self.poke()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("carry.failed", error=repr(error), exc_info=error)
+            self.log.error("carry.failed", error=repr(error), exc_info=error)
 
     async def _carry(self, message: Message, entry: Entry) -> None:
         """One attempt, from intent to settlement. Whatever breaks, the lane is free again at its end."""
@@ -279,7 +322,9 @@ class Outbound:
                 self._unsettled.add(message.id)  # until its settlement is kept
                 await self._finish(*begun)
         except StoreError as error:
-            log.warning("attempt.not_begun", message=message.id, account=message.account, error=error.detail)
+            self.log.warning(
+                "attempt.not_begun", message=message.id, account=message.account, error=error.detail
+            )
             self.lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS)
         except BaseException:
             self.lanes.put_back(message.target, self._clock.now_ms() + DEFECT_PAUSE_MS)
@@ -321,7 +366,7 @@ class Outbound:
             verdict = line.platform.codec.classify(reply, self._evidence(line, entry, token))
             self._reach.note(line.host, reply)
         except Exception as error:  # a fault of ours: what was sent, if anything, is not known
-            log.error("attempt.broke", message=message.id, account=message.account, exc_info=error)
+            self.log.error("attempt.broke", message=message.id, account=message.account, exc_info=error)
             verdict = BROKEN
         await self._conclude(line, message, entry, verdict, token)
 
@@ -332,6 +377,8 @@ class Outbound:
         decision = self._react(verdict, message, entry, token)
         before = self.lanes.gates_of(message.target)
         self.lanes.learned(message.target, decision.gates, decision.token, decision.experiment)
+        if (ghost := _ghost(verdict)) is not None:
+            self.lanes.receipt(message.target, not ghost, self._clock.now_ms(), self._numbers.ghosts)
         settled = await self._settle(line, message, entry.attempts_made, verdict, decision, before)
         self._unsettled.discard(message.id)
         self.lanes.ended(settled)
@@ -372,32 +419,47 @@ class Outbound:
             try:
                 return await self._store.settle(settlement)
             except StoreError as error:
-                log.warning("attempt.not_settled", message=message.id, error=error.detail)
+                self.log.warning(
+                    "attempt.not_settled", account=message.account, message=message.id, error=error.detail
+                )
                 await self._clock.sleep_ms(STORE_PAUSE_MS)
 
     def _tell(self, message: Message, verdict: Verdict, decision: Decision) -> None:
-        """One line per change of state; never one per refusal."""
+        """One line per change of state, a few of a kind in a minute; never one per refusal. What a person must know
+        is looked at at once."""
         if isinstance(verdict, Delivered):
             return
-        told = log.bind(
-            account=message.account, chat=message.chat, message=message.id, part=decision.entry.no
-        )
+        about: dict[str, str | int] = {
+            "account": message.account,
+            "chat": message.chat,
+            "message": message.id,
+            "part": decision.entry.no,
+        }
         pace = decision.gates.chat
         match verdict:
-            case Ghost() if verdict.alarming:
-                told.warning("part.unconfirmed", reason="accepted without a receipt")
+            case Ghost():
+                if verdict.alarming:
+                    self.log.warning("part.unconfirmed", **about, reason="accepted without a receipt")
+                    self._on_trouble()
             case Rejected(code, _):
-                told.warning("part.failed", code=code)
-            case InDoubt(code, detail) if pace.doubts == 1:
-                told.warning("part.in_doubt", code=code, detail=detail)
+                self.log.warning("part.failed", **about, code=code)
+                self._on_trouble()
+            case InDoubt(code, detail):
+                if pace.doubts == 1:
+                    self.log.warning("part.in_doubt", **about, code=code, detail=detail)
+                self._on_trouble()
             case Barred(code, _):
-                told.error("account.barred", code=code)
+                self.log.error("account.barred", **about, code=code)
                 self._on_barred(message.account, verdict)
-            case _ if pace.refusals == 1 and not decision.experiment:
-                code = decision.entry.reason.code if decision.entry.reason else ""
-                told.warning("chat.limited", code=code, ready_at_ms=pace.not_before_ms)
+            case Throttled() | StaleToken():
+                self._refused[message.account] += 1
+                if pace.refusals == 1 and not decision.experiment:
+                    code = decision.entry.reason.code if decision.entry.reason else ""
+                    self.log.warning("chat.limited", **about, code=code, ready_at_ms=pace.not_before_ms)
+            case Deferred():
+                pass  # the host's own lines say so
             case _:
-                pass
+                assert_never(verdict)
 
     # upkeep
 
@@ -411,6 +473,38 @@ class Outbound:
                 continue  # the store's own state says so; nothing is lost by expiring later
             for target in touched:
                 self.changed(target)
+            if touched:
+                self._on_trouble()
+
+    async def summarise(self) -> None:
+        """Once a minute, one line for each account that the platform limits: how it stands."""
+        while True:
+            await self._clock.sleep_ms(MINUTE_MS)
+            self.log.turn_over()
+            refused, self._refused = self._refused, Counter()
+            if refused:
+                await self._summarise(refused)
+
+    async def _summarise(self, refused: Counter[AccountId]) -> None:
+        try:
+            counts = await self._store.counts()
+        except StoreError:
+            return
+        for account, times in refused.items():
+            waiting = sum(
+                number for (owner, state), number in counts.by_account_state.items() if owner == account
+            )
+            gates = [lane.pace.not_before_ms for lane in self.lanes.shut_lanes(account) if lane.pace]
+            shared = self.lanes.account_lanes(account)
+            gates += [shared.gates.account.not_before_ms] if shared and shared.gates.account.probing else []
+            log.warning(
+                "limited",
+                account=account,
+                waiting=waiting,
+                refused=times,
+                gates=len(gates),
+                next_probe_at_ms=min(gates, default=None),
+            )
 
     async def finish(self, within_ms: int) -> None:
         """No new sends; up to `within_ms` for replies on the wire. What is left is in doubt."""
@@ -438,6 +532,21 @@ class Outbound:
         """Live messages of the chat that are in memory; a lower bound where the table has more."""
         lane = self.lanes.lane(target)
         return len(lane.window or ()) if lane else 0
+
+    def limited(self, account: AccountId) -> bool:
+        """Whether the platform refuses something of the account at present."""
+        lanes = self.lanes.account_lanes(account)
+        if lanes is None:
+            return False
+        shut = self.lanes.shut_lanes(account)
+        return lanes.gates.account.probing or any(lane.pace and lane.pace.probing for lane in shut)
+
+    def push_waits_until(self, message: Message) -> int | None:
+        """Until when a push waits because its chat gives no receipts; None if it does not."""
+        lane = self.lanes.lane(message.target)
+        if lane is None or not slowed(message) or lane.push_at_ms <= self._clock.now_ms():
+            return None
+        return lane.push_at_ms
 
     def waits(self, target: Target) -> tuple[WaitingFor | None, int | None]:
         """For what the chat's next message waits now, and until when; (None, None) if for nothing."""
@@ -490,4 +599,16 @@ def _settlement(
         token=decision.token,
         chat_gate=chat_gate if chat_gate != limiter.encode(before.chat) else None,
         account_gate=account_gate if account_gate != limiter.encode(before.account) else None,
+        ghost=_ghost(verdict),
     )
+
+
+def _ghost(verdict: Verdict) -> bool | None:
+    """Whether a receipt was owed and did not come; None where the reply says nothing about that."""
+    match verdict:
+        case Delivered():
+            return False
+        case Ghost(alarming=True):
+            return True
+        case _:
+            return None

@@ -112,6 +112,10 @@ class Standing:
         known = self._now.get(account)
         return known.state if known else AccountState.DOWN
 
+    def known(self, account: AccountId) -> Account | None:
+        """The account as it stands now, None if it is not here."""
+        return self._now.get(account)
+
     def all(self) -> list[Account]:
         return list(self._now.values())
 
@@ -130,7 +134,7 @@ class Standing:
             try:
                 await self._store.change_account(change)
             except StoreError as error:
-                log.warning("account.not_written", account=change.account, error=error.detail)
+                self._outbound.log.warning("account.not_written", account=change.account, error=error.detail)
                 await self._clock.sleep_ms(STORE_PAUSE_MS)
                 continue
             except RequestError:

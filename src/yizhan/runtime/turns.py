@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-import structlog
-
 from yizhan.core.commands import Command, command_of
 from yizhan.core.phrases import say
 from yizhan.core.text import clean, shorten
@@ -35,8 +33,6 @@ from yizhan.ports import Agent, AgentFailed, Chance, Clock, Draft, Question, Sai
 from yizhan.runtime.lines import Lines
 from yizhan.runtime.outbound import STORE_PAUSE_MS, Outbound
 from yizhan.runtime.views import Order
-
-log = structlog.get_logger("turns")
 
 T = TypeVar("T")
 
@@ -177,7 +173,7 @@ class Turns:
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
-            log.error("turn.broke", account=target.account, exc_info=error)
+            self._outbound.log.error("turn.broke", account=target.account, exc_info=error)
         if desk.pending or desk.resumed:
             self._staff(target, desk)
         else:
@@ -219,7 +215,7 @@ class Turns:
         try:
             return (await self._persist(lambda: self._store.start_turn(start))).id
         except RequestError as error:
-            log.warning("turn.not_opened", account=target.account, code=error.name)
+            self._outbound.log.warning("turn.not_opened", account=target.account, code=error.name)
             await self._persist(lambda: self._store.dispatch_done(ids))
             return None
 
@@ -227,7 +223,9 @@ class Turns:
         """One turn from question to end. Whatever the agent does, the turn ends in a state."""
         outcome = await self._answer(target, desk, turn, asked)
         if outcome.state is TurnState.FAILED and outcome.reason is not None:
-            log.warning("turn.failed", account=target.account, turn=turn, code=outcome.reason.code)
+            self._outbound.log.warning(
+                "turn.failed", account=target.account, turn=turn, code=outcome.reason.code
+            )
         try:
             drafts = self._drafts(target, turn, asked, outcome)
             await self._end(TurnEnd(turn, outcome.state, self._clock.now_ms(), drafts, outcome.reason))
@@ -258,15 +256,15 @@ class Turns:
             return _Outcome(TurnState.DONE, tuple(work.result()))
         if isinstance(error, AgentFailed):
             return _Outcome(TurnState.FAILED, reason=_bounded(error))
-        log.error("turn.broke", account=target.account, turn=turn, exc_info=error)
+        self._outbound.log.error("turn.broke", account=target.account, turn=turn, exc_info=error)
         return _Outcome(TurnState.FAILED, reason=BROKEN)
 
     def _why_unsaid(self, target: Target, turn: TurnId, error: Exception) -> Reason:
         """Why what the agent said cannot be accepted; without its words."""
         if isinstance(error, RequestError):
-            log.warning("turn.unsaid", account=target.account, turn=turn, code=error.name)
+            self._outbound.log.warning("turn.unsaid", account=target.account, turn=turn, code=error.name)
             return Reason(error.name, error.detail)
-        log.error("turn.broke", account=target.account, turn=turn, exc_info=error)
+        self._outbound.log.error("turn.broke", account=target.account, turn=turn, exc_info=error)
         return BROKEN
 
     async def _work(self, target: Target, turn: TurnId, asked: Sequence[Inbound]) -> list[str]:
@@ -372,7 +370,7 @@ class Turns:
             try:
                 await self._confirm(inbound, command)
             except RequestError as error:
-                log.warning("command.unanswered", account=inbound.account, code=error.name)
+                self._outbound.log.warning("command.unanswered", account=inbound.account, code=error.name)
         await self._persist(lambda: self._store.dispatch_done([inbound.id]))
 
     async def _confirm(self, inbound: Inbound, command: Command) -> None:
@@ -419,7 +417,7 @@ class Turns:
     def _obeyed(self, task: asyncio.Task[None]) -> None:
         self._commands.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("command.broke", exc_info=error)
+            self._outbound.log.error("command.broke", exc_info=error)
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
         """A step of a turn that must reach the store, however long it takes."""
@@ -427,7 +425,7 @@ class Turns:
             try:
                 return await write()
             except StoreError as error:
-                log.warning("turn.waits_for_store", error=error.detail)
+                self._outbound.log.warning("turn.waits_for_store", error=error.detail)
                 await self._clock.sleep_ms(STORE_PAUSE_MS)
 
 

@@ -30,6 +30,7 @@ class GateView:
     """A gate that is not wide open. `scope` is account, chat or host; `subject` names which one.
 
     `ready_at_ms` is the earliest next request (a probe after refusals), `refusals` how many in a row led here.
+    `ghosts` instead, where receipts do not come and only pushes wait.
     """
 
     scope: str
@@ -37,6 +38,7 @@ class GateView:
     ready_at_ms: int
     refusals: int
     reason: str
+    ghosts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

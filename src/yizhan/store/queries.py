@@ -20,6 +20,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    case,
     delete,
     distinct,
     exists,
@@ -31,7 +32,7 @@ from sqlalchemy import (
     update,
 )
 
-from yizhan.model import Access, AccountId, MessageClass, MessageState
+from yizhan.model import Access, AccountId, MessageClass, MessageState, WaitingFor
 from yizhan.ports import MessageFilter
 from yizhan.store import tables as t
 from yizhan.store.rows.outbox import rank
@@ -213,7 +214,7 @@ def text_with_receipt(account: AccountId, receipt: str) -> Select[Any]:
     return select(t.entry.c.text).where(t.entry.c.account == account, t.entry.c.receipt == receipt).limit(1)
 
 
-_UNTOUCHED_PROGRESS = text(f"message.rank = {rank(MessageClass.PROGRESS, begun=False)}")
+_UNTOUCHED_PROGRESS = text(f"message.rank = {rank(MessageClass.PROGRESS, was_begun=False)}")
 
 
 def live_progress_of(keys: Iterable[tuple[str, str]]) -> Select[Any]:
@@ -320,6 +321,16 @@ def revoke_key(key_id: str, at_ms: int) -> Update:
     return update(t.api_key).where(t.api_key.c.id == key_id).values(revoked_at_ms=at_ms)
 
 
+def erase_alerts(ids: Collection[str]) -> Delete:
+    """Removes alerts that are about to be written anew."""
+    return delete(t.alert).where(t.alert.c.id.in_(list(ids)))
+
+
+def add_alerts() -> Insert:
+    """Writes alerts."""
+    return insert(t.alert)
+
+
 def attempt_by_key(account: str, message_id: str, no: int, n: int) -> Select[Any]:
     """One attempt."""
     a = t.attempt
@@ -388,6 +399,15 @@ def old_events(before_ms: int, limit: int) -> Select[Any]:
     """Events from before a time; ids grow with time, so the search ends at the first younger one."""
     first = select(t.event.c.id, t.event.c.at_ms).order_by(t.event.c.id).limit(limit).subquery()
     return select(first.c.id).where(first.c.at_ms < before_ms).order_by(first.c.id)
+
+
+def old_alerts(before_ms: int, limit: int) -> Select[Any]:
+    """Alerts that were cleared before a time."""
+    cleared = text("alert.cleared_at_ms IS NOT NULL")
+    a = t.alert
+    return (
+        select(a.c.id).where(cleared, a.c.cleared_at_ms < before_ms).order_by(a.c.cleared_at_ms).limit(limit)
+    )
 
 
 def erase(table: Table, columns: Collection[str], keys: Collection[tuple[Any, ...]]) -> Delete:
@@ -531,9 +551,10 @@ def open_turns() -> Select[Any]:
 
 
 def rules_of(account: AccountId | None) -> Select[Any]:
-    """Every sender that is known, of one account or of all, by first sight."""
+    """Every sender that is known, of one account or of all, by first sight or first decision."""
     rule = t.sender_rule
-    query = select(rule).order_by(rule.c.first_seen_at_ms, rule.c.account, rule.c.sender_id)
+    listed_ms = func.coalesce(rule.c.first_seen_at_ms, rule.c.decided_at_ms)
+    query = select(rule).order_by(listed_ms, rule.c.account, rule.c.sender_id)
     return query if account is None else query.where(rule.c.account == account)
 
 
@@ -575,6 +596,82 @@ def live_counts() -> Select[Any]:
 def open_turn_count() -> Select[Any]:
     """How many turns have not ended."""
     return select(func.count(distinct(t.turn.c.id))).where(OPEN)
+
+
+# What a person should know of.
+
+
+def alerts_page(is_open: bool | None, after: tuple[int, int, str] | None, limit: int) -> Select[Any]:
+    """Alerts: first those that are open, then those that are not; the latest change first."""
+    a = t.alert
+    over = case((a.c.cleared_at_ms.is_(None), 0), else_=1)
+    changed_ms = func.coalesce(a.c.cleared_at_ms, a.c.since_ms)
+    query = select(a).order_by(over, changed_ms.desc(), a.c.id).limit(limit)
+    if is_open is not None:
+        query = query.where(a.c.cleared_at_ms.is_(None) if is_open else a.c.cleared_at_ms.is_not(None))
+    if after is not None:
+        after_over, after_ms, after_id = after
+        behind = (changed_ms < after_ms) | ((changed_ms == after_ms) & (a.c.id > after_id))
+        query = query.where((over > after_over) | ((over == after_over) & behind))
+    return query
+
+
+def alerts_open_or_cleared_after(at_ms: int) -> Select[Any]:
+    """Every open alert, and those that were cleared since a time."""
+    a = t.alert
+    return select(a).where(a.c.cleared_at_ms.is_(None) | (a.c.cleared_at_ms >= at_ms))
+
+
+_PROGRESS = int(MessageClass.PROGRESS)
+
+
+def waiting_long(before_ms: int) -> Select[Any]:
+    """Messages that have waited since before a time, by chat: account, chat, how many, since when, and one that
+    has waited longest (ids sort by time of acceptance). Progress lines matter to nobody later. Reads the live rows
+    in the order of their index."""
+    m = t.message
+    due_ms = case((m.c.not_before_ms > m.c.created_at_ms, m.c.not_before_ms), else_=m.c.created_at_ms)
+    return (
+        select(m.c.account, m.c.chat, func.count(), func.min(due_ms), func.min(m.c.id))
+        .where(LIVE, due_ms <= before_ms, m.c["class"] != _PROGRESS)
+        .group_by(m.c.account, m.c.chat)
+    )
+
+
+def held_in_doubt() -> Select[Any]:
+    """Messages that wait for an operator, by chat, as waiting_long."""
+    m = t.message
+    return (
+        select(m.c.account, m.c.chat, func.count(), func.min(m.c.created_at_ms), func.min(m.c.id))
+        .where(LIVE, m.c.waiting_for == WaitingFor.OPERATOR.value)
+        .group_by(m.c.account, m.c.chat)
+    )
+
+
+def ended_badly(state: MessageState, after_ms: int) -> Select[Any]:
+    """Messages that have failed, or expired, since a time, by chat: account, chat, how many, when the last, and the
+    newest. Reads the small index of such rows."""
+    m = t.message
+    dead = text("message.state IN ('failed', 'expired')")
+    return (
+        select(m.c.account, m.c.chat, func.count(), func.max(m.c.finished_at_ms), func.max(m.c.id))
+        .where(dead, m.c.state == state.value, m.c.finished_at_ms >= after_ms, m.c["class"] != _PROGRESS)
+        .group_by(m.c.account, m.c.chat)
+    )
+
+
+def ghosting_chats(at_least: int, after_ms: int) -> Select[Any]:
+    """Chats in use with so many sends in a row that were owed a receipt and got none."""
+    c = t.chat
+    some = text("chat.ghosts > 0")
+    return select(c.c.account, c.c.id, c.c.ghosts).where(
+        some, c.c.ghosts >= at_least, c.c.last_outbound_at_ms >= after_ms
+    )
+
+
+def ghosting_accounts(at_least: int) -> Select[Any]:
+    """Accounts with so many of them, over all their chats."""
+    return select(t.account.c.id, t.account.c.ghosts).where(t.account.c.ghosts >= at_least)
 
 
 # What the store notes about itself.

@@ -42,7 +42,7 @@ from yizhan.store.working_set import messages_of
 PAGE_MAX = 1000
 
 
-def _bounded(limit: int) -> int:
+def bounded(limit: int) -> int:
     if limit < 1:
         raise InvalidRequest("A page needs room for at least one row.", "Ask for a limit of 1 or more.")
     return min(limit, PAGE_MAX)
@@ -107,7 +107,7 @@ def account(connection: Connection, seal: Seal, account_id: AccountId) -> Accoun
 
 
 def chats(connection: Connection, account_id: AccountId | None, after: str | None, limit: int) -> Page[Chat]:
-    limit = _bounded(limit)
+    limit = bounded(limit)
     place = None if after is None else place_of(after, tuple[int, str, str])
     found = connection.execute(queries.chats_page(account_id, place, limit + 1)).all()
     listed = [rows.chat_of(row).chat for row in found[:limit]]
@@ -140,7 +140,7 @@ def message(
 def messages(
     connection: Connection, sql: BatchStatements, where: MessageFilter, after: str | None, limit: int
 ) -> Page[Message]:
-    limit = _bounded(limit)
+    limit = bounded(limit)
     place = None if after is None else place_of(after, tuple[str])[0]
     found = connection.execute(queries.messages_page(where, place, limit + 1)).all()
     listed = _with_attempts(connection, sql, found[:limit])
@@ -155,7 +155,7 @@ def _with_attempts(connection: Connection, sql: BatchStatements, found: Sequence
 def timeline(
     connection: Connection, sql: BatchStatements, target: Target, before: str | None, limit: int
 ) -> Page[TimelineRow]:
-    limit = _bounded(limit)
+    limit = bounded(limit)
     place = None if before is None else place_of(before, tuple[int])[0]
 
     def part(table: Any) -> Sequence[Row]:

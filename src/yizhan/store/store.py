@@ -9,16 +9,19 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from yizhan.core.alerts import AlertChange, AlertNumbers, Troubles
 from yizhan.errors import StoreError, StoreUnavailable
 from yizhan.model import (
     Account,
     AccountId,
+    Alert,
     ApiKey,
     Chat,
     Credentials,
     Event,
     Inbound,
     InboundId,
+    InDoubtPolicy,
     Message,
     MessageId,
     Reason,
@@ -45,7 +48,7 @@ from yizhan.ports import (
     TurnEnd,
     TurnStart,
 )
-from yizhan.store import reads, writes_in, writes_out, writes_people
+from yizhan.store import reads, watching, writes_alerts, writes_in, writes_out, writes_people
 from yizhan.store.committer import CLOSED, Committer
 from yizhan.store.engine import READERS, StoreEngine, cause_of
 from yizhan.store.secrets import Seal
@@ -92,8 +95,8 @@ class SqlStore:
     async def expire_due(self, at_ms: int, limit: int) -> tuple[Target, ...]:
         return await self._committer.submit(writes_out.ExpireDue(at_ms, limit))
 
-    async def recover(self, at_ms: int) -> int:
-        return await self._committer.submit(writes_out.Recover(at_ms))
+    async def recover(self, at_ms: int, in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND) -> int:
+        return await self._committer.submit(writes_out.Recover(at_ms, in_doubt))
 
     # Writes: the road in.
 
@@ -114,6 +117,12 @@ class SqlStore:
 
     async def new_session(self, target: Target, at_ms: int) -> None:
         await self._committer.submit(writes_in.NewSession(target, at_ms))
+
+    # Writes: the watch.
+
+    async def note_alerts(self, changes: Sequence[AlertChange], at_ms: int) -> None:
+        if changes:
+            await self._committer.submit(writes_alerts.NoteAlerts(tuple(changes), at_ms))
 
     # Writes: accounts, people, keys, and the broom.
 
@@ -206,6 +215,15 @@ class SqlStore:
 
     async def counts(self) -> Counts:
         return await self._read(reads.counts)
+
+    async def troubles(self, numbers: AlertNumbers, now_ms: int) -> Troubles:
+        return await self._read(lambda c: watching.troubles(c, numbers, now_ms))
+
+    async def alerts(self, is_open: bool | None, after: str | None, limit: int) -> Page[Alert]:
+        return await self._read(lambda c: watching.alerts(c, is_open, after, limit))
+
+    async def alerts_since(self, at_ms: int) -> tuple[Alert, ...]:
+        return await self._read(lambda c: watching.alerts_since(c, at_ms))
 
     # Life.
 

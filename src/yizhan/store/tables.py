@@ -13,6 +13,7 @@ and no transaction needs rows of two accounts to agree.
              │        │        └─ attempt                       (account, message_id, no, n)
              │        └─ reply_token                            (account, chat, token_sha256)
              └─ sender_rule           who may ask               (account, sender_id)
+    alert       troubles that a person should know of, open until they are cleared
     event       facts for programs, numbered by the row `event` of `counter`
     api_key     keys of the HTTP API, hashed
     meta        what the store knows about itself: salt, owner
@@ -71,6 +72,7 @@ account = Table(
     _int("last_server_answer_at_ms", null=True),
     _int("next_attempt_at_ms", null=True),
     _flag("gives_receipts"),
+    _int("ghosts"),
     _text("cursor"),
     _text("gate"),
 )
@@ -88,8 +90,10 @@ chat = Table(
     _int("session_since_ms"),
     _flag("paused"),
     _text("gate"),
+    _int("ghosts"),
     _int("activity_at_ms"),
     _int("next_seq"),
+    _partial("ix_chat_ghosts", "account", where="ghosts > 0"),
     sqlite_with_rowid=False,
 )
 
@@ -210,6 +214,7 @@ message = Table(
     _partial("ix_message_lane", "account", "chat", "rank", "seq", where="live = 1"),
     _partial("ix_message_expiry", "expires_at_ms", where="live = 1"),
     _partial("ix_message_age", "finished_at_ms", where="live = 0"),
+    _partial("ix_message_dead", "finished_at_ms", where="state IN ('failed', 'expired')"),
 )
 
 entry = Table(
@@ -257,11 +262,30 @@ sender_rule = Table(
     _text("sender_name"),
     _text("rule"),
     _text("first_text"),
-    _int("first_seen_at_ms"),
-    _int("last_seen_at_ms"),
+    _int("first_seen_at_ms", null=True),
+    _int("last_seen_at_ms", null=True),
     _int("refused"),
     _int("decided_at_ms", null=True),
     sqlite_with_rowid=False,
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    _name("id", key=True),
+    _text("kind"),
+    _text("severity"),
+    _name("account", null=True),
+    _name("chat", null=True),
+    _name("message_id", null=True),
+    _text("text"),
+    _text("action"),
+    _int("since_ms"),
+    _int("last_seen_ms"),
+    _int("count"),
+    _int("cleared_at_ms", null=True),
+    _partial("ix_alert_open", "since_ms", where="cleared_at_ms IS NULL"),
+    _partial("ix_alert_age", "cleared_at_ms", where="cleared_at_ms IS NOT NULL"),
 )
 
 api_key = Table(

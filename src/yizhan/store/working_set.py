@@ -26,6 +26,7 @@ from yizhan.errors import UnknownAccount, UnknownMessage
 from yizhan.model import (
     Account,
     AccountId,
+    Alert,
     Attempt,
     Chat,
     ChatId,
@@ -133,7 +134,7 @@ class WorkingSet:
         self._token_chats: set[Target] = set()
         self._token_news: list[rows.Values] = []
         self._dropped_tokens: list[KeptToken] = []
-        self._events: list[tuple[int, str, AccountId, ChatId | None, bytes]] = []
+        self._events: list[tuple[int, str, AccountId | None, ChatId | None, bytes]] = []
 
     # Load.
 
@@ -217,6 +218,9 @@ class WorkingSet:
 
     def announce_account(self, account: Account, at_ms: int) -> None:
         self._event(at_ms, "account.state", account.id, None, contract.account_state_event(account, at_ms))
+
+    def announce_alert(self, alert: Alert, at_ms: int) -> None:
+        self._event(at_ms, "alert", alert.account, alert.chat, contract.alert_event(alert, at_ms))
 
     def erase_account(self, account: AccountId) -> None:
         """Removes the account's row and its reply tokens; only for operations that run alone."""
@@ -470,7 +474,7 @@ class WorkingSet:
         self._event(at_ms, "message.state", message.account, message.chat, shape)
 
     def _event(
-        self, at_ms: int, kind: str, account: AccountId, chat: ChatId | None, shape: JsonObject
+        self, at_ms: int, kind: str, account: AccountId | None, chat: ChatId | None, shape: JsonObject
     ) -> None:
         self._events.append((at_ms, kind, account, chat, _encode(shape)))
 

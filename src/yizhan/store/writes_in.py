@@ -213,7 +213,8 @@ def _note_refused(account: AccountId, arrival: Arrival, rows: WorkingSet) -> Non
             known,
             sender_name=heard.sender_name or known.sender_name,
             first_text=known.first_text or heard.text,
-            last_seen_at_ms=max(known.last_seen_at_ms, at_ms),
+            first_seen_at_ms=at_ms if known.first_seen_at_ms is None else known.first_seen_at_ms,
+            last_seen_at_ms=max(known.last_seen_at_ms or 0, at_ms),
             refused=known.refused + 1,
         )
     )

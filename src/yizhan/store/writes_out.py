@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, assert_never
 
 from yizhan.errors import IdempotencyConflict, InvalidRequest, NotCancellable, NotRevivable, UnknownMessage
 from yizhan.model import (
     Attempt,
     Entry,
     InboundId,
+    InDoubtPolicy,
     Message,
     MessageClass,
     MessageId,
@@ -221,6 +222,8 @@ class Settle:
             chat = kept.chat
             if settlement.chat_gate is not None:
                 chat = replace(chat, gate=settlement.chat_gate)
+            if settlement.ghost is not None:
+                chat = replace(chat, ghosts=chat.ghosts + 1 if settlement.ghost else 0)
             if settlement.entry.state in _SENT:
                 chat = replace(chat, last_outbound_at_ms=max(settlement.at_ms, chat.last_outbound_at_ms or 0))
             if chat != kept.chat:
@@ -233,8 +236,11 @@ class Settle:
             return
         gate = account.gate if self.settlement.account_gate is None else self.settlement.account_gate
         gives_receipts = account.gives_receipts or self.settlement.gives_receipts
-        if (gate, gives_receipts) != (account.gate, account.gives_receipts):
-            rows.put_account(replace(account, gate=gate, gives_receipts=gives_receipts))
+        ghosts = account.ghosts
+        if self.settlement.ghost is not None:
+            ghosts = ghosts + 1 if self.settlement.ghost else 0
+        if (gate, gives_receipts, ghosts) != (account.gate, account.gives_receipts, account.ghosts):
+            rows.put_account(replace(account, gate=gate, gives_receipts=gives_receipts, ghosts=ghosts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,11 +336,12 @@ class ExpireDue:
 
 @dataclass(frozen=True, slots=True)
 class Recover:
-    """What was on the wire when the gateway ended is in doubt from now on."""
+    """What was on the wire when the gateway ended is in doubt from now on, and fares as the policy says."""
 
     label: ClassVar[str] = "recover"
     alone: ClassVar[bool] = True
     at_ms: int
+    in_doubt: InDoubtPolicy
 
     def wants(self, wants: Wants) -> None:
         pass
@@ -351,22 +358,24 @@ class Recover:
                 entry.attempts_made, self.at_ms, False, self.at_ms, "InDoubt", CRASHED.code, CRASHED.text
             )
             rows.end_attempt(message.id, entry.no, end)
-        rows.change_message(change_entries(message, doubted), self.at_ms)
+        rows.change_message(change_entries(message, lambda entry: doubted(entry, self.in_doubt)), self.at_ms)
         return len(sending)
 
 
-def doubted(entry: Entry) -> Entry:
+def doubted(entry: Entry, policy: InDoubtPolicy = InDoubtPolicy.RESEND) -> Entry:
     """An entry that was on the wire and whose fate is not known; others as they are."""
     if entry.state is not MessageState.SENDING:
         return entry
-    return replace(
-        entry,
-        state=MessageState.WAITING,
-        waiting_for=WaitingFor.CONNECTION,
-        reason=CRASHED,
-        in_doubt=True,
-        possibly_doubled=True,
-    )
+    in_doubt = replace(entry, reason=CRASHED, in_doubt=True, possibly_doubled=True)
+    match policy:
+        case InDoubtPolicy.RESEND:
+            return replace(in_doubt, state=MessageState.WAITING, waiting_for=WaitingFor.CONNECTION)
+        case InDoubtPolicy.HOLD:
+            return replace(in_doubt, state=MessageState.WAITING, waiting_for=WaitingFor.OPERATOR)
+        case InDoubtPolicy.DROP_VISIBLY:
+            return ended(in_doubt, MessageState.UNCONFIRMED, CRASHED)
+        case _:
+            assert_never(policy)
 
 
 def end_waiting(message: Message, state: MessageState, reason: Reason) -> Message:

@@ -211,7 +211,7 @@ class SetRule:
         rows.account(self.account)
         known = rows.rules.get((self.account, self.sender_id))
         if known is None:
-            known = SenderRule(self.account, self.sender_id, "", self.rule, "", self.at_ms, self.at_ms)
+            known = SenderRule(self.account, self.sender_id, "", self.rule, "", None, None)
         rule = replace(known, rule=self.rule, decided_at_ms=self.at_ms)
         rows.put_rule(rule)
         return rule
@@ -286,6 +286,7 @@ class Prune:
                     queries.old_attempts(young, self.limit),
                 ),
                 self._sweep(rows, t.event, ("id",), queries.old_events(young, self.limit)),
+                self._sweep(rows, t.alert, ("id",), queries.old_alerts(young, self.limit)),
             )
         )
 

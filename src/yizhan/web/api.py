@@ -18,6 +18,7 @@ from yizhan.errors import YizhanError
 from yizhan.web import (
     access,
     accounts,
+    alerts,
     chats,
     events,
     health,
@@ -45,6 +46,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     accounts.router,
     chats.router,
     access.router,
+    alerts.router,
     keys.router,
     events.router,
     health.router,

@@ -16,7 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from yizhan.errors import StoreError
-from yizhan.model import AccountState, Event, MessageState
+from yizhan.model import AccountState, Alert, AlertKind, Event, MessageState
 from yizhan.runtime.views import AccountView, Readiness
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Reading:
     readiness: Readiness
     accounts: tuple[AccountView, ...] | None
     open_turns: int | None
+    alerts: tuple[Alert, ...] | None
     writable: bool
     event_readers: int
     now_ms: int
@@ -98,15 +99,18 @@ async def read(gateway: Gateway, event_readers: int) -> Reading:
     """Takes the reading. A store that cannot be read leaves its figures out instead of failing the scrape."""
     accounts: tuple[AccountView, ...] | None = None
     open_turns: int | None = None
+    alerts: tuple[Alert, ...] | None = None
     try:
         accounts = await gateway.accounts()
         open_turns = (await gateway.store.counts()).open_turns
+        alerts = await gateway.open_alerts()
     except StoreError:
         pass
     return Reading(
         readiness=await gateway.readiness(),
         accounts=accounts,
         open_turns=open_turns,
+        alerts=alerts,
         writable=gateway.store.writable() is None,
         event_readers=event_readers,
         now_ms=gateway.clock.now_ms(),
@@ -138,6 +142,16 @@ def _of_the_whole(reading: Reading) -> Iterable[Metric]:
     yield _gauge("event_readers", "Open event streams", reading.event_readers)
     if reading.open_turns is not None:
         yield _gauge("open_turns", "Turns that have not ended", reading.open_turns)
+    if reading.alerts is not None:
+        yield _of_alerts(reading.alerts)
+
+
+def _of_alerts(alerts: Sequence[Alert]) -> GaugeMetricFamily:
+    """Every kind is named, so that a rule of an alarm system finds it before there ever was one."""
+    family = GaugeMetricFamily("yizhan_alerts_open", "Open alerts", labels=["kind"])
+    for kind in AlertKind:
+        family.add_metric([kind.value], sum(alert.kind is kind for alert in alerts))
+    return family
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -9,7 +9,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from yizhan.model import Access, AccountState, MessageState, Rule, TurnState, WaitingFor
+from yizhan.model import (
+    Access,
+    AccountState,
+    AlertKind,
+    MessageState,
+    Rule,
+    Severity,
+    TurnState,
+    WaitingFor,
+)
 from yizhan.ports import LoginStatus
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -144,6 +153,7 @@ class Chat(Shape):
     created_at: Time
     last_inbound_at: Time | None
     last_outbound_at: Time | None
+    unconfirmed_in_a_row: int
 
 
 class ChatPage(Shape):
@@ -230,14 +240,37 @@ class SenderRule(Shape):
     sender: Sender
     rule: Rule
     first_text: str
-    first_seen_at: Time
-    last_seen_at: Time
+    first_seen_at: Time | None = Field(description="null: has not written yet")
+    last_seen_at: Time | None
     refused: int
     decided_at: Time | None
 
 
 class RuleList(Shape):
     items: list[SenderRule]
+
+
+class Alert(Shape):
+    """A trouble that a person should know of."""
+
+    id: str
+    kind: AlertKind
+    severity: Severity
+    state: Literal["open", "cleared"]
+    account: str | None = Field(description="null: the gateway's own trouble")
+    chat: str | None = Field(description="its TARGET, if it is one chat's")
+    message: str | None = Field(description="id of the message that shows it best")
+    text: str
+    action: str | None = Field(description="what a person can do")
+    since: Time
+    last_seen: Time
+    count: int = Field(description="how often it was raised, or of how many messages it has told")
+    cleared_at: Time | None
+
+
+class AlertPage(Shape):
+    items: list[Alert]
+    next: str | None
 
 
 class Key(Shape):

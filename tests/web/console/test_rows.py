@@ -14,6 +14,8 @@ from yizhan.model import (
     Account,
     AccountId,
     AccountState,
+    Alert,
+    AlertKind,
     Attempt,
     ChatId,
     Credentials,
@@ -26,6 +28,7 @@ from yizhan.model import (
     MessageId,
     MessageState,
     Reason,
+    Severity,
     Suppressed,
     Turn,
     TurnId,
@@ -35,7 +38,7 @@ from yizhan.model import (
 from yizhan.ports import LoginStatus
 from yizhan.runtime.views import AccountView, GateView
 from yizhan.web.console.markup import escape, tag, visible
-from yizhan.web.console.overview import account_card, by_urgency, summary
+from yizhan.web.console.overview import account_card, alerts, by_urgency, summary
 from yizhan.web.console.sentences import SENTENCES
 from yizhan.web.console.timeline import LINES_SHOWN, Look, legend, timeline_row
 from yizhan.web.console.words import Words, language_of
@@ -263,9 +266,30 @@ def test_gates_speak_plainly() -> None:
         GateView("host", "ilink.example", NOW_MS + 5, 1, "the host cannot be reached"),
     )
     said = seen(account_card(EN, replace(account(AccountState.UP), gates=gates), NOW_MS))
-    assert "Chat o9&lt;b&gt;@im.wechat : the platform limits sending refused 3 times in a row" in said
+    assert "Chat o9&lt;b&gt;@im.wechat : the platform limits sending refusals in a row: 3" in said
     assert "Whole account: answers to our sends are lost" in said
     assert "ilink.example cannot be reached" in said
+
+
+def test_a_chat_without_receipts_is_told_apart_from_a_limited_one() -> None:
+    """The platform refuses nothing there; perhaps it shows nothing either."""
+    gate = GateView("chat", "o9@im.wechat", NOW_MS + 5, 0, "4 in a row were accepted without a receipt", 4)
+    said = seen(account_card(EN, replace(account(AccountState.UP), gates=(gate,)), NOW_MS))
+    assert "no receipt for the last 4; pushes are slowed down, answers are not" in said
+
+
+@pytest.mark.parametrize("kind", AlertKind)
+def test_every_kind_of_alert_has_words_in_both_languages(kind: AlertKind) -> None:
+    """And its text, which may quote a platform, stays text."""
+    alert = Alert(
+        "al_1", kind, Severity.CRITICAL, ACCOUNT, None, None, "the platform said <b>", "do it", NOW_MS, NOW_MS
+    )
+    for words in (EN, ZH):
+        html = alerts(words, [alert])
+        assert words(f"alert.{kind}") in html
+        assert "<b>" not in html
+        assert f'data-alert="{kind.value}"' in html
+    assert "" == alerts(EN, [])
 
 
 def test_accounts_that_need_a_person_come_first() -> None:

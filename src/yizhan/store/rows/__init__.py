@@ -3,6 +3,7 @@ both drivers give and take it; a noun is a frozen value of `model.py`. Nothing h
 """
 
 from yizhan.store.rows.accounts import account_of, account_values, activity_of, chat_of, chat_values
+from yizhan.store.rows.alerts import alert_of, alert_values
 from yizhan.store.rows.events import event_of, event_values
 from yizhan.store.rows.inbox import (
     inbound_of,
@@ -54,6 +55,8 @@ __all__ = [
     "account_of",
     "account_values",
     "activity_of",
+    "alert_of",
+    "alert_values",
     "attempt_of",
     "attempt_values",
     "chat_of",

@@ -25,6 +25,7 @@ def account_of(row: Row, seal: Seal) -> Account:
         last_server_answer_at_ms,
         next_attempt_at_ms,
         gives_receipts,
+        ghosts,
         cursor,
         gate,
     ) = row
@@ -41,6 +42,7 @@ def account_of(row: Row, seal: Seal) -> Account:
         last_server_answer_at_ms=last_server_answer_at_ms,
         next_attempt_at_ms=next_attempt_at_ms,
         gives_receipts=bool(gives_receipts),
+        ghosts=ghosts,
         cursor=seal.open(cursor, f"account.cursor/{account_id}"),
         gate=gate,
     )
@@ -65,13 +67,14 @@ def account_values(account: Account, seal: Seal) -> Values:
         "last_server_answer_at_ms": account.last_server_answer_at_ms,
         "next_attempt_at_ms": account.next_attempt_at_ms,
         "gives_receipts": int(account.gives_receipts),
+        "ghosts": account.ghosts,
         "cursor": seal.close(account.cursor, f"account.cursor/{account.id}"),
         "gate": account.gate,
     }
 
 
 def chat_of(row: Row) -> KeptChat:
-    account, chat_id, kind, title, created, last_in, last_out, since, paused, gate, _, next_seq = row
+    account, chat_id, kind, title, created, last_in, last_out, since, paused, gate, ghosts, _, next_seq = row
     chat = Chat(
         account=AccountId(account),
         id=ChatId(chat_id),
@@ -83,6 +86,7 @@ def chat_of(row: Row) -> KeptChat:
         session_since_ms=since,
         paused=bool(paused),
         gate=gate,
+        ghosts=ghosts,
     )
     return KeptChat(chat, next_seq)
 
@@ -105,6 +109,7 @@ def chat_values(kept: KeptChat) -> Values:
         "session_since_ms": chat.session_since_ms,
         "paused": int(chat.paused),
         "gate": chat.gate,
+        "ghosts": chat.ghosts,
         "activity_at_ms": activity_of(chat),
         "next_seq": kept.next_seq,
     }

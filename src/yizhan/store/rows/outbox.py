@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from yizhan.core.window import begun
 from yizhan.model import Attempt, Entry, Message, MessageClass, MessageId, MessageState
 from yizhan.store.rows.kept import KeptMessage, Row, Values, reason_of, waiting_of
 
 
-def rank(klass: MessageClass, begun: bool) -> int:
+def rank(klass: MessageClass, was_begun: bool) -> int:
     """Place of a live message in its lane: begun ones first, then by class. Equal ranks go by position."""
-    return int(klass) + (0 if begun else len(MessageClass))
+    return int(klass) + (0 if was_begun else len(MessageClass))
 
 
 def rank_of(message: Message) -> int:
-    begun = any(entry.attempts_made or entry.state is MessageState.SENDING for entry in message.entries)
-    return rank(message.klass, begun)
+    return rank(message.klass, begun(message))
 
 
 def message_of(row: Row, entries: tuple[Entry, ...] = ()) -> KeptMessage:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yizhan.model import Account, AccountState, ChatId, MessageState, Reason, Target
+from yizhan.model import Account, AccountState, Alert, ChatId, MessageState, Reason, Severity, Target
 from yizhan.runtime.views import AccountView, GateView, Readiness
 from yizhan.web.console import links
 from yizhan.web.console.markup import Html, join, moment, tag
 from yizhan.web.console.words import Words
 
 GATES_SHOWN = 5
+ALERTS_SHOWN = 10
 
 URGENCY = {
     AccountState.LOGIN_NEEDED: 0,
@@ -76,6 +77,34 @@ def trouble(words: Words, ready: Readiness, nobody_answers: bool) -> Html:
     if nobody_answers:
         told.append(tag("p", words("nobody"), class_="banner calm"))
     return join(*told)
+
+
+def alerts(words: Words, known: Sequence[Alert]) -> Html:
+    """What a person should know of, the worst first; nothing where all is well."""
+    if not known:
+        return Html("")
+    worst_first = sorted(known, key=lambda alert: alert.severity is not Severity.CRITICAL)
+    shown = [_alert(words, alert) for alert in worst_first[:ALERTS_SHOWN]]
+    if len(known) > ALERTS_SHOWN:
+        shown.append(tag("li", words("alerts.more", n=len(known) - ALERTS_SHOWN)))
+    return tag("section", tag("h2", words("alerts")), tag("ul", *shown), class_="alerts", role="status")
+
+
+def _alert(words: Words, alert: Alert) -> Html:
+    where = None
+    if alert.account and alert.chat:
+        where = tag("a", tag("bdi", alert.chat), href=links.chat(Target(alert.account, alert.chat)))
+    return tag(
+        "li",
+        tag("strong", words(f"alert.{alert.kind}")),
+        tag("bdi", alert.account) if alert.account else None,
+        where,
+        tag("span", words("since"), " ", moment(alert.since_ms), class_="quiet nowrap"),
+        tag("span", alert.text, class_="quiet", lang="en"),
+        tag("code", alert.action) if alert.action else None,
+        class_="tone-bad" if alert.severity is Severity.CRITICAL else "tone-wait",
+        data_alert=alert.kind.value,
+    )
 
 
 def _reason(words: Words, reason: Reason) -> str:
@@ -215,8 +244,9 @@ def _refused(gate: GateView) -> bool:
 
 def _gate_name(words: Words, account: Account, gate: GateView) -> Html:
     if gate.scope == "chat":
+        name = "gate.ghosts" if gate.ghosts else "gate.chat"
         link = tag("a", tag("bdi", gate.subject), href=links.chat(Target(account.id, ChatId(gate.subject))))
-        before, _, after = words("gate.chat", subject="\0").partition("\0")
+        before, _, after = words(name, subject="\0", n=gate.ghosts).partition("\0")
         return tag("span", before, link, after)
     if gate.scope == "account":
         return tag("span", words("gate.account" if _refused(gate) else "gate.answers"))

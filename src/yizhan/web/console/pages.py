@@ -87,6 +87,7 @@ class OverviewPage:
                     ui.html(_button("login", words("login.open"), "primary"))
             self._summary = ui.html("")
             self._trouble = ui.html("")
+            self._alerts = ui.html("")
             self._cards = Rows(ui.element("div").classes("cards"))
             self._pager = ui.html("")
             self._login = LoginDialog(frame)
@@ -101,6 +102,7 @@ class OverviewPage:
         ready = await gateway.readiness()
         self._summary.set_content(overview.summary(words, views))
         self._trouble.set_content(overview.trouble(words, ready, gateway.settings.agent == "none"))
+        self._alerts.set_content(overview.alerts(words, await gateway.open_alerts()))
         self._first = min(self._first, max(0, len(views) - 1) // ACCOUNTS_SHOWN * ACCOUNTS_SHOWN)
         self._cards.show(self._shown(views))
         self._pager.set_content(

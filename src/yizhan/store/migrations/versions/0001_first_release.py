@@ -45,9 +45,42 @@ def upgrade() -> None:
         _int("last_server_answer_at_ms", null=True),
         _int("next_attempt_at_ms", null=True),
         _flag("gives_receipts"),
+        _int("ghosts"),
         _text("cursor"),
         _text("gate"),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "alert",
+        _name("id"),
+        _text("kind"),
+        _text("severity"),
+        _name("account", null=True),
+        _name("chat", null=True),
+        _name("message_id", null=True),
+        _text("text"),
+        _text("action"),
+        _int("since_ms"),
+        _int("last_seen_ms"),
+        _int("count"),
+        _int("cleared_at_ms", null=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "ix_alert_age",
+        "alert",
+        ["cleared_at_ms"],
+        unique=False,
+        sqlite_where=sa.text("cleared_at_ms IS NOT NULL"),
+        postgresql_where=sa.text("cleared_at_ms IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_alert_open",
+        "alert",
+        ["since_ms"],
+        unique=False,
+        sqlite_where=sa.text("cleared_at_ms IS NULL"),
+        postgresql_where=sa.text("cleared_at_ms IS NULL"),
     )
     op.create_table(
         "api_key",
@@ -87,10 +120,19 @@ def upgrade() -> None:
         _int("session_since_ms"),
         _flag("paused"),
         _text("gate"),
+        _int("ghosts"),
         _int("activity_at_ms"),
         _int("next_seq"),
         sa.PrimaryKeyConstraint("account", "id"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_chat_ghosts",
+        "chat",
+        ["account"],
+        unique=False,
+        sqlite_where=sa.text("ghosts > 0"),
+        postgresql_where=sa.text("ghosts > 0"),
     )
     op.create_table("counter", _name("name"), _int("value"), sa.PrimaryKeyConstraint("name"))
     op.create_table(
@@ -214,6 +256,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("live = 0"),
     )
     op.create_index(
+        "ix_message_dead",
+        "message",
+        ["finished_at_ms"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('failed', 'expired')"),
+        postgresql_where=sa.text("state IN ('failed', 'expired')"),
+    )
+    op.create_index(
         "ix_message_expiry",
         "message",
         ["expires_at_ms"],
@@ -261,8 +311,8 @@ def upgrade() -> None:
         _text("sender_name"),
         _text("rule"),
         _text("first_text"),
-        _int("first_seen_at_ms"),
-        _int("last_seen_at_ms"),
+        _int("first_seen_at_ms", null=True),
+        _int("last_seen_at_ms", null=True),
         _int("refused"),
         _int("decided_at_ms", null=True),
         sa.PrimaryKeyConstraint("account", "sender_id"),
