@@ -20,7 +20,7 @@ async def _measure(names: list[str]) -> list[Figure]:
 def _line(figure: Figure) -> str:
     sign = "≥" if figure.at_least else "≤"
     verdict = "holds" if figure.holds else "FALLS SHORT"
-    return f"{figure.name:58} {figure.value:10.1f} {figure.unit:4} {sign} {figure.target:6g}   {verdict}"
+    return f"{figure.name:58} {figure.value:10.{figure.digits}f} {figure.unit:4} {sign} {figure.target:6g}   {verdict}"
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from benchmarks.limits import all_sets, crowds, penalties
 from benchmarks.stage import Stage, stage
 from yizhan_simulator import Limit, Outage
 
@@ -24,6 +25,7 @@ class Figure:
     target: float
     unit: str
     at_least: bool = False
+    digits: int = 1
 
     @property
     def holds(self) -> bool:
@@ -126,6 +128,27 @@ async def restart() -> list[Figure]:
         return [Figure("start of the process to first send", first_s, 1.5, "s")]
 
 
+async def limits() -> list[Figure]:
+    """The limiter against an all-knowing sender (benchmarks/limits.py); prints its tables."""
+    tuning, held_out, chosen = all_sets()
+    worst_row, lost = penalties()
+    crowd = crowds()
+    sets = (("chosen on", tuning, 1.10, 1.6, 11), ("held out", held_out, 1.15, 1.7, 14))
+    figures = []
+    for name, sums, mean, worst, refusals in (*sets, ("random", chosen, 1.15, 1.7, 14)):
+        figures += [
+            Figure(f"limits, worlds {name}: time / all-knowing, mean", sums.mean, mean, "x", digits=3),
+            Figure(f"limits, worlds {name}: time / all-knowing, worst", sums.worst, worst, "x", digits=2),
+            Figure(f"limits, worlds {name}: refusals per 100, worst", sums.refusals, refusals, ""),
+        ]
+    lost += tuning.lost + held_out.lost + chosen.lost + sum(each.lost for each in crowd)
+    return [
+        *figures,
+        Figure("limits, long penalties: refused sends in one, at most", worst_row, 5, ""),
+        Figure("limits, all worlds: messages lost", lost, 0, ""),
+    ]
+
+
 async def _crowd(made: Stage, accounts: int, chats: int) -> list[str]:
     """Many accounts with some chats each, all known to the gateway; answers their targets."""
     targets = []
@@ -143,4 +166,4 @@ def _ms(waits: Sequence[float], share: float) -> float:
     return statistics.quantiles(waits, n=100, method="inclusive")[round(share * 100) - 1] * 1000
 
 
-ALL: tuple[Measure, ...] = (echo, idle_latency, throughput, stop_and_start, restart)
+ALL: tuple[Measure, ...] = (echo, idle_latency, throughput, stop_and_start, restart, limits)

@@ -415,6 +415,7 @@ class Settlement:
     entry          the whole new row (attempts not included)
     token          the reply token that was used or judged, with its new state and count; None: none used
     chat_gate / account_gate  encoded state to keep, None: unchanged
+    pardoned       another chat of the account whose gate is again what it was, with that
     gives_receipts True when this reply carried the account's first receipt
     ghost          True: a receipt was owed and did not come; False: it came; None: neither
     """
@@ -430,6 +431,7 @@ class Settlement:
     token: ReplyToken | None = None
     chat_gate: str | None = None
     account_gate: str | None = None
+    pardoned: tuple[ChatId, str] | None = None
     gives_receipts: bool = False
     ghost: bool | None = None
 

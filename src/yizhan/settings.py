@@ -134,10 +134,25 @@ class Database(_Section):
 class Limiter(_Section):
     """Pace of a scope (chat, account) after the platform has refused."""
 
-    first_quiet_s: Seconds = Field(5, gt=0, le=600, description="wait after a first refusal without a hint")
-    growth: float = Field(1.5, ge=1, le=4, description="each further refused probe waits this much longer")
-    soft_cap_s: Seconds = Field(90, gt=0, le=3600, description="longest wait of the first six refused probes")
-    max_quiet_s: Seconds = Field(3600, gt=0, le=86_400, description="longest wait at all")
+    first_quiet_s: Seconds = Field(
+        8, gt=0, le=600, description="back-off base: wait after a first refusal while nothing is known"
+    )
+    growth: float = Field(3, ge=1, le=8, description="each further such wait is this much longer …")
+    soft_cap_s: Seconds = Field(
+        62, gt=0, le=3600, description="… up to this; refused after it, a long penalty is assumed"
+    )
+    max_quiet_s: Seconds = Field(
+        3600,
+        gt=0,
+        le=86_400,
+        description="back-off cap: longest wait at all, the cool-down in a long penalty",
+    )
+    reject_budget: int = Field(
+        12,
+        ge=1,
+        le=1000,
+        description="refusals that may be spent on learning; every ten acceptances earn one",
+    )
 
 
 class Breaker(_Section):
@@ -146,8 +161,16 @@ class Breaker(_Section):
     probe_s: Seconds = Field(1.5, gt=0, le=60, description="between probes of a host that cannot be reached")
     slow_after_s: Seconds = Field(120, ge=0, description="after this long the probes become rarer")
     slow_probe_s: Seconds = Field(15, gt=0, le=600, description="between probes from then on")
+    threshold: int = Field(
+        3, ge=1, le=100, description="lost answers of so many different messages shut an account"
+    )
     in_doubt_base_s: Seconds = Field(1, gt=0, le=60, description="first wait after a lost answer; doubles")
-    in_doubt_cap_s: Seconds = Field(60, gt=0, le=3600, description="longest wait after a lost answer")
+    in_doubt_cap_s: Seconds = Field(
+        60,
+        gt=0,
+        le=3600,
+        description="longest wait after a lost answer, and between probes of a shut account",
+    )
 
 
 class Retention(_Section):

@@ -207,15 +207,20 @@ class Road:
             with_token=on_wire.token is not None,
             has_written=lane.has_written,
             gates=self.lanes.gates_of(target),
+            traffic=self.lanes.traffic(target),
         )
         decision = react(verdict, seen, self.numbers, self.now_ms, jitter)
         self.lanes.learned(target, decision.gates, decision.token, decision.experiment)
+        if decision.pardoned is not None:
+            self.lanes.pardoned(decision.pardoned)
         return decision
 
     def keep(self, target: Target, decision: Decision) -> None:
         """The settlement's transaction, and what follows it."""
         on_wire, row = self.wire.pop(target), self.chat(target)
         row.pace = decision.gates.chat
+        if decision.pardoned is not None:
+            self.chat(decision.pardoned.target).pace = decision.pardoned.before
         if decision.token is not None and row.token is not None and decision.token.token == row.token.token:
             row.token = decision.token
         now = self.table[on_wire.message.id]

@@ -23,9 +23,11 @@ from dataclasses import dataclass, field, replace
 from yizhan.core import breaker as breakers
 from yizhan.core import limiter
 from yizhan.core.ghosts import GhostNumbers, push_pause_ms, slowed
+from yizhan.core.attribution import Blame, Traffic
 from yizhan.core.hosts import Hosts
 from yizhan.core.limiter import Pace
 from yizhan.core.reaction import Gates
+from yizhan.core.shares import Share, is_bulk
 from yizhan.core.wakes import Wakes
 from yizhan.core.window import Window
 from yizhan.model import (
@@ -96,6 +98,7 @@ class Lane:
     experiment  the next request goes without its suspect token (core/tokens.py)
     pace        None: not read yet; then `hurried_ms` keeps what is to be done to it
     ghosts      sends in a row without the receipt that was owed; pushes wait until `push_at_ms` (core/ghosts.py)
+    sent_ms     when its request on the wire was chosen
     """
 
     target: Target
@@ -115,6 +118,7 @@ class Lane:
     queued: bool = False
     stale: bool = False
     probes: str = ""
+    sent_ms: int = 0
 
     @property
     def busy(self) -> bool:
@@ -127,6 +131,7 @@ class AccountLanes:
 
     known  it was made known with its host; before, its lanes only gather
     open   it may send (logged in, not paused); else its lanes wait for `waits`
+    bulk   ready lanes whose head is no answer, while the account keeps to a limit; `share` is theirs (core/shares.py)
     """
 
     account: AccountId
@@ -139,6 +144,8 @@ class AccountLanes:
     in_flight: int = 0
     lanes: dict[ChatId, Lane] = field(default_factory=dict)
     ready: deque[Lane] = field(default_factory=deque)
+    bulk: deque[Lane] = field(default_factory=deque)
+    share: Share = field(default_factory=Share)
     active: bool = False
 
 
@@ -217,6 +224,13 @@ class Lanes:
             pause_ms = push_pause_ms(lane.ghosts, numbers)
             lane.push_at_ms = now_ms + pause_ms if pause_ms else 0
 
+    def pardoned(self, blame: Blame) -> None:
+        """The limit was the account's: the chat's pace is what it was before."""
+        lane = self.lane(blame.target)
+        if lane is not None and lane.pace is not None:
+            lane.pace = blame.before
+            self._ready(lane)
+
     def ended(self, message: Message) -> None:
         """The attempt is over and kept: `message` as it is now."""
         lane = self.lane(message.target)
@@ -265,6 +279,7 @@ class Lanes:
             return
         gone.open, gone.known, gone.waits = False, False, WaitingFor.LOGIN
         gone.ready.clear()
+        gone.bulk.clear()
         for lane in list(gone.lanes.values()):
             lane.queued, lane.stale = False, True
             self._asleep.wake(lane)
@@ -283,6 +298,8 @@ class Lanes:
             self._note_late(lane, message)
         elif lane.window is not None:
             lane.window.take(message, self._now_ms, self.per_lane)
+        if not is_bulk(message.klass):
+            self._prefer(lane)
         if not self._behind_gate(lane):
             self._ready(lane)
 
@@ -341,6 +358,14 @@ class Lanes:
         shared = account.gates if account else Gates()
         return replace(shared, chat=(lane and lane.pace) or limiter.OPEN)
 
+    def traffic(self, target: Target) -> Traffic:
+        """What goes on around a chat's request on the wire. Counts are of what memory holds: lower bounds."""
+        lane = self.lane(target)
+        if lane is None:
+            return Traffic()
+        account, behind = lane.account, len(lane.window or ())
+        return Traffic(lane.sent_ms, behind, behind + len(account.ready) + len(account.bulk))
+
     def held_by(self, target: Target, now_ms: int) -> WaitingFor | None:
         """What the chat's messages wait for beside gates: an operator, or the other side's first message. None if
         for nothing of the kind, or if its messages have not been read yet."""
@@ -361,10 +386,10 @@ class Lanes:
         return self._accounts.get(account)
 
     def shut_lanes(self, account: AccountId) -> list[Lane]:
-        """Lanes of the account whose own gate is not wide open."""
+        """Lanes of the account whose own gate is not wide open: shut, or keeping to a limit."""
         lanes = self._accounts.get(account)
         known = lanes.lanes.values() if lanes else ()
-        return [lane for lane in known if lane.pace and (lane.pace.probing or lane.pace.doubts)]
+        return [lane for lane in known if lane.pace and not lane.pace.blank]
 
     def quiet_lanes(self, account: AccountId, now_ms: int) -> list[Lane]:
         """Lanes of the account whose pushes wait because receipts do not come."""
@@ -385,6 +410,22 @@ class Lanes:
             choice = self._head(lane, now_ms)
             if choice is not None:
                 return choice
+        return self._choose_bulk(account, now_ms) if account.bulk else None
+
+    def _choose_bulk(self, account: AccountLanes, now_ms: int) -> Choice | None:
+        """After what people wait for, and only its share of the room."""
+        while account.bulk:
+            if self._shut(account, now_ms):
+                return None
+            ready_ms = account.share.bulk_ready_at(account.gates.account, now_ms)
+            if ready_ms > now_ms:
+                self._asleep.sleep(account, ready_ms)
+                return None
+            lane = account.bulk.popleft()
+            lane.queued = False
+            choice = self._head(lane, now_ms, yields=False)
+            if choice is not None:
+                return choice
         return None
 
     def _shut(self, account: AccountLanes, now_ms: int) -> bool:
@@ -392,16 +433,37 @@ class Lanes:
         if not account.open or not self._hosts.free(account.host):
             return True
         gates, host = account.gates, self._hosts.breaker(account.host)
-        probing = gates.account.probing or gates.answers.shut or host.shut
+        probing = gates.account.single or gates.answers.shut or host.shut
         if account.in_flight >= (1 if probing else account.in_flight_max):
             return True
-        ready_ms = max(gates.account.ready_at(now_ms), gates.answers.ready_at(now_ms), host.ready_at(now_ms))
+        account_ms = gates.account.ready_at(now_ms, account.in_flight)
+        ready_ms = max(account_ms, gates.answers.ready_at(now_ms), host.ready_at(now_ms))
         if ready_ms > now_ms:
             self._asleep.sleep(account, ready_ms)
             return True
         return False
 
-    def _head(self, lane: Lane, now_ms: int) -> Choice | None:
+    def _prefer(self, lane: Lane) -> None:
+        """Somebody waits for this chat now: it leaves the bulk."""
+        if lane in lane.account.bulk:
+            lane.account.bulk.remove(lane)
+            lane.queued = False
+            self._ready(lane)
+
+    def _yields(self, lane: Lane, message: Message, now_ms: int, yields: bool) -> bool:
+        """While the account keeps to a limit, bulk lets others go first."""
+        account = lane.account
+        if account.gates.account.limit is None:
+            return False
+        bulk = is_bulk(message.klass)
+        if bulk and yields:
+            lane.queued = True
+            account.bulk.append(lane)
+            return True
+        account.share.note(bulk, now_ms)
+        return False
+
+    def _head(self, lane: Lane, now_ms: int, yields: bool = True) -> Choice | None:
         if lane.window is None or lane.window.outdated(now_ms):
             lane.window, lane.loading = None, True
             return Load(lane.target)
@@ -418,7 +480,9 @@ class Lanes:
         if ready_ms > now_ms:
             self._asleep.sleep(lane, ready_ms)
             return None
-        lane.sending = True
+        if self._yields(lane, message, now_ms, yields):
+            return None
+        lane.sending, lane.sent_ms = True, now_ms
         lane.account.in_flight += 1
         if self._hosts.claim(lane.account.host, lane):
             lane.probes = lane.account.host
@@ -429,7 +493,7 @@ class Lanes:
         due_ms = window.due_ms()
         if due_ms is not None:
             self._asleep.sleep(lane, due_ms)
-        elif self._lanes > self._idle_max and (lane.pace is None or lane.pace == limiter.OPEN):
+        elif self._lanes > self._idle_max and (lane.pace is None or lane.pace.blank):
             self._drop(lane)
 
     # the table
@@ -463,7 +527,7 @@ class Lanes:
 
     def _activate(self, account: AccountLanes) -> None:
         self._asleep.wake(account)
-        if not account.active and account.ready:
+        if not account.active and (account.ready or account.bulk):
             account.active = True
             self._active.append(account)
 

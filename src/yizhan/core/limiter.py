@@ -1,80 +1,111 @@
-"""The pace of one scope (a chat, or an account) after refusals.
+"""The pace of one scope after refusals: probe, learn, keep to it, and now and then try for more.
 
-How to think of it: a scope is open until the platform refuses. Then it is quiet for a while, lets exactly
-one probe through, and opens again when a probe is accepted. Each refused probe makes the next quiet time
-longer: times `growth` up to `soft_cap_ms` for the first six, doubling up to `max_quiet_ms` from then on,
-because refused attempts can prolong a penalty. A server's hint is trusted only within bounds of our own.
+How to think of it: a scope is open until the platform refuses. Then it is quiet, lets exactly one probe through,
+and opens again when a probe is accepted. What the refusals taught (core/lessons.py) keeps the next ones away:
+the scope sends as much as fits, waits out the pause, and opens with one request before the rest follows.
 
-`Pace` is a frozen value; the caller keeps it, stores it with the attempt that changed it, and hands it
-back. It never waits by itself and never decides about a message.
+Three bounds hold whatever is believed. *Refusals are paid for*: twelve, and a tenth back per acceptance; who has
+none left tries nothing, sends one by one and waits long after each refusal. *A long penalty is left alone*: a
+refusal after a wait longer than any window silences the scope for most of an hour, for attempts prolong it.
+*No wait is longer than the operator allows.* An inbound message permits one probe at once in any case.
+
+A `Pace` is a frozen value; the caller keeps it, stores it with the attempt that changed it, and hands it back.
+Nothing here waits, or decides about a message.
+Source: windows of 15 to 30 s and refusals without a hint, hermes-agent #21011, #31131; penalties of an hour that
+every attempt prolongs, claude-code-channels #1640, #1643.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from yizhan.core import hints, lessons
 from yizhan.core.backoff import backoff
+from yizhan.core.kept import decode, encode
+from yizhan.core.pace import OPEN, Limit, Pace, PaceNumbers
 
-_SOFT_PROBES = 6
-_HINT_MIN_MS = 500
+__all__ = [
+    "OPEN", "Pace", "PaceNumbers", "accepted", "decode", "doubted", "encode", "hurried", "refused", "spared",
+]  # fmt: skip
+
+TENTHS = 10
 _WAIT_MIN_MS = 50
 """However small an operator makes the waits, a refused scope is no hot loop."""
-_KEPT_MS = 7 * 86_400_000
 
 
-@dataclass(frozen=True, slots=True)
-class PaceNumbers:
-    """What an operator may set (docs/configuration.md, delivery.limiter)."""
+def accepted(pace: Pace, numbers: PaceNumbers, now_ms: int, sent_ms: int | None = None) -> Pace:
+    """A request of the scope went through.
 
-    first_quiet_ms: int = 5_000
-    growth: float = 1.5
-    soft_cap_ms: int = 90_000
-    max_quiet_ms: int = 3_600_000
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """State of a scope. `refusals`: in a row; `doubts`: lost answers in a row."""
-
-    refusals: int = 0
-    not_before_ms: int = 0
-    quiet_ms: int = 0
-    doubts: int = 0
-
-    @property
-    def probing(self) -> bool:
-        """Only one request at a time may pass, to learn whether the scope is open again."""
-        return self.refusals > 0
-
-    def ready_at(self, now_ms: int) -> int:
-        """Earliest time the scope may send again; `<= now_ms` means now."""
-        return max(now_ms, self.not_before_ms)
+    Args:  sent_ms  when it left, None for now: one that left before the last refusal says nothing about now
+    """
+    limit = pace.limit
+    if limit is None:
+        dense = now_ms - pace.last_ms <= lessons.DENSE_MS
+        run_ms, count = (pace.run_ms, pace.run_count + 1) if dense else (now_ms, 1)
+        return Pace(run_ms=run_ms, run_count=count, last_ms=now_ms)
+    budget = min(numbers.reject_budget * TENTHS, limit.budget + 1)
+    limit = lessons.logged(replace(limit, budget=budget), now_ms)
+    if not pace.refusals:
+        return lessons.flowed(replace(pace, doubts=0, spared=False), limit, now_ms)
+    if sent_ms is not None and sent_ms < pace.refused_ms:
+        return replace(pace, run_count=pace.run_count + 1, last_ms=now_ms, limit=limit)
+    limit = hints.proved(lessons.recovered(pace, limit, numbers, now_ms))
+    return Pace(refused_ms=pace.refused_ms, run_ms=now_ms, run_count=1, last_ms=now_ms, limit=limit)
 
 
-OPEN = Pace()
-
-
-def accepted(pace: Pace) -> Pace:
-    """A request of the scope went through; nothing that came before counts any more."""
-    return OPEN
-
-
-def refused(pace: Pace, numbers: PaceNumbers, now_ms: int, hint_ms: int | None, jitter: float) -> Pace:
+def refused(
+    pace: Pace,
+    numbers: PaceNumbers,
+    now_ms: int,
+    hint_ms: int | None,
+    jitter: float,
+    waiting: int = 0,
+    sent_ms: int | None = None,
+) -> Pace:
     """A request of the scope was refused.
 
-    Args:    hint_ms  the server's wait, None without one; clamped to [0.5 s, max(30 s, twice our own)]
+    Args:    hint_ms  the server's wait, None without one; clamped (core/hints.py)
              jitter   in [0, 1); adds up to 2 %, late only
+             waiting  how many more wait for the scope: a handful teaches nothing but a quiet time
+             sent_ms  when it left, None for now: of several that were on the wire together one counts
     """
-    quiet_ms = _next_quiet(pace, numbers)
-    wait_ms = quiet_ms if hint_ms is None else _clamp(hint_ms, _HINT_MIN_MS, max(30_000, 2 * quiet_ms))
-    wait_ms = _clamp(int(wait_ms * (1 + 0.02 * jitter)), _WAIT_MIN_MS, numbers.max_quiet_ms)
-    return Pace(pace.refusals + 1, now_ms + wait_ms, quiet_ms, 0)
+    limit = pace.limit or Limit(budget=numbers.reject_budget * TENTHS)
+    limit = replace(limit, budget=limit.budget - TENTHS)
+    if pace.not_before_ms > now_ms and sent_ms is not None and sent_ms <= pace.refused_ms:
+        return replace(pace, limit=limit)
+    nth = pace.refusals + 1
+    limit, own_ms = _learned(pace, hints.lied(limit), numbers, now_ms, nth, waiting)
+    since_ms = pace.since_ms if pace.refusals else now_ms
+    if _is_penalty(pace, limit, numbers, now_ms, nth):
+        wait_ms = _silence_ms(pace, numbers, now_ms)
+    elif hint_ms is not None:
+        age_ms = now_ms - pace.run_ms
+        limit, wait_ms = hints.follow(limit, hint_ms, own_ms, age_ms, nth > 1, numbers.max_quiet_ms)
+    else:
+        wait_ms = own_ms
+    if limit.budget < TENTHS:
+        wait_ms = max(wait_ms, numbers.soft_cap_ms)
+    wait_ms = max(_WAIT_MIN_MS, min(int(wait_ms * (1 + 0.02 * jitter)), numbers.max_quiet_ms))
+    return replace(
+        pace,
+        refusals=nth,
+        not_before_ms=now_ms + wait_ms,
+        quiet_ms=wait_ms,
+        doubts=0,
+        since_ms=since_ms,
+        refused_ms=now_ms,
+        limit=limit,
+    )
+
+
+def spared(pace: Pace) -> Pace:
+    """A refusal is not counted: the reply token may be to blame, and the next request goes without it at once."""
+    return pace if pace.spared else replace(pace, spared=True)
 
 
 def hurried(pace: Pace, now_ms: int) -> Pace:
     """The other side wrote: evidence of health, so one probe may go at once."""
-    return replace(pace, not_before_ms=min(pace.not_before_ms, now_ms)) if pace is not OPEN else pace
+    return replace(pace, not_before_ms=now_ms) if pace.not_before_ms > now_ms else pace
 
 
 def doubted(pace: Pace, now_ms: int, base_ms: int, cap_ms: int, jitter: float) -> Pace:
@@ -84,35 +115,34 @@ def doubted(pace: Pace, now_ms: int, base_ms: int, cap_ms: int, jitter: float) -
     return replace(pace, doubts=doubts, not_before_ms=not_before_ms)
 
 
-def encode(pace: Pace) -> str:
-    """The pace as text for the store; empty when there is nothing to remember."""
-    if pace == OPEN:
-        return ""
-    return json.dumps([pace.refusals, pace.not_before_ms, pace.quiet_ms], separators=(",", ":"))
+def testing(pace: Pace) -> bool:
+    """Something unproven is being tried, so that a refusal now would be no surprise."""
+    return pace.limit is not None and not lessons.nothing_tried(pace.limit.search)
 
 
-def decode(text: str, numbers: PaceNumbers, now_ms: int) -> Pace:
-    """The pace as it was stored. A wait that a clock jump has made absurd is cut to the longest allowed; what
-    cannot be read (another version's words) is forgotten, since the first refusal teaches it again."""
-    if not text:
-        return OPEN
-    try:
-        refusals, not_before_ms, quiet_ms = (int(number) for number in json.loads(text))
-    except (ValueError, TypeError, OverflowError):
-        return OPEN
-    if not_before_ms + _KEPT_MS < now_ms:
-        return OPEN
-    return Pace(refusals, min(not_before_ms, now_ms + numbers.max_quiet_ms), quiet_ms)
+def _learned(
+    pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth: int, waiting: int
+) -> lessons.Lesson:
+    opening = limit.known and not limit.search.bursting and pace.run_count >= limit.fits
+    if nth > 1 or opening or limit.interval_ms:
+        limit, wait_ms = lessons.at_opening(pace, limit, numbers, now_ms, nth)
+    else:
+        limit, wait_ms = lessons.inside(pace, limit, numbers, now_ms, waiting)
+    if limit.budget < TENTHS and not limit.interval_ms and len(limit.log) >= lessons.LEARNING_MIN:
+        limit, _ = lessons.spaced(limit, now_ms, 2 * lessons.SMALL_HOLD)
+    return limit, wait_ms
 
 
-def _next_quiet(pace: Pace, numbers: PaceNumbers) -> int:
-    if not pace.refusals:
-        return numbers.first_quiet_ms
-    quiet_ms = max(pace.quiet_ms, numbers.first_quiet_ms)
-    if pace.refusals < _SOFT_PROBES:
-        return max(quiet_ms, min(int(quiet_ms * numbers.growth), numbers.soft_cap_ms))
-    return min(quiet_ms * 2, numbers.max_quiet_ms)
+def _is_penalty(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth: int) -> bool:
+    """Refused again after a wait that ends any window, or after any wait where it has once been so."""
+    if nth == 1:
+        return False
+    waited_ms = now_ms - pace.refused_ms
+    after_silence = pace.quiet_ms > 2 * max(numbers.soft_cap_ms, limit.hi_ms)
+    return limit.costly or after_silence or waited_ms >= max(numbers.soft_cap_ms * 97 // 100, limit.hi_ms)
 
 
-def _clamp(value: int, low: int, high: int) -> int:
-    return max(low, min(value, high))
+def _silence_ms(pace: Pace, numbers: PaceNumbers, now_ms: int) -> int:
+    """Most of the longest wait first, all of it from then on."""
+    silent = pace.refusals and pace.quiet_ms >= numbers.max_quiet_ms // 2
+    return numbers.max_quiet_ms if silent else numbers.max_quiet_ms * 5 // 6

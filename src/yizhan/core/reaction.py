@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from yizhan.core import attribution, limiter
 from yizhan.core import breaker as breakers
-from yizhan.core import limiter
+from yizhan.core.attribution import Blame, Traffic
 from yizhan.core.breaker import Breaker, BreakerNumbers
 from yizhan.core.ghosts import GhostNumbers
 from yizhan.core.limiter import Pace, PaceNumbers
@@ -36,9 +37,6 @@ from yizhan.model import (
     WaitingFor,
 )
 
-ATTRIBUTION_MS = 2_000
-"""Two chats refused within this time, with nothing accepted between: the account's limit, not theirs."""
-
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
@@ -55,13 +53,13 @@ class Gates:
     """What stands between an entry and the wire, beside its host (core/hosts.py).
 
     answers  shut while answers of several messages were lost
-    blamed   the last chat refused since an acceptance, and when
+    blamed   the last chat refused since an acceptance (core/attribution.py)
     """
 
     chat: Pace = limiter.OPEN
     account: Pace = limiter.OPEN
     answers: Breaker = breakers.CLOSED
-    blamed: tuple[Target, int] | None = None
+    blamed: Blame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,7 @@ class Circumstances:
     token         the chat's usable reply token, None without one
     with_token    whether this request carried it
     has_written   whether the other side ever wrote in this chat
+    traffic       when the request left, and what waits behind it
     """
 
     target: Target
@@ -80,13 +79,14 @@ class Circumstances:
     with_token: bool
     has_written: bool
     gates: Gates
+    traffic: Traffic = Traffic()
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What happens. `token`: as it is to be stored, None for no change. `experiment`: the lane's next request goes
     at once and without the token. `unreachable`: the host could not be connected to. `barred`: the account must not
-    send until a person acts."""
+    send until a person acts. `pardoned`: a chat whose pace is again what it was, for the limit is the account's."""
 
     entry: Entry
     gates: Gates
@@ -94,15 +94,16 @@ class Decision:
     experiment: bool = False
     unreachable: bool = False
     barred: Barred | None = None
+    pardoned: Blame | None = None
 
 
 def react(verdict: Verdict, seen: Circumstances, numbers: Numbers, now_ms: int, jitter: float) -> Decision:
     """What to do about a verdict. Total over the closed set."""
     match verdict:
         case Delivered(receipt):
-            return _delivered(seen, receipt)
+            return _delivered(seen, receipt, numbers, now_ms)
         case Ghost():
-            return _ghost(verdict, seen)
+            return _ghost(verdict, seen, numbers, now_ms)
         case StaleToken(code, text):
             seen_as = Throttled(code, text, token_suspect=True)
             return _refused(seen_as, seen, numbers, now_ms, jitter)
@@ -123,7 +124,7 @@ def react(verdict: Verdict, seen: Circumstances, numbers: Numbers, now_ms: int, 
             assert_never(verdict)
 
 
-def _delivered(seen: Circumstances, receipt: str) -> Decision:
+def _delivered(seen: Circumstances, receipt: str, numbers: Numbers, now_ms: int) -> Decision:
     entry = replace(
         seen.entry,
         state=MessageState.DELIVERED,
@@ -133,13 +134,13 @@ def _delivered(seen: Circumstances, receipt: str) -> Decision:
         reason=None,
         in_doubt=False,
     )
-    return Decision(entry, _praised(seen.gates), _token_after_success(seen))
+    return Decision(entry, _praised(seen, numbers, now_ms), _token_after_success(seen))
 
 
-def _ghost(verdict: Ghost, seen: Circumstances) -> Decision:
+def _ghost(verdict: Ghost, seen: Circumstances, numbers: Numbers, now_ms: int) -> Decision:
     reason = Reason("no-receipt", verdict.text or "accepted without a receipt; it may not have been shown")
     entry = _ended(seen.entry, MessageState.UNCONFIRMED, reason)
-    return Decision(entry, _praised(seen.gates), _token_after_success(seen))
+    return Decision(entry, _praised(seen, numbers, now_ms), _token_after_success(seen))
 
 
 def _token_after_success(seen: Circumstances) -> ReplyToken | None:
@@ -159,31 +160,32 @@ def _refused(
     if refusal.token_suspect and seen.with_token and token is not None and token.state is TokenState.FRESH:
         entry = _waiting(seen.entry, WaitingFor.LIMIT, now_ms, reason)
         suspected = replace(token, state=TokenState.SUSPECT)
-        return Decision(entry, _answered(seen.gates), suspected, experiment=True)
-    gates = _slowed(seen, numbers, now_ms, refusal.wait_ms, jitter)
+        gates = replace(_answered(seen.gates), chat=limiter.spared(seen.gates.chat))
+        return Decision(entry, gates, suspected, experiment=True)
+    gates, pardoned = _slowed(seen, numbers, now_ms, refusal.wait_ms, jitter)
     if refusal.no_conversation and not seen.has_written:
         first = Reason(
             "never-written", "the other side has not written yet; its first message releases this one"
         )
-        return Decision(_waiting(seen.entry, WaitingFor.USER, None, first), gates)
+        return Decision(_waiting(seen.entry, WaitingFor.USER, None, first), gates, pardoned=pardoned)
     at_ms = max(gates.chat.ready_at(now_ms), gates.account.ready_at(now_ms))
-    return Decision(_waiting(seen.entry, WaitingFor.LIMIT, at_ms, reason), gates)
+    return Decision(_waiting(seen.entry, WaitingFor.LIMIT, at_ms, reason), gates, pardoned=pardoned)
 
 
-def _slowed(seen: Circumstances, numbers: Numbers, now_ms: int, hint_ms: int | None, jitter: float) -> Gates:
-    """Blame the narrowest scope that explains the evidence: the chat, unless another one was refused just now."""
-    gates = _answered(seen.gates)
-    chat = limiter.refused(gates.chat, numbers.pace, now_ms, hint_ms, jitter)
-    account = gates.account
-    if account.probing or _another_blamed(gates, seen.target, now_ms):
-        account = limiter.refused(account, numbers.pace, now_ms, hint_ms, jitter)
-    return replace(gates, chat=chat, account=account, blamed=(seen.target, now_ms))
+def _slowed(
+    seen: Circumstances, numbers: Numbers, now_ms: int, hint_ms: int | None, jitter: float
+) -> tuple[Gates, Blame | None]:
+    """The scope that the evidence blames is refused; with it, the chat that was blamed before in vain."""
+    gates, sent_ms = _answered(seen.gates), seen.traffic.sent_ms
 
+    def refuse(pace: Pace, waiting: int) -> Pace:
+        return limiter.refused(pace, numbers.pace, now_ms, hint_ms, jitter, waiting, sent_ms)
 
-def _another_blamed(gates: Gates, target: Target, now_ms: int) -> bool:
-    return (
-        gates.blamed is not None and gates.blamed[0] != target and now_ms - gates.blamed[1] <= ATTRIBUTION_MS
+    judged = attribution.attribute(
+        seen.target, gates.chat, gates.account, gates.blamed, refuse, seen.traffic, now_ms
     )
+    gates = replace(gates, chat=judged.chat, account=judged.account, blamed=judged.blamed)
+    return gates, judged.pardoned
 
 
 def _in_doubt(seen: Circumstances, numbers: Numbers, now_ms: int, jitter: float, reason: Reason) -> Decision:
@@ -219,9 +221,11 @@ def _answered(gates: Gates) -> Gates:
     return replace(gates, answers=breakers.worked(gates.answers))
 
 
-def _praised(gates: Gates) -> Gates:
+def _praised(seen: Circumstances, numbers: Numbers, now_ms: int) -> Gates:
+    gates, sent_ms = seen.gates, seen.traffic.sent_ms
     return Gates(
-        chat=limiter.accepted(gates.chat),
-        account=limiter.accepted(gates.account),
+        chat=limiter.accepted(gates.chat, numbers.pace, now_ms, sent_ms),
+        account=limiter.accepted(gates.account, numbers.pace, now_ms, sent_ms),
         answers=breakers.worked(gates.answers),
+        blamed=attribution.confirmed(gates.blamed, seen.traffic),
     )

@@ -486,6 +486,7 @@ def numbers_of(settings: Settings) -> Numbers:
             growth=limiter.growth,
             soft_cap_ms=_ms(limiter.soft_cap_s),
             max_quiet_ms=_ms(limiter.max_quiet_s),
+            reject_budget=limiter.reject_budget,
         ),
         breaker=BreakerNumbers(
             probe_ms=_ms(breaker.probe_s),
@@ -493,6 +494,7 @@ def numbers_of(settings: Settings) -> Numbers:
             slow_probe_ms=_ms(breaker.slow_probe_s),
             in_doubt_base_ms=_ms(breaker.in_doubt_base_s),
             in_doubt_cap_ms=_ms(breaker.in_doubt_cap_s),
+            in_doubt_threshold=breaker.threshold,
         ),
         ghosts=GhostNumbers(
             alarm_after=settings.delivery.ghosts.alarm_after,

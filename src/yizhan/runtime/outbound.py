@@ -39,6 +39,7 @@ from yizhan.core.verdict import (
 from yizhan.errors import InvalidRequest, StoreError, TextEmpty, TextTooLong
 from yizhan.model import (
     AccountId,
+    ChatId,
     Entry,
     Inbound,
     Message,
@@ -379,6 +380,8 @@ class Outbound:
         self.lanes.learned(message.target, decision.gates, decision.token, decision.experiment)
         if (ghost := _ghost(verdict)) is not None:
             self.lanes.receipt(message.target, not ghost, self._clock.now_ms(), self._numbers.ghosts)
+        if decision.pardoned is not None:
+            self.lanes.pardoned(decision.pardoned)
         settled = await self._settle(line, message, entry.attempts_made, verdict, decision, before)
         self._unsettled.discard(message.id)
         self.lanes.ended(settled)
@@ -404,6 +407,7 @@ class Outbound:
             with_token=token is not None,
             has_written=lane.has_written if lane else True,
             gates=self.lanes.gates_of(message.target),
+            traffic=self.lanes.traffic(message.target),
         )
         return react(verdict, seen, self._numbers, self._clock.now_ms(), self._chance.jitter())
 
@@ -600,6 +604,7 @@ def _settlement(
         chat_gate=chat_gate if chat_gate != limiter.encode(before.chat) else None,
         account_gate=account_gate if account_gate != limiter.encode(before.account) else None,
         ghost=_ghost(verdict),
+        pardoned=_pardoned(decision),
     )
 
 
@@ -612,3 +617,9 @@ def _ghost(verdict: Verdict) -> bool | None:
             return True
         case _:
             return None
+
+
+def _pardoned(decision: Decision) -> tuple[ChatId, str] | None:
+    """The chat that is not to blame any more, with its gate as it was."""
+    blame = decision.pardoned
+    return (blame.target.chat, limiter.encode(blame.before)) if blame else None

@@ -198,6 +198,8 @@ class Settle:
         wants.messages.add(self.settlement.message)
         wants.chats.add(self.settlement.target)
         wants.accounts.add(self.settlement.target.account)
+        if self.settlement.pardoned is not None:
+            wants.chats.add(replace(self.settlement.target, chat=self.settlement.pardoned[0]))
 
     def apply(self, rows: WorkingSet) -> Message:
         settlement = self.settlement
@@ -228,7 +230,16 @@ class Settle:
                 chat = replace(chat, last_outbound_at_ms=max(settlement.at_ms, chat.last_outbound_at_ms or 0))
             if chat != kept.chat:
                 rows.put_chat(chat)
+        self._pardon(rows)
         self._teach_account(rows)
+
+    def _pardon(self, rows: WorkingSet) -> None:
+        if self.settlement.pardoned is None:
+            return
+        chat_id, gate = self.settlement.pardoned
+        kept = rows.chats.get(replace(self.settlement.target, chat=chat_id))
+        if kept is not None and kept.chat.gate != gate:
+            rows.put_chat(replace(kept.chat, gate=gate))
 
     def _teach_account(self, rows: WorkingSet) -> None:
         account = rows.accounts.get(self.settlement.target.account)

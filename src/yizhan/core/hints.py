@@ -1,0 +1,53 @@
+"""The waits that a server names: clamped, never obeyed, and believed as long as they prove right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from yizhan.core.pace import TRUST_MAX, Limit
+
+HINT_MIN_MS = 500
+FIRST_MAX_MS = 30_000
+"""The longest hint that is followed where nothing is known …"""
+LATER_MAX_MS = 65_000
+"""… and after our own first wait was refused: longer than the windows met in the field, shorter than a penalty."""
+_LIE = 40
+_PROOF = 10
+_IGNORED = 20
+
+
+def follow(
+    limit: Limit, hint_ms: int, own_ms: int, run_age_ms: int, again: bool, longest_ms: int
+) -> tuple[Limit, int]:
+    """The wait in the light of a hint, and the limit remembering whether it was followed.
+
+    Args:  own_ms      what would be waited without the hint
+           run_age_ms  since the start of the run that was refused
+           again       the refusal was not the first of its row
+           longest_ms  no clamp is wider than this
+    """
+    if limit.trust <= _IGNORED:
+        return limit, own_ms
+    low_ms, high_ms = HINT_MIN_MS, LATER_MAX_MS if again else FIRST_MAX_MS
+    if limit.hi_ms:
+        low_ms = max(HINT_MIN_MS, limit.lo_ms - run_age_ms)
+        high_ms = max(low_ms, limit.hi_ms * 21 // 20)
+    wait_ms = max(low_ms, min(hint_ms, high_ms, longest_ms))
+    if wait_ms < hint_ms or limit.search.extending:
+        wait_ms = max(wait_ms, own_ms)
+    return replace(limit, search=replace(limit.search, hinted=wait_ms >= hint_ms)), wait_ms
+
+
+def lied(limit: Limit) -> Limit:
+    """A hint was waited out, and refused again."""
+    if not limit.search.hinted:
+        return limit
+    return replace(limit, trust=max(0, limit.trust - _LIE), search=replace(limit.search, hinted=False))
+
+
+def proved(limit: Limit) -> Limit:
+    """A hint was waited out, and the scope was open."""
+    if not limit.search.hinted:
+        return limit
+    trust = min(TRUST_MAX, limit.trust + _PROOF)
+    return replace(limit, trust=trust, search=replace(limit.search, hinted=False))
