@@ -180,6 +180,7 @@ def test_status_names_state_reason_gates_queue_and_who_must_act(run: Run, gatewa
         "ready_at": "2026-11-21T08:01:00.000Z",
         "refusals": 3,
         "reason": "refused 3 times in a row",
+        "limit": "10 per 20.4 s",
     }
     row = account(
         "login_needed",

@@ -45,7 +45,7 @@ def test_command_line_wins_over_environment_over_file_over_defaults(tmp_path: Pa
     (tmp_path / "config.yaml").write_text(text)
     environ = {"YIZHAN_SERVER__PORT": "2", "YIZHAN_LANGUAGE": "zh", "PATH": "/bin"}
     settings = load(tmp_path, environ, {"language": "en"})
-    assert ("file", 2, "en", 2.0, 90.0) == (
+    assert ("file", 2, "en", 2.0, 62.0) == (
         settings.server.host,
         settings.server.port,
         settings.language,

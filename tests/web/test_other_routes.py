@@ -96,7 +96,7 @@ async def test_a_gate_that_is_shut_is_shown(station: Station, monkeypatch: pytes
     """Why nothing moves is the first question of an operator."""
     await station.with_account()
     stored = await station.gateway.store.account(ACCOUNT)
-    gate = GateView("chat", str(CHAT), 1_763_712_000_123, 3, "refused 3 times in a row")
+    gate = GateView("chat", str(CHAT), 1_763_712_000_123, 3, "refused 3 times in a row", "10 per 20 s")
 
     async def views() -> tuple[AccountView, ...]:
         return (AccountView(stored, (gate,), {MessageState.WAITING: 1}, 1_763_712_000_000),)
@@ -105,7 +105,8 @@ async def test_a_gate_that_is_shut_is_shown(station: Station, monkeypatch: pytes
     answer = (await station.client.get("/v1/accounts")).json()
     shapes.AccountList.model_validate(answer)
     expected = {"scope": "chat", "subject": str(CHAT), "ready_at": "2025-11-21T08:00:00.123Z", "refusals": 3}
-    assert expected | {"reason": "refused 3 times in a row"} == answer["items"][0]["gates"][0]
+    expected |= {"reason": "refused 3 times in a row", "limit": "10 per 20 s"}
+    assert expected == answer["items"][0]["gates"][0]
 
 
 @pytest.mark.parametrize(

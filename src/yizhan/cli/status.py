@@ -149,4 +149,5 @@ def gate_line(gate: Json) -> str:
     if gate.get("scope") == "host":
         return f"Cannot be reached: {subject}; {again}"
     why = gate.get("reason") or f"refusals in a row: {gate.get('refusals')}"
-    return f"Slowed down: {subject} ({safe(why)}); {again}"
+    limit = f"; limit learned: {safe(gate['limit'])}" if gate.get("limit") else ""
+    return f"Slowed down: {subject} ({safe(why)}); {again}{limit}"

@@ -522,7 +522,7 @@ class Lanes:
         self._asleep.wake(lane)
         lane.queued = True
         lane.account.ready.append(lane)
-        if self._asleep.until(lane.account) is None:
+        if lane.account.bulk or self._asleep.until(lane.account) is None:  # it may sleep for its bulk only
             self._activate(lane.account)
 
     def _activate(self, account: AccountLanes) -> None:

@@ -115,6 +115,12 @@ class Limit:
             return max(self.hi_ms // 2, int((self.hi_ms * self.lo_ms) ** 0.5))
         return (self.hi_ms + self.lo_ms) // 2
 
+    def words(self) -> str:
+        """For people: `10 per 20.4 s`, `one per 2.1 s`, or empty while nothing is known."""
+        if self.interval_ms:
+            return f"one per {self.interval_ms / 1000:g} s"
+        return f"{self.fits} per {self.pause_ms() / 1000:g} s" if self.known else ""
+
     def room_at(self, now_ms: int, last_ms: int, in_flight: int) -> int:
         """When the next request fits, those on the wire counted as accepted now. At most one pause away."""
         if self.interval_ms:

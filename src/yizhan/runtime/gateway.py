@@ -16,6 +16,7 @@ import structlog
 from yizhan.core.alerts import AlertNumbers
 from yizhan.core.ghosts import GhostNumbers
 from yizhan.core.hosts import Hosts
+from yizhan.core.pace import Pace
 from yizhan.core.reaction import Numbers
 from yizhan.errors import InvalidRequest, StoreError, UnknownAccount
 from yizhan.model import (
@@ -416,26 +417,19 @@ class Gateway:
             return ()
         now_ms = self.clock.now_ms()
         views = [
-            GateView(
-                "chat",
-                lane.target.chat,
-                lane.pace.ready_at(now_ms),
-                lane.pace.refusals,
-                _why(lane.pace.refusals),
-            )
+            _limiter_view("chat", lane.target.chat, lane.pace, now_ms)
             for lane in self.outbound.lanes.shut_lanes(account)
-            if lane.pace and lane.pace.not_before_ms > now_ms
+            if lane.pace and lane.pace.ready_at(now_ms) > now_ms
         ]
         for lane in self.outbound.lanes.quiet_lanes(account, now_ms):
             why = f"{lane.ghosts} in a row were accepted without a receipt; pushes wait"
-            views.append(GateView("chat", lane.target.chat, lane.push_at_ms, 0, why, lane.ghosts))
+            views.append(GateView("chat", lane.target.chat, lane.push_at_ms, 0, why, ghosts=lane.ghosts))
         gates = lanes.gates
-        if gates.account.probing:
-            at_ms, refusals = gates.account.ready_at(now_ms), gates.account.refusals
-            views.append(GateView("account", account, at_ms, refusals, _why(refusals)))
+        if not gates.account.blank:
+            views.append(_limiter_view("account", account, gates.account, now_ms))
         if gates.answers.shut:
             at_ms = gates.answers.ready_at(now_ms)
-            views.append(GateView("account", account, at_ms, gates.answers.rounds, _why(0)))
+            views.append(GateView("account", account, at_ms, gates.answers.rounds, LOST))
         host = self._reach.hosts.breaker(lanes.host)
         if host.shut:
             text = "the host cannot be reached"
@@ -468,10 +462,16 @@ class Gateway:
                 wait.cancel()
 
 
-def _why(refusals: int) -> str:
-    if not refusals:
-        return "answers were lost"
-    return f"refused {refusals} times in a row" if refusals > 1 else "refused once"
+LOST = "answers were lost"
+
+
+def _limiter_view(scope: str, subject: str, pace: Pace, now_ms: int) -> GateView:
+    limit = pace.limit.words() if pace.limit else ""
+    if pace.refusals:
+        why = f"refused {pace.refusals} times in a row" if pace.refusals > 1 else "refused once"
+    else:
+        why = LOST if pace.doubts else "keeps to the limit it has learned"
+    return GateView(scope, subject, pace.ready_at(now_ms), pace.refusals, why, limit)
 
 
 def numbers_of(settings: Settings) -> Numbers:

@@ -29,8 +29,9 @@ class Order:
 class GateView:
     """A gate that is not wide open. `scope` is account, chat or host; `subject` names which one.
 
-    `ready_at_ms` is the earliest next request (a probe after refusals), `refusals` how many in a row led here.
-    `ghosts` instead, where receipts do not come and only pushes wait.
+    `ready_at_ms` is the earliest next request (a probe after refusals), `refusals` how many in a row led here,
+    `limit` what was learned of the scope's limit, in words, empty if nothing. `ghosts` instead of refusals, where
+    receipts do not come and only pushes wait.
     """
 
     scope: str
@@ -38,6 +39,7 @@ class GateView:
     ready_at_ms: int
     refusals: int
     reason: str
+    limit: str = ""
     ghosts: int = 0
 
 

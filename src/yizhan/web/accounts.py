@@ -61,6 +61,7 @@ def _gate_object(gate: GateView) -> JsonObject:
         "ready_at": time_text(gate.ready_at_ms),
         "refusals": gate.refusals,
         "reason": gate.reason,
+        "limit": gate.limit or None,
     }
 
 

@@ -96,6 +96,7 @@ class Gate(Shape):
     ready_at: Time
     refusals: int
     reason: str
+    limit: str | None = Field(description="what was learned of the scope's limit, as in `10 per 20.4 s`")
 
 
 class Account(Shape):
