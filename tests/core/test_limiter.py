@@ -298,6 +298,25 @@ def test_a_long_penalty_teaches_no_window_and_makes_every_refusal_expensive() ->
     assert 50 * MINUTE == scope.refuse()
 
 
+def test_a_block_out_of_the_blue_leaves_no_limit_behind() -> None:
+    """Refused for an hour without having sent anything to speak of: when it is over, it is over."""
+    for waiting in (1, 100):
+        scope = Scope(waiting=waiting)
+        for _ in range(4):
+            scope.refuse()
+        scope.send(30)
+        assert scope.now_ms == scope.pace.ready_at(scope.now_ms)
+
+
+def test_a_probe_that_had_nothing_to_send_for_long_teaches_no_pause() -> None:
+    """The gate was open for an hour before somebody wrote; the next message must not wait an hour."""
+    scope = Scope().send(5)
+    scope.refuse()
+    scope.now_ms += 60 * MINUTE
+    scope.send(30)
+    assert scope.now_ms == scope.pace.ready_at(scope.now_ms)
+
+
 # hints
 
 

@@ -367,6 +367,24 @@ async def test_gates_and_receipts_are_learned_with_the_settlement(desk: Desk) ->
     assert ("chat gate", desk.now_ms) == (chat.gate, chat.last_outbound_at_ms)
 
 
+async def test_a_pardoned_chat_is_as_it_was_in_the_same_transaction(desk: Desk) -> None:
+    """Else a restart would hold against one chat what was the account's limit."""
+    first, second = await desk.accept("one", chat="a"), await desk.accept("two", chat="b")
+    for message in (first, second):
+        await desk.begin(message)
+    waiting = MessageState.WAITING
+    await desk.settle(first, verdict="Throttled", entry=desk.entry(first, waiting), chat_gate="refused")
+    await desk.settle(
+        second,
+        verdict="Throttled",
+        entry=desk.entry(second, waiting),
+        account_gate="refused",
+        pardoned=(first.chat, "before"),
+    )
+    assert "before" == (await desk.store.chat(first.target)).gate
+    assert "" == (await desk.store.chat(second.target)).gate
+
+
 async def test_removing_an_account_ends_its_messages_and_keeps_history(desk: Desk) -> None:
     """Whatever was owed ends visibly; what was on the wire says that it may have arrived."""
     queued = await desk.accept("one", chat="a")

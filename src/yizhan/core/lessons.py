@@ -73,13 +73,13 @@ def flowed(pace: Pace, limit: Limit, now_ms: int) -> Pace:
 
 def recovered(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int) -> Limit:
     """The probe after a row of refusals went through."""
-    search, quiet_ms = limit.search, now_ms - pace.refused_ms
-    if quiet_ms > max(COSTLY_MS, 4 * numbers.soft_cap_ms):
-        limit = replace(limit, costly=True, lo_ms=0, hi_ms=quiet_ms, fits=limit.fits or pace.run_count or 1)
-    elif search.light:
-        gentler_ms = max(LIGHT_MIN_MS, min(LIGHT_MAX_MS, min(quiet_ms, pace.quiet_ms) * 85 // 100))
+    search, quiet_ms = limit.search, min(now_ms - pace.refused_ms, pace.quiet_ms)
+    if search.light:
+        gentler_ms = max(LIGHT_MIN_MS, min(LIGHT_MAX_MS, quiet_ms * 85 // 100))
         limit = replace(limit, quiet_ms=gentler_ms)
-    elif limit.interval_ms:
+    elif quiet_ms > max(COSTLY_MS, 4 * numbers.soft_cap_ms):
+        limit = _after_penalty(pace, limit, quiet_ms)
+    elif limit.interval_ms or _late(pace, now_ms):
         pass
     elif not limit.hi_ms:
         limit = _first_pause(pace, limit, numbers, now_ms)
@@ -88,6 +88,18 @@ def recovered(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int) -> Li
     elif search.early and not search.extending:
         limit = replace(limit, search=replace(search, plain=True))
     return replace(limit, search=replace(limit.search, proven=False, early=False, light=False))
+
+
+def _after_penalty(pace: Pace, limit: Limit, quiet_ms: int) -> Limit:
+    """What ran into it may be too much; the pause is searched from above. A block out of the blue tells neither."""
+    if pace.run_count < LEARNING_MIN:
+        return replace(limit, costly=True, fits=0, lo_ms=0, hi_ms=0)
+    return replace(limit, costly=True, fits=limit.fits or pace.run_count, lo_ms=0, hi_ms=quiet_ms)
+
+
+def _late(pace: Pace, now_ms: int) -> bool:
+    """The probe went long after it might have, since nothing was there to send: its time says nothing."""
+    return now_ms - pace.refused_ms > 2 * pace.quiet_ms + LIGHT_MIN_MS
 
 
 def _in_run(pace: Pace, limit: Limit | None, now_ms: int) -> Pace:
