@@ -14,9 +14,10 @@ from benchmarks.senders import ROUND_TRIP_MS
 from benchmarks.worlds import Server, World, bucket, window
 from yizhan.core.breaker import BreakerNumbers
 from yizhan.core.hosts import Hosts
-from yizhan.core.lane import Lanes, Load, Loaded, LookAgain, Send, with_entry
+from yizhan.core.lane import Lanes, Load, Loaded, LookAgain, Send
 from yizhan.core.limiter import OPEN
 from yizhan.core.reaction import Circumstances, Gates, Numbers, react
+from yizhan.core.states import derive
 from yizhan.core.verdict import Delivered, Throttled, Verdict
 from yizhan.core.window import place_of
 from yizhan.model import AccountId, ChatId, Entry, Message, MessageClass, MessageId, MessageState, Target
@@ -175,7 +176,7 @@ class Road:
         self.lanes.learned(target, decision.gates, decision.token, decision.experiment)
         if decision.pardoned is not None:
             self.lanes.pardoned(decision.pardoned)
-        after = with_entry(send.message, decision.entry, self.now_ms)
+        after = derive(send.message, self.now_ms, (decision.entry,))
         rows = [each for each in self.tables[target] if each.id != after.id]
         self.tables[target] = [after, *rows] if after.state.live else rows
         self.lanes.ended(after)

@@ -112,5 +112,7 @@ def all_sets() -> tuple[Summary, Summary, Summary]:
     tuning = compare("the worlds the parameters were chosen on", worlds.TUNING, SEEDS)
     held_out = compare("held out, never used for tuning", worlds.HELD_OUT, SEEDS)
     tried = worlds.random_worlds(RANDOM_SEED, RANDOM_COUNT)
-    title = f"{RANDOM_COUNT} random worlds, seed {RANDOM_SEED}, {len(RANDOM_PHASES)} phases each; the worst {SHOWN_WORST}"
+    title = (
+        f"{RANDOM_COUNT} random worlds, seed {RANDOM_SEED}, {len(RANDOM_PHASES)} phases; worst {SHOWN_WORST}"
+    )
     return tuning, held_out, compare(title, tried, RANDOM_PHASES, SHOWN_WORST)

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 
 from yizhan.core import breaker as breakers
 from yizhan.core import limiter
-from yizhan.core.ghosts import GhostNumbers, push_pause_ms, slowed
 from yizhan.core.attribution import Blame, Traffic
+from yizhan.core.ghosts import GhostNumbers, push_pause_ms, slowed
 from yizhan.core.hosts import Hosts
 from yizhan.core.limiter import Pace
 from yizhan.core.reaction import Gates
