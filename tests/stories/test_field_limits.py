@@ -302,7 +302,6 @@ async def test_the_user_gets_nothing_and_the_operator_sees_why_and_what_comes_ne
 
 
 @pytest.mark.field("F10")
-@pytest.mark.xfail(strict=True, reason="alerts")
 @in_virtual_time()
 async def test_a_message_that_waits_for_long_raises_an_alert(tale: Tale) -> None:
     """Somebody should be told who is not looking at the page."""

@@ -41,7 +41,6 @@ async def test_what_follows_a_ghost_goes_on(tale: Tale) -> None:
 
 
 @pytest.mark.field("F18")
-@pytest.mark.xfail(strict=True, reason="alerts: ghosts in a row")
 @in_virtual_time()
 async def test_ghosts_in_a_row_raise_an_alarm(tale: Tale) -> None:
     """Weeks of messages that nobody saw would be noticed after a few."""
