@@ -173,7 +173,7 @@ class Road:
             traffic=self.lanes.traffic(target),
         )
         decision = react(verdict, seen, self.numbers, self.now_ms, self.chance.random())
-        self.lanes.learned(target, decision.gates, decision.token, decision.experiment)
+        self.lanes.learned(target, decision.gates, decision.token, decision.trial)
         if decision.pardoned is not None:
             self.lanes.pardoned(decision.pardoned)
         after = derive(send.message, self.now_ms, (decision.entry,))

@@ -189,6 +189,7 @@ def _environ(home: Path) -> dict[str, str]:
         "YIZHAN_AGENT": "none",
         "YIZHAN_CONSOLE__ENABLED": "false",
         "YIZHAN_LOGGING__LEVEL": "warning",
+        "YIZHAN_DELIVERY__ALLOWANCE__SENDS": "10000",  # counted, and never spent: the stage's platform has no quota
     }
 
 

@@ -201,7 +201,8 @@ class Account:
 
     `state` is the last state written down; while a gateway runs, that is the true one. `action` is what a
     person must do, empty when nobody must. `gives_receipts` is learned: whether a send of this account has
-    ever been answered with a receipt. `ghosts`: sends in a row that were owed a receipt and got none.
+    ever been answered with a receipt. `ghosts`: sends in a row that were owed a receipt and got none. `allowance`
+    is what was learned of its allowances (core/allowance.py).
     """
 
     id: AccountId
@@ -218,6 +219,7 @@ class Account:
     ghosts: int = 0
     cursor: str = ""
     gate: str = ""
+    allowance: str = ""
 
     @property
     def platform(self) -> str:
@@ -233,7 +235,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ReplyToken:
-    """Permission to answer, learned from an inbound message. `token` is a secret."""
+    """Permission to answer, learned from an inbound message. `token` is a secret; it is erased when it is stale, and
+    `reason` says how that was found out. How often it was used, its chat's ledger knows (core/allowance.py)."""
 
     account: AccountId
     chat: ChatId
@@ -241,7 +244,7 @@ class ReplyToken:
     token: str
     issued_at_ms: int
     state: TokenState = TokenState.FRESH
-    sends_used: int = 0
+    reason: str = ""
 
     def __repr__(self) -> str:
         return f"ReplyToken({self.chat!r}, issued_at_ms={self.issued_at_ms}, {self.state.value})"

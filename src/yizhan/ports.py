@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
 from yizhan.core.alerts import AlertChange, AlertNumbers, Troubles
+from yizhan.core.allowance import Ledger
 from yizhan.core.connection import Lost as Lost
 from yizhan.core.connection import LostKind as LostKind
 from yizhan.core.policy import Policy
@@ -46,6 +47,7 @@ from yizhan.model import (
     Turn,
     TurnId,
     TurnState,
+    WaitingFor,
 )
 
 T = TypeVar("T")
@@ -399,13 +401,17 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Written before the first byte leaves: from here the entry is in doubt until it is settled."""
+    """Written before the first byte leaves: from here the entry is in doubt until it is settled.
+
+    ledger  of the chat, with this send entered; None: none is kept
+    """
 
     message: MessageId
     no: int
     n: int
     at_ms: int
     with_token: bool
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,6 +424,8 @@ class Settlement:
     pardoned       another chat of the account whose gate is again what it was, with that
     gives_receipts True when this reply carried the account's first receipt
     ghost          True: a receipt was owed and did not come; False: it came; None: neither
+    ledger         of the chat, as the reply leaves it; None: unchanged
+    account_allowance  what was learned of the account's allowances, encoded; None: nothing new
     """
 
     message: MessageId
@@ -434,6 +442,20 @@ class Settlement:
     pardoned: tuple[ChatId, str] | None = None
     gives_receipts: bool = False
     ghost: bool | None = None
+    ledger: Ledger | None = None
+    account_allowance: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """A part that waits for the other side's next message, without having been tried."""
+
+    message: MessageId
+    no: int
+    waiting_for: WaitingFor
+    reason: Reason
+    next_attempt_at_ms: int | None
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,13 +514,15 @@ class LaneView:
 
     messages   live ones, begun first, then class, then order of acceptance; at most the number asked for
     truncated  more live messages are in the table
-    token      the newest reply token that may still be used (fresh, suspect), else None
+    token      the newest reply token if it may still be used (fresh, suspect), else None
+    ledger     of the newest inbound message, None if there is none
     """
 
     chat: Chat
     messages: tuple[Message, ...]
     truncated: bool
     token: ReplyToken | None
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,6 +583,14 @@ class Store(Protocol):
         ...
 
     async def settle(self, settlement: Settlement) -> Message: ...
+
+    async def park(self, parking: Parking) -> Message:
+        """Writes down for what a part waits. One that is on the wire or has ended stays as it is."""
+        ...
+
+    async def withdraw(self, message: MessageId, at_ms: int) -> Message:
+        """Ends what has not been sent of a message of the gateway's own that has become pointless (`superseded`)."""
+        ...
 
     async def cancel(self, message: MessageId, at_ms: int) -> Message:
         """Ends every live entry that is not on the wire. Raises UnknownMessage, NotCancellable."""
@@ -654,6 +686,14 @@ class Store(Protocol):
 
     async def lanes(self, targets: Sequence[Target], per_lane: int, now_ms: int) -> tuple[LaneView, ...]:
         """Messages that may not begin before a later time than `now_ms` stand behind all others."""
+        ...
+
+    async def ledgers(self, targets: Sequence[Target]) -> Mapping[Target, Ledger]:
+        """The ledger of each chat's newest inbound message; chats without one are left out."""
+        ...
+
+    async def parts_left(self, target: Target) -> int:
+        """Parts of the chat that are still to be sent: progress and notices about allowances aside."""
         ...
 
     async def quoted(self, account: AccountId, platform_id: str) -> str | None:

@@ -173,6 +173,37 @@ class Breaker(_Section):
     )
 
 
+class Allowance(_Section):
+    """How many sends a platform permits after each message of the other side."""
+
+    sends: int | None = Field(
+        None,
+        ge=0,
+        le=10_000,
+        description="per inbound message; unset: as the platform is known; 0: not counted",
+    )
+    window_s: float | None = Field(
+        None,
+        ge=0,
+        le=2_592_000,
+        description="how long they may be used; unset: as the platform is known; 0: for ever",
+    )
+    progress_reserve: int | None = Field(
+        None, ge=0, le=100, description="progress lines are sent only while more sends than this are left"
+    )
+    probe_s: Seconds = Field(
+        3600,
+        le=604_800,
+        description="first wait before one extra send tries whether more is permitted; doubles; 0: never",
+    )
+    notice: str | None = Field(
+        None,
+        max_length=500,
+        description="said with the last send, {parts} being what remains; unset: a sentence in `language`; "
+        "empty: nothing",
+    )
+
+
 class Retention(_Section):
     """How long messages live, and how long finished ones are kept."""
 
@@ -207,6 +238,11 @@ class Delivery(_Section):
     max_requests_per_s: float = Field(
         1000, ge=0, le=100_000, description="sends per second over all accounts, at most; 0: no bound"
     )
+    part_max_chars: int | None = Field(
+        None, ge=100, le=16_000, description="longest part of a message; unset: as the platform shows it well"
+    )
+    chunk_gap_s: Seconds = Field(0, le=60, description="least time between the sends to a chat")
+    allowance: Allowance = Allowance()
     limiter: Limiter = Limiter()
     breaker: Breaker = Breaker()
     ghosts: Ghosts = Ghosts()

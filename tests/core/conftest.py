@@ -13,14 +13,16 @@ from typing import Any
 
 import pytest
 
-from yizhan.core import limiter
+from yizhan.core import limiter, spending
+from yizhan.core.allowance import NOTICE_SOURCE, Ledger, opened
 from yizhan.core.breaker import BreakerNumbers
 from yizhan.core.hosts import Hosts
-from yizhan.core.lane import Choice, Lanes, Load, Loaded, LookAgain, Send
+from yizhan.core.lane import Choice, Lanes, Load, Loaded, LookAgain, Notify, Park, Send
 from yizhan.core.limiter import Pace
 from yizhan.core.reaction import Circumstances, Decision, Gates, Numbers, react
+from yizhan.core.release import Parked, Withdraw, notice_key
 from yizhan.core.states import derive
-from yizhan.core.tokens import token_for
+from yizhan.core.tokens import token_for, usable
 from yizhan.core.verdict import Deferred, Delivered, Verdict
 from yizhan.core.window import place_of
 from yizhan.model import (
@@ -48,6 +50,7 @@ class ChatRow:
     paused: bool = False
     pace: Pace = limiter.OPEN
     accepted: int = 0
+    ledger: Ledger | None = None
 
 
 @dataclass
@@ -55,6 +58,7 @@ class OnWire:
     message: Message
     entry: Entry
     token: ReplyToken | None
+    known: ReplyToken | None
 
 
 class Road:
@@ -69,6 +73,10 @@ class Road:
         self.wire: dict[Target, OnWire] = {}
         self.sent: list[str] = []
         self.loads = 0
+        self.heard = 0
+        self.notices: list[str] = []
+        self.withdrawn: list[str] = []
+        self.parks: list[str] = []
 
     # accounts and chats
 
@@ -92,7 +100,10 @@ class Road:
         """The other side writes; with `name` it brings a reply token."""
         row, token = self.chat(target), self.token(target, name) if name else None
         row.has_written, row.token = True, token or row.token
-        self.lanes.heard(target, token, self.now_ms)
+        self.heard += 1
+        key = f"in{self.heard}"
+        row.ledger = opened(key, self.now_ms, self.heard, None, False)
+        self.lanes.heard(target, token, self.now_ms, key)
 
     # accepting
 
@@ -106,6 +117,8 @@ class Road:
         parts: int = 1,
         not_before_ms: int | None = None,
         expires_at_ms: int = T0 + 30 * DAY,
+        source: str = "test",
+        key: str | None = None,
     ) -> Message:
         """Into the table only."""
         target = self.target(chat, account)
@@ -116,7 +129,8 @@ class Road:
             chat=target.chat,
             seq=self.chat(target).accepted,
             klass=klass,
-            source="test",
+            source=source,
+            idempotency_key=key,
             text=name,
             created_at_ms=self.now_ms,
             expires_at_ms=expires_at_ms,
@@ -147,7 +161,14 @@ class Road:
         live.sort(key=lambda each: place_of(each, self.now_ms))
         row, most = self.chat(target), self.lanes.per_lane
         return Loaded(
-            target, tuple(live[:most]), len(live) > most, row.token, row.has_written, row.paused, row.pace
+            target,
+            tuple(live[:most]),
+            len(live) > most,
+            row.token,
+            row.has_written,
+            row.paused,
+            row.pace,
+            ledger=row.ledger,
         )
 
     def turn(self) -> Choice:
@@ -158,14 +179,54 @@ class Road:
             self.lanes.loaded(self.view(choice.target))
         elif isinstance(choice, Send):
             self.begin(choice)
+        elif isinstance(choice, Notify):
+            self.notify(choice)
+        elif isinstance(choice, Park):
+            self.park(choice.parked)
+        elif isinstance(choice, Withdraw):
+            self.withdrawn.append(choice.message.id)
+            self.end(choice.message, MessageState.CANCELLED)
+            self.lanes.ended(self.table[choice.message.id])
         return choice
+
+    def notify(self, choice: Notify) -> None:
+        """What runtime/allowances.py does, at once."""
+        target, key = choice.target, notice_key(choice.target.chat, choice.ledger)
+        name = f"notice-{target.chat}-{choice.ledger.key}"
+        if MessageId(name) not in self.table:
+            self.commit(
+                name,
+                target.chat,
+                target.account,
+                klass=MessageClass.NOTICE,
+                source=NOTICE_SOURCE,
+                key=key,
+            )
+            self.notices.append(name)
+        self.lanes.noticed(target, choice.ledger.key)
+        self.lanes.put_back(target, self.now_ms)
+
+    def park(self, parked: Parked) -> None:
+        now = self.table[parked.message.id]
+        waits = replace(
+            parked.entry,
+            state=MessageState.WAITING,
+            waiting_for=parked.waiting_for,
+            reason=parked.reason,
+            next_attempt_at_ms=parked.at_ms,
+        )
+        self.table[now.id] = with_entry(now, waits, self.now_ms)
+        self.parks.append(f"{now.id}.{waits.no}")
+        self.lanes.ended(self.table[now.id])
 
     def begin(self, send: Send) -> None:
         target = send.message.target
         assert target not in self.wire, "two in flight in one chat"
         lane = self.lanes.lane(target)
         assert lane is not None
-        token = token_for(lane.token, lane.pace.refusals if lane.pace else 0, lane.experiment)
+        token, known = token_for(lane.token, lane.trial, self.now_ms, 0), lane.token
+        spending.begun(lane, spending.intended(lane, send.entry, self.now_ms))
+        self.chat(target).ledger = lane.ledger
         entry = replace(
             send.entry,
             state=MessageState.SENDING,
@@ -173,7 +234,7 @@ class Road:
             waiting_for=None,
         )
         self.table[send.message.id] = with_entry(self.table[send.message.id], entry, self.now_ms)
-        self.wire[target] = OnWire(send.message, entry, token)
+        self.wire[target] = OnWire(send.message, entry, token, known if usable(known) else None)
         self.sent.append(f"{send.message.id}.{entry.no}")
 
     def dispatch(self, most: int = 10_000) -> list[str]:
@@ -203,22 +264,27 @@ class Road:
             target=target,
             message=on_wire.message.id,
             entry=on_wire.entry,
-            token=on_wire.token or lane.token,
+            token=on_wire.known,
             with_token=on_wire.token is not None,
             has_written=lane.has_written,
             gates=self.lanes.gates_of(target),
             traffic=self.lanes.traffic(target),
+            trial=lane.trial,
+            superseded=lane.token is not None and usable(lane.token) and lane.token is not on_wire.known,
         )
         decision = react(verdict, seen, self.numbers, self.now_ms, jitter)
-        self.lanes.learned(target, decision.gates, decision.token, decision.experiment)
+        self.lanes.learned(target, decision.gates, decision.token, decision.trial)
         if decision.pardoned is not None:
             self.lanes.pardoned(decision.pardoned)
-        return decision
+        spending.ended(lane, on_wire.entry, verdict, decision.trial, self.now_ms)
+        return spending.parked(lane, decision, self.now_ms)
 
     def keep(self, target: Target, decision: Decision) -> None:
         """The settlement's transaction, and what follows it."""
         on_wire, row = self.wire.pop(target), self.chat(target)
         row.pace = decision.gates.chat
+        lane = self.lanes.lane(target)
+        row.ledger = lane.ledger if lane else row.ledger
         if decision.pardoned is not None:
             self.chat(decision.pardoned.target).pace = decision.pardoned.before
         if decision.token is not None and row.token is not None and decision.token.token == row.token.token:

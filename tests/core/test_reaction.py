@@ -14,6 +14,7 @@ from yizhan.core.attribution import ATTRIBUTION_MS, Blame
 from yizhan.core.breaker import Breaker
 from yizhan.core.limiter import OPEN, Pace
 from yizhan.core.reaction import Circumstances, Decision, Gates, Numbers, react
+from yizhan.core.tokens import FOUND_STALE, Trial
 from yizhan.core.verdict import (
     Barred,
     Deferred,
@@ -41,9 +42,9 @@ from yizhan.model import (
 NOW = 1_800_000_000_000
 HERE = Target(AccountId("weixin:a"), ChatId("here"))
 THERE = Target(AccountId("weixin:a"), ChatId("there"))
-FRESH = ReplyToken(HERE.account, HERE.chat, InboundId("i1"), "secret", NOW, TokenState.FRESH, 3)
+FRESH = ReplyToken(HERE.account, HERE.chat, InboundId("i1"), "secret", NOW, TokenState.FRESH)
 SUSPECT = replace(FRESH, state=TokenState.SUSPECT)
-STALE = replace(FRESH, state=TokenState.STALE)
+STALE = replace(FRESH, state=TokenState.STALE, reason=FOUND_STALE)
 SENDING = Entry(
     1, "hello", "id:1", MessageState.SENDING, attempts_made=2, waiting_for=None, reason=Reason("-2", "before")
 )
@@ -127,11 +128,10 @@ def test_ghost_ends_unconfirmed_and_is_never_resent() -> None:
 
 
 @pytest.mark.parametrize("judged", [Delivered("r"), Ghost(True)])
-def test_accepted_with_a_token_it_is_fresh_and_has_one_send_more(judged: Verdict) -> None:
-    """Tokens have a quota; what was suspected of being stale is not."""
-    for token in (FRESH, SUSPECT):
-        learned = decide(judged, token).token
-        assert learned == replace(FRESH, sends_used=4)
+def test_accepted_with_a_suspect_token_it_is_fresh_again(judged: Verdict) -> None:
+    """What was suspected of being stale is not; a healthy one needs no row for that."""
+    assert FRESH == decide(judged, SUSPECT).token
+    assert None is decide(judged, FRESH).token
 
 
 @pytest.mark.parametrize("judged", [Delivered("r"), Ghost(True)])
@@ -154,7 +154,8 @@ def test_refused_with_a_fresh_token_it_is_suspect_and_an_experiment_follows_at_o
     """A stale token then costs one request, not a window: the gates are not slowed yet."""
     decision = decide(judged, FRESH)
     assert SUSPECT == decision.token
-    assert decision.experiment
+    assert decision.trial
+    assert decision.trial.at_once
     assert (MessageState.WAITING, NOW) == (decision.entry.state, decision.entry.next_attempt_at_ms)
     assert all_open(decision.gates)
 
@@ -168,9 +169,9 @@ def test_refused_otherwise_the_chat_is_slowed_and_nothing_is_learned_of_the_toke
     judged: Verdict, token: ReplyToken | None, with_token: bool
 ) -> None:
     """Refused without it: a limit. Refused again with a suspect one: still either."""
-    decision = decide(judged, token, with_token)
+    decision = decide(judged, token, with_token, trial=Trial(NOW, True, True))
     assert decision.token is None
-    assert not decision.experiment
+    assert not (decision.trial and decision.trial.at_once)
     assert (MessageState.WAITING, WaitingFor.LIMIT) == (decision.entry.state, decision.entry.waiting_for)
     assert NOW + 8_000 == decision.entry.next_attempt_at_ms == decision.gates.chat.not_before_ms
     assert OPEN == decision.gates.account
@@ -179,7 +180,8 @@ def test_refused_otherwise_the_chat_is_slowed_and_nothing_is_learned_of_the_toke
 @pytest.mark.parametrize("token", [None, FRESH, SUSPECT])
 def test_a_plain_limit_suspects_no_token(token: ReplyToken | None) -> None:
     decision = decide(LIMIT, token)
-    assert (None, False) == (decision.token, decision.experiment)
+    assert None is decision.token
+    assert not (decision.trial and decision.trial.at_once)
     assert 1 == decision.gates.chat.refusals
 
 
@@ -265,10 +267,25 @@ def test_a_limit_story_learns_nothing_about_the_token_and_ends_with_it_fresh() -
     second = decide(LIMIT_OR_TOKEN, first.token, with_token=False, gates=first.gates)
     assert (None, 1) == (second.token, second.gates.chat.refusals)
     third = decide(Delivered("r"), first.token, gates=second.gates)
-    assert (TokenState.FRESH, 4) == (
-        third.token and third.token.state,
-        third.token and third.token.sends_used,
-    )
+    assert FRESH == third.token
+
+
+def test_refused_with_a_token_that_was_replaced_meanwhile_the_new_one_is_tried_at_once() -> None:
+    """The user wrote while the request was on the wire: what was refused is no longer what we would send."""
+    decision = decide(LIMIT_OR_TOKEN, FRESH, superseded=True)
+    assert decision.trial
+    assert decision.trial.at_once
+    assert not decision.trial.refused_with
+    assert None is decision.token
+    assert Gates(chat=limiter.spared(OPEN)) == decision.gates
+
+
+def test_behind_a_shut_gate_a_new_token_costs_one_refusal() -> None:
+    """Whoever types into a limit brings a new token with every message."""
+    decision = decide(LIMIT_OR_TOKEN, FRESH, gates=Gates(chat=Pace(2, NOW, 7_500)))
+    assert not (decision.trial and decision.trial.at_once)
+    assert SUSPECT == decision.token
+    assert 3 == decision.gates.chat.refusals
 
 
 # lost
@@ -428,7 +445,7 @@ def test_every_reaction_ends_the_attempt_and_every_wait_has_an_end(
         assert (None, None) == (after.waiting_for, after.next_attempt_at_ms)
     elif after.waiting_for is WaitingFor.LIMIT:
         assert after.next_attempt_at_ms is not None
-        assert decision.experiment or after.next_attempt_at_ms > NOW
+        assert (decision.trial and decision.trial.at_once) or after.next_attempt_at_ms > NOW
     else:
         assert after.waiting_for is not None
     assert decision.token is None or decision.token.token == "secret"

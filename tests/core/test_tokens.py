@@ -1,42 +1,107 @@
-"""With which reply token a request goes."""
+"""With which reply token a request goes, and what its fate says about it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from yizhan.core.tokens import token_for
+from yizhan.core import tokens
+from yizhan.core.tokens import FOUND_STALE, UNTRIED, Trial, token_for
 from yizhan.model import AccountId, ChatId, InboundId, ReplyToken, TokenState
 
-
-def a_token(state: TokenState) -> ReplyToken:
-    return ReplyToken(AccountId("weixin:a"), ChatId("c"), InboundId("i"), "secret", 0, state)
-
-
-@pytest.mark.parametrize("refusals", range(20))
-@pytest.mark.parametrize("experiment", [True, False])
-def test_a_fresh_token_is_always_used(refusals: int, experiment: bool) -> None:
-    """Also right after another one was refused: the one that came meanwhile is not to blame."""
-    token = a_token(TokenState.FRESH)
-    assert token is token_for(token, refusals, experiment)
+NOW = 1_800_000_000_000
+HOUR = 3_600_000
+OLD = 20 * HOUR
+FRESH = ReplyToken(AccountId("weixin:a"), ChatId("c"), InboundId("i"), "secret", NOW - HOUR)
+SUSPECT = replace(FRESH, state=TokenState.SUSPECT)
+AGED = replace(FRESH, issued_at_ms=NOW - 30 * HOUR)
 
 
-@pytest.mark.parametrize("state", [TokenState.STALE, TokenState.SPENT])
-def test_a_token_that_is_over_is_never_used(state: TokenState) -> None:
+def carried(token: ReplyToken | None, trial: Trial = UNTRIED) -> bool:
+    return token_for(token, trial, NOW, OLD) is not None
+
+
+def refuse(
+    trial: Trial, with_token: bool, token: ReplyToken | None = FRESH, gates_open: bool = True
+) -> Trial:
+    return tokens.refused(trial, token, with_token, gates_open, NOW)
+
+
+def test_a_fresh_token_is_used_and_one_that_is_over_never() -> None:
     """A push after a quiet night goes without its stale token instead of failing with it."""
-    assert token_for(a_token(state), 0, False) is None
+    assert carried(FRESH)
+    assert not carried(None)
+    assert not carried(replace(FRESH, state=TokenState.STALE))
+    assert not carried(replace(FRESH, state=TokenState.SPENT))
 
 
-def test_without_a_token_nothing_is_used() -> None:
-    assert token_for(None, 0, False) is None
+def test_a_refusal_at_an_open_gate_is_followed_at_once_by_the_other_way() -> None:
+    """A merely stale token then costs one extra request, and not a window."""
+    trial = refuse(UNTRIED, with_token=True)
+    assert trial.at_once
+    assert not carried(SUSPECT, trial)
+    after = refuse(trial, with_token=False, token=SUSPECT)
+    assert after.both_refused
+    assert not after.at_once, "never twice at one gate opening"
 
 
-def test_a_suspect_token_is_left_out_once_at_once_and_then_at_2_4_8_and_16_refusals() -> None:
-    """Each experiment costs one request; doubling the distance keeps them few and never two in a row."""
-    token = a_token(TokenState.SUSPECT)
-    assert token_for(token, 0, True) is None
-    without = [refusals for refusals in range(40) if token_for(token, refusals, False) is None]
-    assert [2, 4, 8, 16, 32] == without
+def test_an_old_token_stays_behind_first_and_is_tried_all_the_same() -> None:
+    """Age turns the order of the two tries, never whether they happen."""
+    assert not carried(AGED)
+    trial = refuse(UNTRIED, with_token=False, token=AGED)
+    assert trial.at_once
+    assert carried(AGED, trial)
+    assert carried(AGED, tokens.accepted(trial, with_token=True)), (
+        "tokenless is not accepted here; once is enough"
+    )
+
+
+def test_behind_a_shut_gate_one_refusal_is_enough() -> None:
+    """Whoever types into a limit brings a new token each time; the second try would only prolong the limit."""
+    assert not refuse(UNTRIED, with_token=True, gates_open=False).at_once
+
+
+def test_without_a_token_there_is_no_other_way() -> None:
+    assert not refuse(UNTRIED, with_token=False, token=None).at_once
+    assert not refuse(UNTRIED, with_token=False, token=replace(FRESH, state=TokenState.STALE)).at_once
+
+
+def test_both_ways_refused_the_experiment_comes_again_at_the_1st_2nd_4th_8th_later_probe() -> None:
+    """Doubling the distance keeps them few."""
+    trial = refuse(refuse(UNTRIED, True), False, SUSPECT)
+    without = []
+    for probe in range(1, 40):
+        with_token = carried(SUSPECT, trial)
+        if not with_token:
+            without.append(probe)
+        trial = refuse(trial, with_token, SUSPECT)
+        assert not trial.at_once
+    assert [1, 2, 4, 8, 16, 32] == without
+
+
+def test_accepted_without_a_suspect_token_convicts_it_with_its_reason() -> None:
+    stale = tokens.judged(SUSPECT, with_token=False)
+    assert (TokenState.STALE, FOUND_STALE) == (stale and stale.state, stale and stale.reason)
+
+
+def test_accepted_with_it_a_suspect_token_is_good_again() -> None:
+    assert FRESH == tokens.judged(SUSPECT, with_token=True)
+
+
+@pytest.mark.parametrize("with_token", [True, False])
+def test_nothing_changes_about_a_token_that_nobody_suspects(with_token: bool) -> None:
+    """A send of a healthy chat writes no token row."""
+    assert None is tokens.judged(FRESH, with_token)
+    assert None is tokens.judged(None, with_token)
+
+
+def test_the_same_words_with_another_message_are_another_permission() -> None:
+    """A newer token must never be deleted by an old conviction."""
+    assert tokens.same(FRESH, SUSPECT)
+    assert not tokens.same(FRESH, replace(FRESH, inbound_id=InboundId("later")))
+    assert not tokens.same(FRESH, replace(FRESH, token="other"))
 
 
 def test_a_token_never_shows_its_secret() -> None:
-    assert "secret" not in repr(a_token(TokenState.FRESH))
+    assert "secret" not in repr(FRESH)

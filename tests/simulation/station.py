@@ -19,7 +19,14 @@ from yizhan.store import open_store
 from yizhan_simulator import World
 
 SIM_URL = "http://sim.example"
-QUIET = {"access": {"policy": "open"}, "agent": "echo", "console": {"enabled": False}}
+UNCOUNTED = {"sends": 0, "window_s": 0}
+"""Stories that are not about allowances turn the simulator's off as well: `quota_per_inbound=0`."""
+QUIET: dict[str, Any] = {
+    "access": {"policy": "open"},
+    "agent": "echo",
+    "console": {"enabled": False},
+    "delivery": {"allowance": UNCOUNTED},
+}
 
 
 UPKEEP = {"expire_due", "prune"}
@@ -79,7 +86,8 @@ class Station:
         self.world = world or World(seed=seed)
         self.clock = VirtualClock()
         self.chance = SeededChance(seed)
-        self.settings = load(home, {}, QUIET | settings)
+        delivery = QUIET["delivery"] | settings.pop("delivery", {})
+        self.settings = load(home, {}, QUIET | settings | {"delivery": delivery})
         self.gateway: Gateway
         self.gate = CrashGate()
         self.accepted: list[Message] = []

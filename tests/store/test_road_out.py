@@ -18,8 +18,18 @@ from yizhan.errors import (
     UnknownAccount,
     UnknownMessage,
 )
-from yizhan.model import AccountId, ChatId, InboundId, MessageClass, MessageState, Reason, Target, WaitingFor
-from yizhan.ports import MessageFilter
+from yizhan.model import (
+    AccountId,
+    ChatId,
+    InboundId,
+    MessageClass,
+    MessageState,
+    Reason,
+    Target,
+    TokenState,
+    WaitingFor,
+)
+from yizhan.ports import Intent, MessageFilter, Parking
 from yizhan.store import queries
 
 Desk = Any
@@ -402,3 +412,105 @@ async def test_removing_an_account_ends_its_messages_and_keeps_history(desk: Des
         await desk.store.remove_account(account, desk.tick())
     late = await desk.settle(on_the_wire)
     assert MessageState.DELIVERED is late.state
+
+
+# Allowances.
+
+
+async def _ledger(desk: Desk, chat: str = "o1@im.wechat") -> Any:
+    (lane,) = await desk.store.lanes([desk.target(chat)], 1, desk.now_ms)
+    return lane.ledger
+
+
+async def test_each_inbound_message_opens_a_ledger_and_the_newest_counts(desk: Desk) -> None:
+    assert None is await _ledger(desk)
+    await desk.receive(desk.arrival("one", token="t1"))
+    first = await _ledger(desk)
+    await desk.receive(desk.arrival("two", token="t1"))
+    second = await _ledger(desk)
+    assert (0, 0) == (first.used, second.used)
+    assert first.key != second.key
+
+
+async def test_a_send_is_entered_with_its_intent_and_a_crash_forgets_nothing(place: Any, desk: Desk) -> None:
+    """A forgotten allowance sends into refusals after every restart."""
+    await desk.receive(desk.arrival(token="t1"))
+    entered = replace(await _ledger(desk), used=7, unsure=True, noticed=True, pending=True, probe_at_ms=5)
+    message = await desk.accept()
+    assert await desk.store.begin_attempt(Intent(message.id, 1, 1, desk.tick(), True, entered))
+    await desk.store.close()
+    store = await place.open()
+    (lane,) = await store.lanes([desk.target()], 1, desk.now_ms)
+    assert entered == lane.ledger
+    assert {desk.target(): entered} == await store.ledgers([desk.target(), desk.target("o2@im.wechat")])
+
+
+async def test_a_ledger_outlives_the_token_that_is_dropped_as_stale(desk: Desk) -> None:
+    """Sends without a token count too."""
+    await desk.receive(desk.arrival(token="t1"))
+    message, token = await desk.accept(), await desk.token()
+    ledger = replace(await _ledger(desk), used=4)
+    await desk.begin(message)
+    await desk.settle(message, token=replace(token, state=TokenState.STALE), ledger=ledger)
+    assert None is await desk.token()
+    assert ledger == await _ledger(desk)
+
+
+async def test_a_late_settlement_does_not_shadow_the_newest_ledger(desk: Desk) -> None:
+    await desk.receive(desk.arrival("one", token="t1"))
+    old, message = await _ledger(desk), await desk.accept()
+    await desk.begin(message)
+    await desk.receive(desk.arrival("two", token="t2"))
+    newest = await _ledger(desk)
+    await desk.settle(message, ledger=replace(old, used=9))
+    assert newest == await _ledger(desk)
+
+
+async def test_what_was_learned_of_allowances_is_kept_on_the_account(desk: Desk) -> None:
+    message = await desk.accept()
+    await desk.begin(message)
+    await desk.settle(message, account_allowance="[5,0,null]")
+    assert "[5,0,null]" == (await desk.store.account(desk.target().account)).allowance
+
+
+async def test_a_parked_part_waits_with_its_reason_and_one_on_the_wire_does_not(desk: Desk) -> None:
+    message = await desk.accept(parts=2)
+    reason = Reason("allowance-spent", "ten")
+    later_ms = desk.now_ms + 5
+    parking = Parking(message.id, 2, WaitingFor.ALLOWANCE, reason, later_ms, desk.tick())
+    parked = await desk.store.park(parking)
+    assert (MessageState.WAITING, WaitingFor.ALLOWANCE) == (
+        parked.entries[1].state,
+        parked.entries[1].waiting_for,
+    )
+    assert (reason, later_ms) == (parked.entries[1].reason, parked.entries[1].next_attempt_at_ms)
+    await desk.begin(message)
+    assert MessageState.SENDING is (await desk.store.park(replace(parking, no=1))).entries[0].state
+
+
+async def test_a_notice_is_withdrawn_unless_it_has_gone(desk: Desk) -> None:
+    waiting, gone = await desk.accept(), await desk.accept()
+    await desk.deliver(gone)
+    withdrawn = await desk.store.withdraw(waiting.id, desk.tick())
+    assert (MessageState.CANCELLED, "superseded") == (
+        withdrawn.state,
+        withdrawn.reason and withdrawn.reason.code,
+    )
+    assert MessageState.DELIVERED is (await desk.store.withdraw(gone.id, desk.tick())).state
+
+
+async def test_parts_left_are_counted_without_progress_and_notices(desk: Desk) -> None:
+    await desk.accept(parts=3)
+    await desk.accept(parts=2, klass=MessageClass.PROGRESS)
+    await desk.accept(source="allowance", klass=MessageClass.NOTICE)
+    await desk.deliver(await desk.accept())
+    await desk.accept(chat="o2@im.wechat")
+    assert 3 == await desk.store.parts_left(desk.target())
+
+
+async def test_a_notice_stands_with_what_has_begun(desk: Desk) -> None:
+    """It speaks of it, and must not wait behind a queue."""
+    await desk.accept("reply", klass=MessageClass.REPLY)
+    notice = await desk.accept("notice", source="allowance", klass=MessageClass.NOTICE)
+    (lane,) = await desk.store.lanes([desk.target()], 1, desk.now_ms)
+    assert [notice.id] == [message.id for message in lane.messages]

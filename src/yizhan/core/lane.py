@@ -20,14 +20,18 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 
+from yizhan.core import allowance as allowances
 from yizhan.core import breaker as breakers
 from yizhan.core import limiter
+from yizhan.core.allowance import Allowance, Beside, Ledger
 from yizhan.core.attribution import Blame, Traffic
 from yizhan.core.ghosts import GhostNumbers, push_pause_ms, slowed
 from yizhan.core.hosts import Hosts
 from yizhan.core.limiter import Pace
 from yizhan.core.reaction import Gates
+from yizhan.core.release import Go, Parked, Purse, Step, Tell, Withdraw, pick
 from yizhan.core.shares import Share, is_bulk
+from yizhan.core.tokens import UNTRIED, Trial, same
 from yizhan.core.wakes import Wakes
 from yizhan.core.window import Window
 from yizhan.model import (
@@ -42,6 +46,8 @@ from yizhan.model import (
 
 EXPIRED_MS = 1_000
 """A head whose time is over holds its lane this long; the sweeper ends it meanwhile."""
+HURRY_GAP_MS = 60_000
+"""Somebody who writes into a limit hurries a probe at most this often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class Loaded:
 
     messages   its first live messages by place (core/window.py): begun, due, dated by date
     truncated  the table has more
+    ledger     of its newest inbound message, None if it was never heard
     """
 
     target: Target
@@ -67,6 +74,7 @@ class Loaded:
     paused: bool
     pace: Pace
     ghosts: int = 0
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +86,28 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Park:
+    """This part waits for the other side's next message, and is to be written down so; its lane is busy until then."""
+
+    parked: Parked
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """The chat is to be told how many parts remain; its lane is busy until that is accepted."""
+
+    target: Target
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
 class LookAgain:
     """Nothing can go before `at_ms`; None: nothing will by time alone."""
 
     at_ms: int | None
 
 
-Choice = Load | Send | LookAgain
+Choice = Load | Send | Park | Notify | Withdraw | LookAgain
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +118,11 @@ class Lane:
     late        accepted while the window was being read; it may or may not have them
     stale       the window, or what is being read, is void: to be read anew
     probes      the host whose one probe its request on the wire is, else empty
-    experiment  the next request goes without its suspect token (core/tokens.py)
+    trial       what requests have told about its token (core/tokens.py)
+    ledger      what its newest inbound message permits (core/allowance.py); None: not read yet, or never heard
+    expecting   a turn is open, whose answer is to come
+    rested_ms   the next request keeps its distance until then
+    hurried_at_ms  when an inbound message last hurried its gate, or will have
     pace        None: not read yet; then `hurried_ms` keeps what is to be done to it
     ghosts      sends in a row without the receipt that was owed; pushes wait until `push_at_ms` (core/ghosts.py)
     sent_ms     when its request on the wire was chosen
@@ -108,7 +135,11 @@ class Lane:
     token: ReplyToken | None = None
     has_written: bool = False
     paused: bool = False
-    experiment: bool = False
+    trial: Trial = UNTRIED
+    ledger: Ledger | None = None
+    expecting: bool = False
+    rested_ms: int = 0
+    hurried_at_ms: int = 0
     pace: Pace | None = None
     hurried_ms: int | None = None
     ghosts: int = 0
@@ -132,6 +163,7 @@ class AccountLanes:
     known  it was made known with its host; before, its lanes only gather
     open   it may send (logged in, not paused); else its lanes wait for `waits`
     bulk   ready lanes whose head is no answer, while the account keeps to a limit; `share` is theirs (core/shares.py)
+    accepted / refused  which chats last fared so, to tell one chat's trouble from everybody's
     """
 
     account: AccountId
@@ -141,6 +173,10 @@ class AccountLanes:
     open: bool = False
     waits: WaitingFor | None = WaitingFor.LOGIN
     gates: Gates = field(default_factory=Gates)
+    allowance: Allowance = field(default_factory=Allowance)
+    accepted: Beside = field(default_factory=Beside)
+    refused: Beside = field(default_factory=Beside)
+    hurried_at_ms: int = 0
     in_flight: int = 0
     lanes: dict[ChatId, Lane] = field(default_factory=dict)
     ready: deque[Lane] = field(default_factory=deque)
@@ -154,11 +190,13 @@ class Lanes:
 
     Args:  per_lane  messages of a lane in memory, at least 1
            idle_max  beyond so many lanes, empty ones are forgotten
+           gap_ms    between two requests of a chat, from start to start
     """
 
-    def __init__(self, hosts: Hosts, per_lane: int = 16, idle_max: int = 4_096) -> None:
+    def __init__(self, hosts: Hosts, per_lane: int = 16, idle_max: int = 4_096, gap_ms: int = 0) -> None:
         self.per_lane = per_lane
         self._idle_max = idle_max
+        self._gap_ms = gap_ms
         self._hosts = hosts
         self._accounts: dict[AccountId, AccountLanes] = {}
         self._active: deque[AccountLanes] = deque()
@@ -204,13 +242,15 @@ class Lanes:
             lane.late, lane.loading, lane.stale = [], False, False
             self._asleep.sleep(lane, again_at_ms)
 
-    def learned(self, target: Target, gates: Gates, token: ReplyToken | None, experiment: bool) -> None:
+    def learned(
+        self, target: Target, gates: Gates, token: ReplyToken | None, trial: Trial | None = None
+    ) -> None:
         """What a reply has taught, to be told before anything else is decided; `ended` follows when it is kept."""
         lane = self.lane(target)
         if lane is None:
             return
-        lane.experiment = experiment
-        if token is not None and lane.token is not None and token.token == lane.token.token:
+        lane.trial = trial or lane.trial
+        if token is not None and lane.token is not None and same(token, lane.token):
             lane.token = token
         lane.pace = gates.chat
         lane.account.gates = replace(gates, chat=limiter.OPEN)
@@ -265,6 +305,10 @@ class Lanes:
         lanes.host, lanes.in_flight_max = host, in_flight_max
         self._activate(lanes)
 
+    def allow(self, account: AccountId, allowance: Allowance) -> None:
+        """What is believed of the allowances of an account that is known."""
+        self._account(account).allowance = allowance
+
     def open_account(self, account: AccountId, waits: WaitingFor | None) -> None:
         """`waits` None lets its lanes send; else says for what all of them wait."""
         lanes = self._accounts.get(account)
@@ -316,15 +360,37 @@ class Lanes:
             lane.window = None
             self._ready(lane)
 
-    def heard(self, target: Target, token: ReplyToken | None, now_ms: int) -> None:
-        """The other side wrote: the newest token, and evidence of health. What waited for it may try at once."""
+    def heard(self, target: Target, token: ReplyToken | None, now_ms: int, key: str = "") -> None:
+        """The other side wrote: the newest token, a new allowance under `key`, and evidence of health. What waited for
+        it may try at once."""
         account = self._accounts.get(target.account)
         if account is None:
             return
         lane = self._lane(target)
-        lane.has_written, lane.experiment = True, False
-        lane.token = token or lane.token
+        lane.has_written, lane.token = True, token or lane.token
+        lane.trial = UNTRIED if token else replace(lane.trial, at_once=False)
+        lane.ledger = allowances.opened(key, now_ms, 0, lane.ledger, lane.sending)
         lane.stale = lane.stale or lane.loading
+        self._hurry_by_inbound(lane, now_ms)
+
+    def expect(self, target: Target, expecting: bool) -> None:
+        """A turn of the chat is open, whose answer is to come; or none is any more."""
+        lane = self._lane(target) if expecting else self.lane(target)
+        if lane is not None and lane.expecting != expecting:
+            lane.expecting = expecting
+            self._ready(lane)
+
+    def noticed(self, target: Target, key: str) -> None:
+        """The notice of this allowance has been accepted."""
+        lane = self.lane(target)
+        if lane is not None and lane.ledger is not None and lane.ledger.key == key:
+            lane.ledger = replace(lane.ledger, noticed=True)
+
+    def insist(self, target: Target, now_ms: int) -> None:
+        """A person wants the chat's next part to be tried, whatever is left of its allowance."""
+        lane = self._lane(target)
+        if lane.ledger is not None:
+            lane.ledger = replace(lane.ledger, probe_at_ms=now_ms)
         self._hurry(lane, now_ms)
 
     def hurry(self, target: Target, now_ms: int) -> None:
@@ -377,6 +443,14 @@ class Lanes:
         message = lane.window.head(now_ms)
         entry = next((each for each in message.entries if each.state.live), None) if message else None
         return entry.waiting_for if entry and _waits_for_somebody(lane, entry) else None
+
+    def parked(self, target: Target, now_ms: int) -> Parked | None:
+        """How the chat's next part is held by its allowance, None if it is not, or if that is not read yet."""
+        lane = self.lane(target)
+        if lane is None or lane.window is None or not (due := lane.window.due(now_ms)):
+            return None
+        step = pick(due, lane.window.edge is not None, _purse(lane, now_ms), now_ms)
+        return step if isinstance(step, Parked) else None
 
     def lane(self, target: Target) -> Lane | None:
         account = self._accounts.get(target.account)
@@ -469,11 +543,16 @@ class Lanes:
             return Load(lane.target)
         if lane.paused:
             return None
-        message = lane.window.head(now_ms)
-        if message is None:
+        due = lane.window.due(now_ms)
+        if not due:
             self._rest(lane, lane.window)
             return None
-        entry = next(each for each in message.entries if each.state.live)
+        if _waits_for_somebody(lane, _live(due[0])):
+            return None
+        step = pick(due, lane.window.edge is not None, _purse(lane, now_ms), now_ms)
+        if not isinstance(step, Go):
+            return self._not_now(lane, step)
+        message, entry = step.message, step.entry
         if _waits_for_somebody(lane, entry):
             return None
         ready_ms = _ready_ms(lane, message, now_ms)
@@ -482,11 +561,26 @@ class Lanes:
             return None
         if self._yields(lane, message, now_ms, yields):
             return None
-        lane.sending, lane.sent_ms = True, now_ms
+        lane.sending, lane.sent_ms, lane.rested_ms = True, now_ms, now_ms + self._gap_ms
         lane.account.in_flight += 1
         if self._hosts.claim(lane.account.host, lane):
             lane.probes = lane.account.host
         return Send(message, entry)
+
+    def _not_now(self, lane: Lane, step: Step | None) -> Choice | None:
+        """The allowance lets nothing go: that is told, or written down, or waited for."""
+        if isinstance(step, Parked) and not (step.lasting and _news(step)):
+            if step.at_ms is not None:
+                self._asleep.sleep(lane, step.at_ms)
+            return None
+        if step is None or isinstance(step, Go):
+            return None
+        lane.sending = True
+        lane.account.in_flight += 1
+        if isinstance(step, Tell):
+            assert lane.ledger is not None, "what is spent was entered"
+            return Notify(lane.target, lane.ledger)
+        return Park(step) if isinstance(step, Parked) else step
 
     def _rest(self, lane: Lane, window: Window) -> None:
         """Nothing may begin: until the next date, else until something comes."""
@@ -503,6 +597,7 @@ class Lanes:
         for message in late:
             lane.window.take(message, self._now_ms, self.per_lane)
         lane.token, lane.has_written, lane.paused = view.token, view.has_written, view.paused
+        lane.ledger = lane.ledger or view.ledger
         if lane.pace is None:
             lane.ghosts = view.ghosts
             hurried_ms, lane.hurried_ms = lane.hurried_ms, None
@@ -554,6 +649,23 @@ class Lanes:
         )
         self._activate(account)
 
+    def _hurry_by_inbound(self, lane: Lane, now_ms: int) -> None:
+        """As `_hurry`; but a gate that is known to be shut is not hurried by every message of somebody typing."""
+        account, gates = lane.account, lane.account.gates
+        if lane.pace is None:
+            lane.hurried_ms = now_ms
+        elif lane.pace.probing:
+            lane.hurried_at_ms = _hurry_at(lane.hurried_at_ms, now_ms)
+            lane.pace = limiter.hurried(lane.pace, lane.hurried_at_ms)
+        else:
+            lane.pace = limiter.hurried(lane.pace, now_ms)
+        if gates.account.probing:
+            account.hurried_at_ms = _hurry_at(account.hurried_at_ms, now_ms)
+            gates = replace(gates, account=limiter.hurried(gates.account, account.hurried_at_ms))
+        account.gates = replace(gates, answers=breakers.hurried(gates.answers, now_ms))
+        self._ready(lane)
+        self._activate(account)
+
     def _behind_gate(self, lane: Lane) -> bool:
         """Asleep behind its own shut gate: one more message changes nothing."""
         until_ms = self._asleep.until(lane)
@@ -580,6 +692,27 @@ class Lanes:
         self._lanes -= 1
 
 
+def _live(message: Message) -> Entry:
+    return next(entry for entry in message.entries if entry.state.live)
+
+
+def _purse(lane: Lane, now_ms: int) -> Purse:
+    ledger = lane.ledger or Ledger("", now_ms)
+    return Purse(ledger, lane.account.allowance, lane.expecting, lane.trial.at_once)
+
+
+def _news(parked: Parked) -> bool:
+    """Whether the part is not known to wait so."""
+    entry = parked.entry
+    known = entry.waiting_for, entry.reason and entry.reason.code
+    return known != (parked.waiting_for, parked.reason.code)
+
+
+def _hurry_at(hurried_at_ms: int, now_ms: int) -> int:
+    """When an inbound message may hurry a shut gate that was last hurried then."""
+    return hurried_at_ms if hurried_at_ms > now_ms else max(now_ms, hurried_at_ms + HURRY_GAP_MS)
+
+
 def _waits_for_somebody(lane: Lane, entry: Entry) -> bool:
     """For an operator's word, or for the other side's first one."""
     if entry.waiting_for is WaitingFor.USER:
@@ -591,5 +724,5 @@ def _ready_ms(lane: Lane, message: Message, now_ms: int) -> int:
     """The earliest time the lane's head may go; `<= now_ms` means now."""
     if message.expires_at_ms <= now_ms:
         return now_ms + EXPIRED_MS
-    ready_ms = lane.pace.ready_at(now_ms) if lane.pace else now_ms
+    ready_ms = max(lane.pace.ready_at(now_ms), lane.rested_ms) if lane.pace else now_ms
     return max(ready_ms, lane.push_at_ms) if slowed(message) else ready_ms

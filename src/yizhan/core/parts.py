@@ -4,20 +4,28 @@ A cut is looked for from the best place to the worst: between paragraphs, lines,
 between characters, and inside a cluster (an emoji with its modifiers, a letter with its accents) only if the
 cluster alone is larger than a part. Only a part of nothing but white space is left out, since platforms
 refuse to show one.
+
+Where a platform permits few sends, fewer parts are worth a less beautiful cut: a seam between blocks, lines,
+sentences or words is taken where it keeps the number of parts at its least. A block is a paragraph, a table or
+a fenced piece of code; blank lines inside a fence are no border.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+_BLOCK = re.compile(r"\n{2,}")
 _SEAMS = (
-    re.compile(r"\n{2,}"),
+    _BLOCK,
     re.compile(r"\n"),
     re.compile(r"[。！？；…]+|[.!?;]+(?=\s)"),
     re.compile(r"[，、：]|[,:](?=\s)|\s+"),
 )
+_FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
+"""The line that begins or ends a piece of code."""
+_BETWEEN = "\n\n"
 _JOINER = "\u200d"
 _TAIL = re.compile("[\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
 """Skin tones, and the letters of region flags."""
@@ -27,7 +35,8 @@ _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]")
 def split(text: str, max_chars: int, max_bytes: int) -> tuple[str, ...]:
     """The parts of a text, each at most `max_chars` characters and `max_bytes` bytes of UTF-8.
 
-    A seam is taken if it leaves at least half of the room used; else the next kind of seam is tried.
+    A seam is taken if as few parts as possible still hold the rest; else if it leaves at least half of the room
+    used; else the next kind of seam is tried.
 
     Args:  max_chars  at least 1
            max_bytes  at least 4, so that every character fits
@@ -35,12 +44,36 @@ def split(text: str, max_chars: int, max_bytes: int) -> tuple[str, ...]:
     return tuple(part for part in _cut(text, max_chars, max_bytes) if part.strip())
 
 
+def pack(texts: Sequence[str], max_chars: int, max_bytes: int, most_chars: int) -> list[str]:
+    """Several texts as fewer ones, where that saves parts: a small one shares the part of its neighbour, a blank line
+    between them. No text becomes longer than `most_chars` by that."""
+    packed: list[str] = []
+    tail = ""
+    for text in texts:
+        alone = split(text, max_chars, max_bytes)
+        if packed and len(packed[-1]) + len(_BETWEEN) + len(text) <= most_chars:
+            shared = split(tail + _BETWEEN + text, max_chars, max_bytes)
+            if len(shared) <= len(alone):
+                packed[-1] += _BETWEEN + text
+                tail = shared[-1]
+                continue
+        packed.append(text)
+        tail = alone[-1] if alone else ""
+    return packed
+
+
 def _cut(text: str, max_chars: int, max_bytes: int) -> Iterator[str]:
+    in_code = False
     while text:
         room = _room(text, max_chars, max_bytes)
-        end = len(text) if room == len(text) else _seam(text, room)
+        end = len(text) if room == len(text) else _seam(text, room, in_code)
         yield text[:end]
+        in_code ^= _fences(text, end) % 2 == 1
         text = text[end:]
+
+
+def _fences(text: str, end: int) -> int:
+    return sum(1 for _ in _FENCE.finditer(text, 0, end))
 
 
 def _room(text: str, max_chars: int, max_bytes: int) -> int:
@@ -52,13 +85,30 @@ def _room(text: str, max_chars: int, max_bytes: int) -> int:
     return max(1, len(encoded[:max_bytes].decode(errors="ignore")))
 
 
-def _seam(text: str, room: int) -> int:
-    for seam in _SEAMS:
-        ends = [found.end() for found in seam.finditer(text, 0, room) if found.end() * 2 >= room]
-        whole = next((end for end in reversed(ends) if not _glued(text, end)), None)
-        if whole is not None:
-            return whole
+def _seam(text: str, room: int, in_code: bool) -> int:
+    """Where to cut. `in_code`: the text begins inside a fenced piece of code."""
+    fewest = len(text) - (-(-len(text) // room) - 1) * room
+    for least in (fewest, (room + 1) // 2):
+        at = _seam_from(text, room, least, in_code)
+        if at is not None:
+            return at
     return next((end for end in range(room, 0, -1) if not _glued(text, end)), room)
+
+
+def _seam_from(text: str, room: int, least: int, in_code: bool) -> int | None:
+    """The last seam of the best kind that is not before `least`: first those between blocks."""
+    border = next(
+        (end for end in _ends(_BLOCK, text, room, least) if (_fences(text, end) % 2 == 1) == in_code), None
+    )
+    if border is not None:
+        return border
+    return next((end for seam in _SEAMS for end in _ends(seam, text, room, least)), None)
+
+
+def _ends(seam: re.Pattern[str], text: str, room: int, least: int) -> list[int]:
+    """The ends of seams of one kind, the last first."""
+    ends = [found.end() for found in seam.finditer(text, 0, room) if found.end() >= least]
+    return [end for end in reversed(ends) if not _glued(text, end)]
 
 
 def _glued(text: str, at: int) -> bool:

@@ -13,6 +13,7 @@ PHRASES = MappingProxyType(
                 "nothing_to_stop": "现在没有正在进行的回答。",
                 "new_session": "好，从头开始。之前的对话不再作为上下文。",
                 "status": "连接：{state}。正在回答：{running}。等待发送：{waiting} 条。",
+                "parts_remain": "还有 {parts} 条消息没有发完（微信限制了连续发送的条数）。回复任意内容即可继续接收。",
                 "running": "是",
                 "idle": "否",
                 "help": "/stop 停止当前回答\n/new 开始新的对话\n/status 查看状态\n/help 显示这份说明",
@@ -26,6 +27,8 @@ PHRASES = MappingProxyType(
                 "nothing_to_stop": "No answer is being written.",
                 "new_session": "A fresh start: what was said before is no longer taken into account.",
                 "status": "Connection: {state}. Answering: {running}. Waiting to be sent: {waiting}.",
+                "parts_remain": "{parts} more messages are waiting (WeChat limits how many may be sent in a row). "
+                "Reply anything to get them.",
                 "running": "yes",
                 "idle": "no",
                 "help": "/stop ends the answer being written\n/new starts a fresh conversation\n"

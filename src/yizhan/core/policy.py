@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from yizhan.core.allowance import UNCOUNTED, Rule
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -14,6 +16,8 @@ class Policy:
     poll_hold_ms                     the server holds an idle poll about this long
     poll_margin_ms                   added to the hold for the client's time-out, so that the server answers first
     sends_in_flight                  requests that one account may have on the wire at once, one per chat
+    allowance                        how many sends an inbound message permits, and for how long
+    token_old_ms                     from this age on a reply token is likely to be stale; 0: never
     """
 
     platform: str
@@ -23,3 +27,5 @@ class Policy:
     poll_hold_ms: int = 35_000
     poll_margin_ms: int = 10_000
     sends_in_flight: int = 4
+    allowance: Rule = UNCOUNTED
+    token_old_ms: int = 0

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from yizhan.core import attribution, limiter
+from yizhan.core import attribution, limiter, tokens
 from yizhan.core import breaker as breakers
 from yizhan.core.attribution import Blame, Traffic
 from yizhan.core.breaker import Breaker, BreakerNumbers
 from yizhan.core.ghosts import GhostNumbers
 from yizhan.core.limiter import Pace, PaceNumbers
+from yizhan.core.tokens import UNTRIED, Trial
 from yizhan.core.verdict import (
     Barred,
     Deferred,
@@ -26,16 +27,7 @@ from yizhan.core.verdict import (
     Throttled,
     Verdict,
 )
-from yizhan.model import (
-    Entry,
-    InDoubtPolicy,
-    MessageState,
-    Reason,
-    ReplyToken,
-    Target,
-    TokenState,
-    WaitingFor,
-)
+from yizhan.model import Entry, InDoubtPolicy, MessageState, Reason, ReplyToken, Target, WaitingFor
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +58,11 @@ class Gates:
 class Circumstances:
     """What was known when the reply came.
 
-    token         the chat's usable reply token, None without one
+    token         the chat's usable reply token when the request left, None without one
     with_token    whether this request carried it
     has_written   whether the other side ever wrote in this chat
+    trial         what earlier requests have told about the token
+    superseded    a newer token has come while the request was on the wire
     traffic       when the request left, and what waits behind it
     """
 
@@ -80,18 +74,20 @@ class Circumstances:
     has_written: bool
     gates: Gates
     traffic: Traffic = Traffic()
+    trial: Trial = UNTRIED
+    superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What happens. `token`: as it is to be stored, None for no change. `experiment`: the lane's next request goes
-    at once and without the token. `unreachable`: the host could not be connected to. `barred`: the account must not
-    send until a person acts. `pardoned`: a chat whose pace is again what it was, for the limit is the account's."""
+    """What happens. `token`: as it is to be stored, None for no change. `trial`: what is known about the token now,
+    None for no change. `unreachable`: the host could not be connected to. `barred`: the account must not send until a
+    person acts. `pardoned`: a chat whose pace is again what it was, for the limit is the account's."""
 
     entry: Entry
     gates: Gates
     token: ReplyToken | None = None
-    experiment: bool = False
+    trial: Trial | None = None
     unreachable: bool = False
     barred: Barred | None = None
     pardoned: Blame | None = None
@@ -134,42 +130,54 @@ def _delivered(seen: Circumstances, receipt: str, numbers: Numbers, now_ms: int)
         reason=None,
         in_doubt=False,
     )
-    return Decision(entry, _praised(seen, numbers, now_ms), _token_after_success(seen))
+    return _accepted(entry, seen, numbers, now_ms)
 
 
 def _ghost(verdict: Ghost, seen: Circumstances, numbers: Numbers, now_ms: int) -> Decision:
     reason = Reason("no-receipt", verdict.text or "accepted without a receipt; it may not have been shown")
     entry = _ended(seen.entry, MessageState.UNCONFIRMED, reason)
-    return Decision(entry, _praised(seen, numbers, now_ms), _token_after_success(seen))
+    return _accepted(entry, seen, numbers, now_ms)
 
 
-def _token_after_success(seen: Circumstances) -> ReplyToken | None:
-    """Accepted with it: it is good. Accepted without a suspect one: it was stale, and goes for good."""
-    token = seen.token
-    if token is None:
-        return None
-    if seen.with_token:
-        return replace(token, state=TokenState.FRESH, sends_used=token.sends_used + 1)
-    return replace(token, state=TokenState.STALE) if token.state is TokenState.SUSPECT else None
+def _accepted(entry: Entry, seen: Circumstances, numbers: Numbers, now_ms: int) -> Decision:
+    token = tokens.judged(seen.token, seen.with_token)
+    gates = _praised(seen, numbers, now_ms)
+    return Decision(entry, gates, token, tokens.accepted(seen.trial, seen.with_token))
 
 
 def _refused(
     refusal: Throttled, seen: Circumstances, numbers: Numbers, now_ms: int, jitter: float
 ) -> Decision:
-    token, reason = seen.token, Reason(refusal.code, refusal.text)
-    if refusal.token_suspect and seen.with_token and token is not None and token.state is TokenState.FRESH:
+    reason = Reason(refusal.code, refusal.text)
+    trial, token = _tried(refusal, seen, now_ms)
+    if trial.at_once:
         entry = _waiting(seen.entry, WaitingFor.LIMIT, now_ms, reason)
-        suspected = replace(token, state=TokenState.SUSPECT)
         gates = replace(_answered(seen.gates), chat=limiter.spared(seen.gates.chat))
-        return Decision(entry, gates, suspected, experiment=True)
+        return Decision(entry, gates, token, trial)
     gates, pardoned = _slowed(seen, numbers, now_ms, refusal.wait_ms, jitter)
     if refusal.no_conversation and not seen.has_written:
         first = Reason(
             "never-written", "the other side has not written yet; its first message releases this one"
         )
-        return Decision(_waiting(seen.entry, WaitingFor.USER, None, first), gates, pardoned=pardoned)
+        return Decision(
+            _waiting(seen.entry, WaitingFor.USER, None, first), gates, token, trial, pardoned=pardoned
+        )
     at_ms = max(gates.chat.ready_at(now_ms), gates.account.ready_at(now_ms))
-    return Decision(_waiting(seen.entry, WaitingFor.LIMIT, at_ms, reason), gates, pardoned=pardoned)
+    return Decision(
+        _waiting(seen.entry, WaitingFor.LIMIT, at_ms, reason), gates, token, trial, pardoned=pardoned
+    )
+
+
+def _tried(refusal: Throttled, seen: Circumstances, now_ms: int) -> tuple[Trial, ReplyToken | None]:
+    """What the refusal says about the token, and the token if that changes it."""
+    explains = refusal.token_suspect if seen.with_token else refusal.no_conversation
+    gates_open = not (seen.gates.chat.probing or seen.gates.account.probing)
+    if seen.superseded:  # the newer one has not been tried
+        return Trial(since_ms=now_ms, at_once=explains and gates_open), None
+    if seen.with_token and not explains:
+        return tokens.limited(seen.trial, now_ms), None
+    trial = tokens.refused(seen.trial, seen.token, seen.with_token, gates_open and explains, now_ms)
+    return trial, tokens.suspected(seen.token, seen.with_token)
 
 
 def _slowed(

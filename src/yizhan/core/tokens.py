@@ -1,30 +1,128 @@
 """Reply tokens: with which one a request goes, and what its fate says about it.
 
-A refused request with a token makes the token *suspect*: a token that is no longer honoured and a limit
-are answered alike. One request without it tells: accepted → the token was *stale* and is dropped for good;
-refused → nothing is learned. The experiment follows the first refusal at once (a stale token then costs one
-request, not a window) and may be repeated at the 2nd, 4th, 8th … refused probe, never twice in a row.
-Source: the same wording is answered in both cases, see docs/glossary.md, "suspect".
+How to think of it: a token that is no longer honoured and a limit are answered alike. So a refusal makes the
+token *suspect*, and one request without it tells: accepted → the token was *stale*, and is dropped for good;
+refused → nothing is learned of it. The other try follows at once, whatever the gates think of the first
+refusal, so that a merely stale token costs one request and not a window. It follows only if the gates were
+open: where a limit is known already, a refusal says nothing new, and a second one would prolong it.
+
+When both ways were refused, the experiment is repeated at the 1st, 2nd, 4th, 8th … later probe; each probe is
+one request. The age of a token turns the order of the two tries round (an old one stays behind first), and
+changes nothing else.
+
+A *trial* is what the tries have told so far. It lives with the lane, in memory: after a restart it begins
+anew, which costs at most one request.
+Source: one wording for both cases, Tencent/openclaw-weixin #216, hermes-agent #17228, #62383.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from yizhan.model import ReplyToken, TokenState
 
 
-def token_for(token: ReplyToken | None, refusals: int, experiment: bool) -> ReplyToken | None:
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What has been tried since something was accepted.
+
+    since_ms         time of the first refusal, 0 without one
+    refused_with     a request with the token was refused
+    refused_without  one without it was
+    at_once          the next request goes the other way, and waits for nothing
+    probes           requests refused since both ways were
+    """
+
+    since_ms: int = 0
+    refused_with: bool = False
+    refused_without: bool = False
+    at_once: bool = False
+    probes: int = 0
+
+    @property
+    def both_refused(self) -> bool:
+        return self.refused_with and self.refused_without
+
+
+UNTRIED = Trial()
+FOUND_STALE = "refused with it, accepted without it"
+
+
+def usable(token: ReplyToken | None) -> bool:
+    """Whether it may still go out."""
+    return token is not None and token.state in (TokenState.FRESH, TokenState.SUSPECT)
+
+
+def token_for(token: ReplyToken | None, trial: Trial, now_ms: int, old_ms: int) -> ReplyToken | None:
     """The token the next request carries, None for a request without one.
 
-    Args:  refusals    refused requests in a row of the chat
-           experiment  the last request was the first refused one with this token
+    Args:  old_ms  from this age on a token is likely to be stale; 0: never
     """
-    if token is None or token.state in (TokenState.STALE, TokenState.SPENT):
+    if token is None or not usable(token):
         return None
+    return token if _carried(token, trial, bool(old_ms) and now_ms - token.issued_at_ms >= old_ms) else None
+
+
+def _carried(token: ReplyToken, trial: Trial, old: bool) -> bool:
+    if trial.at_once:
+        return not trial.refused_with
     if token.state is TokenState.FRESH:
-        return token
-    return None if experiment or _is_experiment(refusals) else token
+        return not old or trial.refused_without
+    return not _is_experiment(trial.probes + 1)
 
 
-def _is_experiment(refusals: int) -> bool:
-    """2, 4, 8, … : powers of two, the first being the immediate experiment."""
-    return refusals >= 2 and refusals & (refusals - 1) == 0
+def _is_experiment(probe: int) -> bool:
+    """1, 2, 4, 8, … : powers of two."""
+    return probe & (probe - 1) == 0
+
+
+def refused(trial: Trial, token: ReplyToken | None, with_token: bool, gates_open: bool, now_ms: int) -> Trial:
+    """A request was refused in a way that a stale token may explain.
+
+    Args:  token       the chat's token, as it was when the request left
+           gates_open  neither the chat nor its account was known to be limited
+    """
+    refused_with = trial.refused_with or with_token
+    refused_without = trial.refused_without or not with_token
+    one_way = refused_with != refused_without
+    at_once = one_way and gates_open and not trial.at_once and usable(token)
+    return Trial(
+        since_ms=trial.since_ms or now_ms,
+        refused_with=refused_with,
+        refused_without=refused_without,
+        at_once=at_once,
+        probes=trial.probes + trial.both_refused,
+    )
+
+
+def limited(trial: Trial, now_ms: int) -> Trial:
+    """A request was refused, and no token explains it: the other way need not be tried now."""
+    return replace(trial, since_ms=trial.since_ms or now_ms, at_once=False)
+
+
+def accepted(trial: Trial, with_token: bool) -> Trial:
+    """A request went through. That one without a token was not, is worth knowing for the next old token."""
+    return Trial(refused_without=trial.refused_without and with_token)
+
+
+def judged(token: ReplyToken | None, with_token: bool) -> ReplyToken | None:
+    """The token as an accepted request leaves it, None for no change: accepted with it, a suspect one is good;
+    accepted without it, it was stale, and goes for good."""
+    if token is None or token.state is not TokenState.SUSPECT:
+        return None
+    if with_token:
+        return replace(token, state=TokenState.FRESH)
+    return replace(token, state=TokenState.STALE, reason=FOUND_STALE)
+
+
+def suspected(token: ReplyToken | None, with_token: bool) -> ReplyToken | None:
+    """The token as a refused request leaves it, None for no change."""
+    if token is None or not with_token or token.state is not TokenState.FRESH:
+        return None
+    return replace(token, state=TokenState.SUSPECT)
+
+
+def same(one: ReplyToken, other: ReplyToken) -> bool:
+    """The same permission: the same words, issued with the same message. What was learned of an older one says
+    nothing about a newer one, even if the platform gave the same words again."""
+    return one.token == other.token and one.inbound_id == other.inbound_id

@@ -15,10 +15,12 @@ from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from yizhan.core.allowance import NOTICE_SOURCE
 from yizhan.model import Message, MessageState
 
 Place = tuple[int, int, int, int]
-"""(0 begun | 1 may begin | 2 has a date to come, that date or 0, class, order of acceptance)."""
+"""(0 begun, or a notice about the allowance | 1 may begin | 2 has a date to come, that date or 0, class, order of
+acceptance)."""
 
 _DATED = 2
 
@@ -45,6 +47,10 @@ class Window:
     def head(self, now_ms: int) -> Message | None:
         """What goes next, None if nothing may begin yet."""
         return next((each for each in self.messages if may_begin(each, now_ms)), None)
+
+    def due(self, now_ms: int) -> list[Message]:
+        """What may go, in order."""
+        return [each for each in self.messages if may_begin(each, now_ms)]
 
     def due_ms(self) -> int | None:
         """The earliest date in the window."""
@@ -81,6 +87,11 @@ def begun(message: Message) -> bool:
     return any(entry.state is not MessageState.QUEUED for entry in message.entries)
 
 
+def first(message: Message) -> bool:
+    """It stands before all that has not begun: begun itself, or a notice that speaks of what has."""
+    return begun(message) or message.source == NOTICE_SOURCE
+
+
 def may_begin(message: Message, now_ms: int) -> bool:
     """Whether its date, if it has one, has come."""
     return not message.not_before_ms or message.not_before_ms <= now_ms or begun(message)
@@ -88,7 +99,7 @@ def may_begin(message: Message, now_ms: int) -> bool:
 
 def place_of(message: Message, now_ms: int) -> Place:
     """Where the table lists it. Who else must change: store/queries.py, LANE_MESSAGES."""
-    if begun(message):
+    if first(message):
         return (0, 0, message.klass, message.seq)
     if may_begin(message, now_ms):
         return (1, 0, message.klass, message.seq)
@@ -96,4 +107,4 @@ def place_of(message: Message, now_ms: int) -> Place:
 
 
 def _order(message: Message) -> tuple[bool, int, int]:
-    return (not begun(message), message.klass, message.seq)
+    return (not first(message), message.klass, message.seq)

@@ -77,6 +77,8 @@ class Connections:
         self._outbound.lanes.account(
             account.id, platform.host(account), platform.policy.sends_in_flight, gates
         )
+        allowance = self._outbound.allowances.of(platform.policy.allowance, account)
+        self._outbound.lanes.allow(account.id, allowance)
         self._in_vain.pop(account.id, None)
         self._standing.begins(account)
         for lane in self._outbound.lanes.shut_lanes(account.id):

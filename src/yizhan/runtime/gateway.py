@@ -40,6 +40,7 @@ from yizhan.model import (
 )
 from yizhan.ports import Accepted, Agent, Chance, Clock, NewLogin, Page, Platform, Store
 from yizhan.runtime.alerts import Watch
+from yizhan.runtime.allowances import AllowanceNumbers
 from yizhan.runtime.connections import Connections
 from yizhan.runtime.door import Door
 from yizhan.runtime.inbound import InboundRoad
@@ -110,6 +111,9 @@ class Gateway:
             lifetimes_ms=lifetimes_of(settings),
             requests_per_s=settings.delivery.max_requests_per_s,
             on_trouble=lambda: self.watch.poke(),
+            allowances=allowance_numbers_of(settings),
+            chunk_gap_ms=_ms(settings.delivery.chunk_gap_s),
+            part_max_chars=settings.delivery.part_max_chars,
             on_barred=lambda account, verdict: self.connections.barred(account, verdict),
         )
         self._reach.on_change = self.outbound.host_changed
@@ -226,16 +230,22 @@ class Gateway:
         operator can end stays as it was written; an account that may not send explains everything else."""
         if not message.state.live or message.state is MessageState.SENDING:
             return message
-        if message.waiting_for in (WaitingFor.USER, WaitingFor.OPERATOR):
+        if message.waiting_for is WaitingFor.OPERATOR or _never_written(message):
             return message
         waiting_for, at_ms, reason = self._waits(message) if self.running else (None, None, message.reason)
+        parked = self.outbound.parked(message.target) if self.running else None
         if waiting_for is None:
             waiting_for, at_ms = message.waiting_for, message.next_attempt_at_ms
+            if self.running and waiting_for in (WaitingFor.ALLOWANCE, WaitingFor.USER):
+                waiting_for, at_ms = None, None  # released, and on its way
+                message = replace(message, reason=None)
         now_ms = self.clock.now_ms()
         if message.not_before_ms and message.not_before_ms > now_ms:
             at_ms = max(message.not_before_ms, at_ms or 0)
         if at_ms is not None and at_ms < now_ms:
             at_ms = None
+        if parked is not None and waiting_for is parked.waiting_for:
+            message, reason = as_parked(message), message.reason or parked.reason
         now = (waiting_for, at_ms, reason)
         if now == (message.waiting_for, message.next_attempt_at_ms, message.reason):
             return message
@@ -286,7 +296,7 @@ class Gateway:
         expires_at_ms = max(before.expires_at_ms, now_ms + lifetimes_of(self.settings)[before.klass])
         revived = await self.store.retry(message, now_ms, expires_at_ms)
         self.outbound.changed(revived.target)
-        self.outbound.hurry(revived.target)
+        self.outbound.insist(revived.target)
         return revived
 
     # accounts
@@ -303,7 +313,8 @@ class Gateway:
                 if owner == account.id and state.live
             }
             oldest_ms = counts.oldest_live_at_ms.get(account.id)
-            views.append(AccountView(account, self._gates(account.id), live, oldest_ms))
+            allowance = self.outbound.allowances.of_account(account.id)
+            views.append(AccountView(account, self._gates(account.id), live, oldest_ms, allowance))
         return tuple(views)
 
     async def add_account(
@@ -474,6 +485,17 @@ def _limiter_view(scope: str, subject: str, pace: Pace, now_ms: int) -> GateView
     return GateView(scope, subject, pace.ready_at(now_ms), pace.refusals, why, limit)
 
 
+def _never_written(message: Message) -> bool:
+    """The other side has never been heard; known even while the account itself cannot send."""
+    reason = message.reason
+    return message.waiting_for is WaitingFor.USER and reason is not None and reason.code == "never-written"
+
+
+def as_parked(message: Message) -> Message:
+    """A message whose chat's allowance is spent: it waits, whether a part of it has been tried or not."""
+    return replace(message, state=MessageState.WAITING) if message.state is MessageState.QUEUED else message
+
+
 def numbers_of(settings: Settings) -> Numbers:
     """The road's numbers from the operator's."""
     from yizhan.core.breaker import BreakerNumbers
@@ -514,6 +536,18 @@ def alert_numbers_of(settings: Settings) -> AlertNumbers:
         dead_letter_ms=_ms(alerts.dead_letter_s),
         ghosts=settings.delivery.ghosts.alarm_after,
         disk_free_bytes=alerts.disk_free_mib * 1024 * 1024,
+    )
+
+
+def allowance_numbers_of(settings: Settings) -> AllowanceNumbers:
+    allowance = settings.delivery.allowance
+    return AllowanceNumbers(
+        language=settings.language,
+        sends=allowance.sends,
+        window_ms=None if allowance.window_s is None else _ms(allowance.window_s),
+        progress_reserve=allowance.progress_reserve,
+        probe_ms=_ms(allowance.probe_s),
+        notice=allowance.notice,
     )
 
 

@@ -16,14 +16,17 @@ from typing import Any, assert_never
 
 import structlog
 
-from yizhan.core import limiter
+from yizhan.core import allowance as allowances
+from yizhan.core import limiter, spending
 from yizhan.core.ceiling import Ceiling
 from yizhan.core.ghosts import slowed
-from yizhan.core.lane import Lanes, Load, Loaded, LookAgain, Send
+from yizhan.core.lane import Lanes, Load, Loaded, LookAgain, Notify, Park, Send
 from yizhan.core.parts import split
 from yizhan.core.reaction import Circumstances, Decision, Gates, Numbers, react
+from yizhan.core.release import Parked, Withdraw
+from yizhan.core.spending import Spent
 from yizhan.core.text import clean, shorten
-from yizhan.core.tokens import token_for
+from yizhan.core.tokens import UNTRIED, same, token_for, usable
 from yizhan.core.verdict import (
     Barred,
     Deferred,
@@ -63,6 +66,7 @@ from yizhan.ports import (
     Settlement,
     Store,
 )
+from yizhan.runtime.allowances import AllowanceNumbers, Allowances
 from yizhan.runtime.bounded_log import MINUTE_MS, BoundedLog
 from yizhan.runtime.lines import Lines, OpenLine
 from yizhan.runtime.reach import Reach
@@ -99,11 +103,21 @@ class Outbound:
         text_max_chars: int,
         lifetimes_ms: Mapping[MessageClass, int],
         requests_per_s: float = 0,
+        allowances: AllowanceNumbers | None = None,
+        chunk_gap_ms: int = 0,
+        part_max_chars: int | None = None,
         on_barred: Callable[[AccountId, Barred], None] = lambda account, verdict: None,
         on_trouble: Callable[[], None] = lambda: None,
     ) -> None:
         self.log = BoundedLog("outbound")
-        self.lanes = Lanes(reach.hosts)
+        self.lanes = Lanes(reach.hosts, gap_ms=chunk_gap_ms)
+        self.allowances = Allowances(
+            store,
+            clock,
+            self.lanes,
+            allowances or AllowanceNumbers(),
+            lambda target, order: self.draft(target, order),
+        )
         self._store = store
         self._clock = clock
         self._chance = chance
@@ -112,6 +126,7 @@ class Outbound:
         self._reach = reach
         self._numbers = numbers
         self._text_max_chars = text_max_chars
+        self._part_max_chars = part_max_chars
         self._lifetimes_ms = lifetimes_ms
         self._ceiling = Ceiling(requests_per_s)
         self._refused: Counter[AccountId] = Counter()
@@ -156,7 +171,7 @@ class Outbound:
         now_ms = self._clock.now_ms()
         platform = self._platforms[target.platform]
         platform.codec.check_chat(target.chat)
-        texts = split(order.text, platform.policy.text_max_chars, platform.policy.text_max_bytes)
+        texts = split(order.text, *self.room(target))
         if not texts:
             raise TextEmpty("The text is empty, or nothing of it can be shown.", "Send some text.")
         expires_at_ms = order.expires_at_ms or now_ms + self._lifetimes_ms[order.klass]
@@ -191,7 +206,17 @@ class Outbound:
 
     def heard(self, inbound: Inbound, token: ReplyToken | None, now_ms: int) -> None:
         """The other side wrote: what waited for that may go."""
-        self.lanes.heard(Target(inbound.account, inbound.chat), token, now_ms)
+        self.lanes.heard(Target(inbound.account, inbound.chat), token, now_ms, inbound.id)
+        self.poke()
+
+    def expect(self, target: Target, expecting: bool) -> None:
+        """A turn of the chat is open, whose answer is to come; or none is any more."""
+        self.lanes.expect(target, expecting)
+        self.poke()
+
+    def insist(self, target: Target) -> None:
+        """A person wants the chat's next part tried now, whatever is believed of its allowance."""
+        self.lanes.insist(target, self._clock.now_ms())
         self.poke()
 
     def hurry(self, target: Target) -> None:
@@ -248,6 +273,12 @@ class Outbound:
                 case Send(message, entry):
                     self._ceiling.take(self._clock.now_ms())
                     self._spawn(self._carry(message, entry))
+                case Park(parked):
+                    self._spawn(self.allowances.park(parked))
+                case Notify(target, ledger):
+                    self._spawn(self.allowances.notify(target, ledger))
+                case Withdraw():
+                    self._spawn(self.allowances.withdraw(choice))
                 case LookAgain(at_ms):
                     break
                 case _:
@@ -300,7 +331,8 @@ class Outbound:
             has_written,
             view.chat.paused,
             pace,
-            view.chat.ghosts,
+            ghosts=view.chat.ghosts,
+            ledger=view.ledger,
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -336,7 +368,7 @@ class Outbound:
         table is in doubt. Nothing is sent here, so that a defect that stays does not repeat the message."""
         line = self._lines.get(message.account)
         if line is not None and entry.state is MessageState.SENDING:
-            await self._conclude(line, message, entry, BROKEN, None)
+            await self._conclude(line, message, entry, BROKEN, None, None)
             return
         if entry.state is not MessageState.SENDING:  # somebody has ended it meanwhile
             self._unsettled.discard(message.id)
@@ -350,17 +382,22 @@ class Outbound:
             return None
         again = entry.state is MessageState.SENDING  # begun before, and its commit's answer got lost
         n = entry.attempts_made + (0 if again else 1)
-        with_token = self._token(message.target) is not None
+        now_ms, with_token = self._clock.now_ms(), self._token(line, message.target) is not None
+        lane = self.lanes.lane(message.target)
+        ledger = spending.intended(lane, entry, now_ms) if lane else None
         if not await self._store.begin_attempt(
-            Intent(message.id, entry.no, n, self._clock.now_ms(), with_token)
+            Intent(message.id, entry.no, n, now_ms, with_token, ledger=ledger)
         ):
             self.lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS // 10)
             return None
+        if lane is not None:
+            spending.begun(lane, ledger)
         return line, message, replace(entry, state=MessageState.SENDING, attempts_made=n)
 
     async def _finish(self, line: OpenLine, message: Message, entry: Entry) -> None:
         """From here the entry is in doubt until it is settled."""
-        token = self._token(message.target)  # read after the commit: a newer one may have come meanwhile
+        # Read after the commit: a newer one may have come meanwhile.
+        token, known = self._token(line, message.target), self.usable_token(message.target)
         try:
             request = line.platform.codec.encode(line.account, message.chat, entry, token)
             reply = await line.transport.send(request)
@@ -369,53 +406,68 @@ class Outbound:
         except Exception as error:  # a fault of ours: what was sent, if anything, is not known
             self.log.error("attempt.broke", message=message.id, account=message.account, exc_info=error)
             verdict = BROKEN
-        await self._conclude(line, message, entry, verdict, token)
+        await self._conclude(line, message, entry, verdict, token, known)
 
     async def _conclude(
-        self, line: OpenLine, message: Message, entry: Entry, verdict: Verdict, token: ReplyToken | None
+        self,
+        line: OpenLine,
+        message: Message,
+        entry: Entry,
+        verdict: Verdict,
+        token: ReplyToken | None,
+        known: ReplyToken | None,
     ) -> None:
-        """Reacts to a verdict, teaches the lane, settles."""
-        decision = self._react(verdict, message, entry, token)
-        before = self.lanes.gates_of(message.target)
-        self.lanes.learned(message.target, decision.gates, decision.token, decision.experiment)
+        """Reacts to a verdict, teaches the lane, settles. `known`: the token it could have carried."""
+        decision = self._react(verdict, message, entry, token is not None, known)
+        before, now_ms = self.lanes.gates_of(message.target), self._clock.now_ms()
+        self.lanes.learned(message.target, decision.gates, decision.token, decision.trial)
         if (ghost := _ghost(verdict)) is not None:
-            self.lanes.receipt(message.target, not ghost, self._clock.now_ms(), self._numbers.ghosts)
+            self.lanes.receipt(message.target, not ghost, now_ms, self._numbers.ghosts)
         if decision.pardoned is not None:
             self.lanes.pardoned(decision.pardoned)
-        settled = await self._settle(line, message, entry.attempts_made, verdict, decision, before)
+        spent, lane = Spent(), self.lanes.lane(message.target)
+        if lane is not None:
+            spent = spending.ended(lane, entry, verdict, decision.trial, now_ms)
+            decision = spending.parked(lane, decision, now_ms)
+        settlement = _settlement(message, entry.attempts_made, now_ms, verdict, decision, before, spent)
+        settled = await self._settle(line, message, verdict, settlement)
         self._unsettled.discard(message.id)
         self.lanes.ended(settled)
         self._tell(message, verdict, decision)
 
-    def _token(self, target: Target) -> ReplyToken | None:
+    def _token(self, line: OpenLine, target: Target) -> ReplyToken | None:
         """The newest token, if the next request of the chat is to carry one."""
         lane = self.lanes.lane(target)
         if lane is None:
             return None
-        return token_for(lane.token, lane.pace.refusals if lane.pace else 0, lane.experiment)
+        return token_for(lane.token, lane.trial, self._clock.now_ms(), line.platform.policy.token_old_ms)
 
     def _evidence(self, line: OpenLine, entry: Entry, token: ReplyToken | None) -> Evidence:
         return Evidence(token is not None, line.account.gives_receipts, len(entry.text.encode()))
 
-    def _react(self, verdict: Verdict, message: Message, entry: Entry, token: ReplyToken | None) -> Decision:
+    def _react(
+        self, verdict: Verdict, message: Message, entry: Entry, with_token: bool, known: ReplyToken | None
+    ) -> Decision:
         lane = self.lanes.lane(message.target)
+        newest = lane.token if lane else None
         seen = Circumstances(
             target=message.target,
             message=message.id,
             entry=entry,
-            token=token or (lane.token if lane else None),
-            with_token=token is not None,
+            token=known,
+            with_token=with_token,
             has_written=lane.has_written if lane else True,
             gates=self.lanes.gates_of(message.target),
+            trial=lane.trial if lane else UNTRIED,
+            superseded=newest is not None and usable(newest) and (known is None or not same(known, newest)),
             traffic=self.lanes.traffic(message.target),
         )
         return react(verdict, seen, self._numbers, self._clock.now_ms(), self._chance.jitter())
 
     async def _settle(
-        self, line: OpenLine, message: Message, n: int, verdict: Verdict, decision: Decision, before: Gates
+        self, line: OpenLine, message: Message, verdict: Verdict, settlement: Settlement
     ) -> Message:
         """Ends the attempt in the store, however long the store takes: the outcome is known only here."""
-        settlement = _settlement(message, n, self._clock.now_ms(), verdict, decision, before)
         if isinstance(verdict, Delivered) and not line.account.gives_receipts:
             settlement = replace(settlement, gives_receipts=True)
             self._lines[message.account] = replace(line, account=replace(line.account, gives_receipts=True))
@@ -457,7 +509,7 @@ class Outbound:
                 self._on_barred(message.account, verdict)
             case Throttled() | StaleToken():
                 self._refused[message.account] += 1
-                if pace.refusals == 1 and not decision.experiment:
+                if pace.refusals == 1 and not (decision.trial and decision.trial.at_once):
                     code = decision.entry.reason.code if decision.entry.reason else ""
                     self.log.warning("chat.limited", **about, code=code, ready_at_ms=pace.not_before_ms)
             case Deferred():
@@ -523,6 +575,11 @@ class Outbound:
 
     # what others ask
 
+    @property
+    def text_max_chars(self) -> int:
+        """The longest text that is accepted for one message."""
+        return self._text_max_chars
+
     def fit(self, text: str) -> str:
         """An agent's text as it can be accepted: cleaned, and cut visibly where it is longer than allowed."""
         return shorten(clean(text), self._text_max_chars)
@@ -530,7 +587,16 @@ class Outbound:
     def usable_token(self, target: Target) -> ReplyToken | None:
         """The chat's token if it may still go out: fresh or suspect."""
         lane = self.lanes.lane(target)
-        return token_for(lane.token, refusals=0, experiment=False) if lane else None
+        return lane.token if lane and usable(lane.token) else None
+
+    def room(self, target: Target) -> tuple[int, int]:
+        """How many characters, and how many bytes, one part to this chat may have."""
+        policy = self._platforms[target.platform].policy
+        return self._part_max_chars or policy.text_max_chars, policy.text_max_bytes
+
+    def parked(self, target: Target) -> Parked | None:
+        """How the chat's allowance holds its next part, None if it does not."""
+        return self.lanes.parked(target, self._clock.now_ms())
 
     def waiting(self, target: Target) -> int:
         """Live messages of the chat that are in memory; a lower bound where the table has more."""
@@ -560,6 +626,8 @@ class Outbound:
             return (account.waits if account else WaitingFor.LOGIN), None
         if (held := self.lanes.held_by(target, now_ms)) is not None:
             return held, None
+        if (parked := self.lanes.parked(target, now_ms)) is not None:
+            return parked.waiting_for, parked.at_ms
         host_ms = self._reach.hosts.breaker(account.host).ready_at(now_ms)
         gates = self.lanes.gates_of(target)
         answers_ms = gates.answers.ready_at(now_ms)
@@ -585,7 +653,7 @@ def _fingerprint(target: Target, order: Order) -> str:
 
 
 def _settlement(
-    message: Message, n: int, at_ms: int, verdict: Verdict, decision: Decision, before: Gates
+    message: Message, n: int, at_ms: int, verdict: Verdict, decision: Decision, before: Gates, spent: Spent
 ) -> Settlement:
     gates = decision.gates
     code = "" if isinstance(verdict, Delivered) else verdict.code
@@ -603,6 +671,8 @@ def _settlement(
         token=decision.token,
         chat_gate=chat_gate if chat_gate != limiter.encode(before.chat) else None,
         account_gate=account_gate if account_gate != limiter.encode(before.account) else None,
+        ledger=spent.ledger,
+        account_allowance=None if spent.learned is None else allowances.encode(spent.learned),
         ghost=_ghost(verdict),
         pardoned=_pardoned(decision),
     )

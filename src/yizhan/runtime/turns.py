@@ -14,6 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from yizhan.core.commands import Command, command_of
+from yizhan.core.parts import pack
 from yizhan.core.phrases import say
 from yizhan.core.text import clean, shorten
 from yizhan.errors import RequestError, StoreError
@@ -126,6 +127,7 @@ class Turns:
         target = Target(inbound.account, inbound.chat)
         desk = self._desks.setdefault(target, _Desk())
         desk.pending.append(inbound)
+        self._outbound.expect(target, True)
         self._staff(target, desk)
 
     def command(self, inbound: Inbound) -> None:
@@ -140,6 +142,7 @@ class Turns:
             target = Target(turn.account, turn.chat)
             desk = self._desks.setdefault(target, _Desk())
             desk.resumed.append(turn)
+            self._outbound.expect(target, True)
             self._staff(target, desk)
 
     async def stop(self) -> None:
@@ -178,6 +181,7 @@ class Turns:
             self._staff(target, desk)
         else:
             self._desks.pop(target, None)
+            self._outbound.expect(target, False)
 
     async def _attend(self, target: Target, desk: _Desk) -> None:
         while desk.resumed:
@@ -228,11 +232,13 @@ class Turns:
             )
         try:
             drafts = self._drafts(target, turn, asked, outcome)
-            await self._end(TurnEnd(turn, outcome.state, self._clock.now_ms(), drafts, outcome.reason))
+            await self._end(
+                target, desk, TurnEnd(turn, outcome.state, self._clock.now_ms(), drafts, outcome.reason)
+            )
         except Exception as error:
             reason = outcome.reason or self._why_unsaid(target, turn, error)
             state = outcome.state if outcome.reason else TurnState.FAILED
-            await self._end(TurnEnd(turn, state, self._clock.now_ms(), (), reason))
+            await self._end(target, desk, TurnEnd(turn, state, self._clock.now_ms(), (), reason))
 
     async def _answer(self, target: Target, desk: _Desk, turn: TurnId, asked: Sequence[Inbound]) -> _Outcome:
         """Has the agent asked, in a task of its own, so that /stop can reach it from here on."""
@@ -302,16 +308,19 @@ class Turns:
             session=f"{target}#{chat.session_since_ms if chat else 0}",
         )
 
-    async def _end(self, end: TurnEnd) -> None:
+    async def _end(self, target: Target, desk: _Desk, end: TurnEnd) -> None:
+        """Its outputs are accepted; if it was the last one, nothing need be kept for an answer any more."""
         for accepted in await self._persist(lambda: self._store.end_turn(end)):
             self._outbound.admit(accepted)
+        self._outbound.expect(target, bool(desk.pending or desk.resumed))
 
     def _drafts(
         self, target: Target, turn: TurnId, asked: Sequence[Inbound], outcome: _Outcome
     ) -> tuple[Draft, ...]:
         if outcome.state is TurnState.FAILED:
             return self._notice(target, turn, asked)
-        texts = [text for text in map(self._fit, outcome.outputs) if text.strip()]
+        said = [text for text in map(self._fit, outcome.outputs) if text.strip()]
+        texts = pack(said, *self._outbound.room(target), self._outbound.text_max_chars)
         return tuple(
             self._draft(
                 target, text, MessageClass.REPLY, asked[-1].id, f"turn:{turn}:{ordinal}", turn, ordinal

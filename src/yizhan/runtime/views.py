@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from yizhan.model import Account, AccountId, AccountState, InboundId, MessageClass, MessageState, Reason
+from yizhan.model import (
+    Account,
+    AccountId,
+    AccountState,
+    InboundId,
+    MessageClass,
+    MessageState,
+    Reason,
+    WaitingFor,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,29 @@ class GateView:
 
 
 @dataclass(frozen=True, slots=True)
+class AllowanceView:
+    """What is believed of an account's allowances. `sends` and `window_ms` are None where nothing is counted or ended;
+    `learned` says that this is not what the platform is known for."""
+
+    sends: int | None
+    window_ms: int | None
+    learned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAllowanceView:
+    """What a chat may still be sent. `left` and `until_ms` are None where nothing is counted or ended; `waiting_for`
+    and `reason` say why nothing goes now, None if something may."""
+
+    used: int
+    left: int | None
+    until_ms: int | None
+    waiting_for: WaitingFor | None
+    reason: Reason | None
+    next_attempt_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountView:
     """An account with what its operator wants to see next to it."""
 
@@ -51,6 +83,7 @@ class AccountView:
     gates: tuple[GateView, ...]
     live: Mapping[MessageState, int]
     oldest_live_at_ms: int | None
+    allowance: AllowanceView | None = None
 
 
 @dataclass(frozen=True, slots=True)

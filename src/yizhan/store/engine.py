@@ -19,6 +19,18 @@ READERS = 3
 """Threads and connections that read."""
 ATTEMPT_PARTS = ("at_ms", "with_token", "ended_at_ms", "verdict", "code", "text")
 """What a repeated attempt of the same number replaces."""
+LEDGER_PARTS = (
+    "used",
+    "unsure",
+    "accepted_at_ms",
+    "closed",
+    "closed_before",
+    "probes",
+    "probe_at_ms",
+    "noticed",
+    "pending",
+)
+"""What may change of an allowance."""
 
 
 def cause_of(error: Exception) -> BaseException:
@@ -59,6 +71,10 @@ class StoreEngine(Protocol):
 
     def judge(self, error: Exception) -> StoreError | None:
         """StoreUnavailable or StoreBroken if the database is to blame, None if the operation is."""
+        ...
+
+    def keep_ledger(self) -> CompilerElement:
+        """Adds an allowance, or writes anew what may change of it."""
         ...
 
     def begin_attempt(self) -> CompilerElement:

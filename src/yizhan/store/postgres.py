@@ -20,7 +20,7 @@ from sqlalchemy.sql.elements import CompilerElement
 from yizhan.errors import SettingsError, StoreBroken, StoreError, StoreInUse, StoreUnavailable
 from yizhan.store import queries
 from yizhan.store import tables as t
-from yizhan.store.engine import ATTEMPT_PARTS, READERS, cause_of
+from yizhan.store.engine import ATTEMPT_PARTS, LEDGER_PARTS, READERS, cause_of
 
 CONNECT_TIMEOUT_S = 5
 _KEEPALIVE = {
@@ -166,6 +166,13 @@ class PostgresEngine:
         return StoreUnavailable(
             f"The database {self._where} does not answer ({_name(error)}).",
             "Nothing was lost; it is tried again by itself.",
+        )
+
+    def keep_ledger(self) -> CompilerElement:
+        statement = insert(t.allowance).values(queries.binds(t.allowance))
+        return statement.on_conflict_do_update(
+            index_elements=list(t.allowance.primary_key.columns),
+            set_={name: statement.excluded[name] for name in LEDGER_PARTS},
         )
 
     def begin_attempt(self) -> CompilerElement:

@@ -32,6 +32,7 @@ from sqlalchemy import (
     update,
 )
 
+from yizhan.core.allowance import NOTICE_SOURCE
 from yizhan.model import Access, AccountId, MessageClass, MessageState, WaitingFor
 from yizhan.ports import MessageFilter
 from yizhan.store import tables as t
@@ -41,6 +42,8 @@ LIVE = text("message.live = 1")
 FINISHED = text("message.live = 0")
 PENDING = text("inbound.dispatch <> 'done'")
 OPEN = text("turn.ended_at_ms IS NULL")
+
+_UNSENT = (MessageState.QUEUED.value, MessageState.WAITING.value, MessageState.SENDING.value)
 
 PREFIX = "p_"
 """Parameters carry it, because SQLAlchemy keeps the bare names of columns for itself."""
@@ -80,21 +83,29 @@ UPDATE_CHAT = _update(t.chat, ["account", "id"], _rest(t.chat, "account", "id", 
 """Writes a chat's row anew: gate, times, next position."""
 INSERT_TOKEN = _insert(t.reply_token)
 """Adds a reply token."""
-UPDATE_TOKEN = _update(
-    t.reply_token,
-    ["account", "chat", "token_sha256"],
-    ["inbound_id", "issued_at_ms", "state", "sends_used", "seq"],
-)
-"""A reply token that was issued once more; found by its hash, the secret itself stays as it is."""
-_ISSUE = ["account", "chat", "token_sha256", "inbound_id"]
-COUNT_TOKEN = _update(t.reply_token, _ISSUE, ["state", "sends_used"])
+_TOKEN = ["account", "chat", "token_sha256"]
+UPDATE_TOKEN = _update(t.reply_token, _TOKEN, _rest(t.reply_token, *_TOKEN))
+"""A reply token that was issued once more; found by its hash."""
+_ISSUE = [*_TOKEN, "inbound_id"]
+JUDGE_TOKEN = _update(t.reply_token, _ISSUE, ["state", "reason"])
 """What a send has taught of a reply token, unless it was issued anew since."""
+ERASE_TOKEN = _update(t.reply_token, _ISSUE, ["state", "reason"]).values(token=text("''"))
+"""A reply token that is stale: the row stays, so that a repeat of its message does not bring it back; the secret
+goes. Unless it was issued anew since."""
 DELETE_TOKEN = delete(t.reply_token).where(
     t.reply_token.c.account == _bind("account"),
     t.reply_token.c.chat == _bind("chat"),
     t.reply_token.c.token_sha256 == _bind("token_sha256"),
 )
 """Forgets a reply token that many newer ones have replaced."""
+FORGET_LEDGERS = delete(t.allowance).where(
+    t.allowance.c.account == _bind("account"),
+    t.allowance.c.chat == _bind("chat"),
+    t.allowance.c.seq < _bind("seq"),
+    t.allowance.c.opened_at_ms < _bind("opened_at_ms"),
+)
+"""Removes the allowances of older inbound messages that no platform honours any more. (One is kept by an upsert, see
+the engines.)"""
 INSERT_RULE = _insert(t.sender_rule)
 """Lists a sender."""
 UPDATE_RULE = _update(t.sender_rule, ["account", "sender_id"], _rest(t.sender_rule, "account", "sender_id"))
@@ -257,6 +268,24 @@ def tokens_of(keys: Iterable[tuple[str, str]]) -> Select[Any]:
     return select(token).where(chats).order_by(token.c.account, token.c.chat, token.c.seq.desc())
 
 
+def ledgers_of(keys: Iterable[tuple[str, str]]) -> Select[Any]:
+    """Every allowance of these chats, newest last."""
+    row = t.allowance
+    return select(row).where(tuple_(row.c.account, row.c.chat).in_(list(keys))).order_by(row.c.seq)
+
+
+def parts_left(account: str, chat: str) -> Select[Any]:
+    """How many parts of a chat are still to be sent: progress and notices about allowances aside."""
+    m, e = t.message, t.entry
+    same = and_(e.c.account == m.c.account, e.c.message_id == m.c.id)
+    return (
+        select(func.count())
+        .select_from(m.join(e, same))
+        .where(LIVE, m.c.account == account, m.c.chat == chat, m.c.source != NOTICE_SOURCE)
+        .where(m.c["class"] != int(MessageClass.PROGRESS), e.c.state.in_(_UNSENT))
+    )
+
+
 def rules_by_key(keys: Iterable[tuple[str, str]]) -> Select[Any]:
     """What is known of these senders, by account and sender."""
     rule = t.sender_rule
@@ -304,6 +333,11 @@ def pending_inbound_of(account: AccountId) -> Select[Any]:
 def erase_account(account: AccountId) -> Delete:
     """Removes an account's row and with it its credentials."""
     return delete(t.account).where(t.account.c.id == account)
+
+
+def erase_ledgers(account: AccountId) -> Delete:
+    """Removes every allowance of an account."""
+    return delete(t.allowance).where(t.allowance.c.account == account)
 
 
 def erase_tokens(account: AccountId) -> Delete:
@@ -451,8 +485,17 @@ LANE_TOKENS = (
     select(t.reply_token)
     .where(t.reply_token.c.account == _bind("account"), t.reply_token.c.chat == _bind("chat"))
     .order_by(t.reply_token.c.seq.desc())
+    .limit(_bind("limit"))
 )
-"""The reply tokens of a chat, newest first (few: older ones are removed as newer ones come)."""
+"""The newest reply tokens of a chat."""
+
+LANE_LEDGER = (
+    select(t.allowance)
+    .where(t.allowance.c.account == _bind("account"), t.allowance.c.chat == _bind("chat"))
+    .order_by(t.allowance.c.seq.desc())
+    .limit(_bind("limit"))
+)
+"""The allowances of a chat's newest inbound messages."""
 
 
 def all_accounts() -> Select[Any]:

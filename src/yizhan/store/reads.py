@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect
 
+from yizhan.core.allowance import Ledger
 from yizhan.errors import InvalidRequest, UnknownAccount, UnknownMessage
 from yizhan.model import (
     Account,
@@ -58,6 +59,7 @@ class LaneReader:
         self._later = Statement(queries.LANE_LATER, dialect)
         self._entries = Statement(queries.LANE_ENTRIES, dialect)
         self._tokens = Statement(queries.LANE_TOKENS, dialect)
+        self._ledger = Statement(queries.LANE_LEDGER, dialect)
 
     def lanes(
         self, connection: Connection, targets: Sequence[Target], per_lane: int, now_ms: int
@@ -72,9 +74,9 @@ class LaneReader:
         if len(found) <= per_lane:
             found += self._later.read(connection, timed | {"limit": per_lane + 1 - len(found)})
         messages = tuple(self._message(connection, row) for row in found[:per_lane])
-        return LaneView(
-            self._chat_of(connection, target), messages, len(found) > per_lane, self._token(connection, key)
-        )
+        chat, newest = self._chat_of(connection, target), key | {"limit": 1}
+        token, ledger = self._token(connection, newest), self._ledger_of(connection, newest)
+        return LaneView(chat, messages, len(found) > per_lane, token, ledger)
 
     def _chat_of(self, connection: Connection, target: Target) -> Chat:
         found = self._chat.read(connection, {"account": target.account, "chat": target.chat})
@@ -87,9 +89,13 @@ class LaneReader:
         entries = tuple(rows.entry_of(part) for part in self._entries.read(connection, key))
         return rows.message_of(row, entries).message
 
-    def _token(self, connection: Connection, key: dict[str, Any]) -> ReplyToken | None:
-        kept = (rows.token_of(row, self._seal) for row in self._tokens.read(connection, key))
-        return rows.usable_token(kept)
+    def _token(self, connection: Connection, newest: dict[str, Any]) -> ReplyToken | None:
+        found = self._tokens.read(connection, newest)
+        return rows.usable_token([rows.token_of(row, self._seal) for row in found])
+
+    def _ledger_of(self, connection: Connection, newest: dict[str, Any]) -> Ledger | None:
+        found = self._ledger.read(connection, newest)
+        return rows.ledger_of(found[0])[1] if found else None
 
 
 def accounts(connection: Connection, seal: Seal) -> tuple[Account, ...]:
@@ -120,6 +126,16 @@ def chats(connection: Connection, account_id: AccountId | None, after: str | Non
 def chat(connection: Connection, target: Target) -> Chat | None:
     row = connection.execute(queries.chats_by_key([(target.account, target.chat)])).first()
     return None if row is None else rows.chat_of(row).chat
+
+
+def ledgers(connection: Connection, targets: Sequence[Target]) -> dict[Target, Ledger]:
+    keys = [(target.account, target.chat) for target in targets]
+    return dict(rows.ledger_of(row) for row in connection.execute(queries.ledgers_of(keys)))
+
+
+def parts_left(connection: Connection, target: Target) -> int:
+    found = connection.scalar(queries.parts_left(target.account, target.chat))
+    return int(found or 0)
 
 
 def live_chats(connection: Connection) -> tuple[Target, ...]:

@@ -24,7 +24,7 @@ from sqlalchemy.sql.elements import CompilerElement
 from yizhan.errors import StoreBroken, StoreError, StoreInUse, StoreUnavailable
 from yizhan.store import queries
 from yizhan.store import tables as t
-from yizhan.store.engine import ATTEMPT_PARTS, READERS, cause_of
+from yizhan.store.engine import ATTEMPT_PARTS, LEDGER_PARTS, READERS, cause_of
 
 BUSY_TIMEOUT_MS = 5_000
 CHECKPOINT_PAGES = 4_000
@@ -156,6 +156,13 @@ class SqliteEngine:
             f"The database {self._path} is damaged or not a database ({cause_of(error)}).",
             f"Move {self._path.name}, {self._path.name}-wal and {self._path.name}-shm away together and start "
             "again, or put a backup in their place.",
+        )
+
+    def keep_ledger(self) -> CompilerElement:
+        statement = insert(t.allowance).values(queries.binds(t.allowance))
+        return statement.on_conflict_do_update(
+            index_elements=list(t.allowance.primary_key.columns),
+            set_={name: statement.excluded[name] for name in LEDGER_PARTS},
         )
 
     def begin_attempt(self) -> CompilerElement:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from yizhan.core.alerts import AlertChange, AlertNumbers, Troubles
+from yizhan.core.allowance import Ledger
 from yizhan.errors import StoreError, StoreUnavailable
 from yizhan.model import (
     Account,
@@ -42,6 +43,7 @@ from yizhan.ports import (
     LaneView,
     MessageFilter,
     Page,
+    Parking,
     Said,
     Settlement,
     TimelineRow,
@@ -85,6 +87,12 @@ class SqlStore:
 
     async def settle(self, settlement: Settlement) -> Message:
         return await self._committer.submit(writes_out.Settle(settlement))
+
+    async def park(self, parking: Parking) -> Message:
+        return await self._committer.submit(writes_out.Park(parking))
+
+    async def withdraw(self, message: MessageId, at_ms: int) -> Message:
+        return await self._committer.submit(writes_out.Withdraw(message, at_ms))
 
     async def cancel(self, message: MessageId, at_ms: int) -> Message:
         return await self._committer.submit(writes_out.Cancel(message, at_ms))
@@ -176,6 +184,12 @@ class SqlStore:
 
     async def lanes(self, targets: Sequence[Target], per_lane: int, now_ms: int) -> tuple[LaneView, ...]:
         return await self._read(lambda c: self._lanes.lanes(c, targets, per_lane, now_ms))
+
+    async def ledgers(self, targets: Sequence[Target]) -> Mapping[Target, Ledger]:
+        return await self._read(lambda c: reads.ledgers(c, targets))
+
+    async def parts_left(self, target: Target) -> int:
+        return await self._read(lambda c: reads.parts_left(c, target))
 
     async def quoted(self, account: AccountId, platform_id: str) -> str | None:
         return await self._read(lambda c: reads.quoted(c, account, platform_id))

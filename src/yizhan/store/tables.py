@@ -11,7 +11,8 @@ and no transaction needs rows of two accounts to agree.
              │        ├─ message      what we promised to send  (account, chat, seq)
              │        │    └─ entry   its parts                 (account, message_id, no)
              │        │        └─ attempt                       (account, message_id, no, n)
-             │        └─ reply_token                            (account, chat, token_sha256)
+             │        ├─ reply_token                            (account, chat, token_sha256)
+             │        └─ allowance    what an inbound message permits   (account, chat, key)
              └─ sender_rule           who may ask               (account, sender_id)
     alert       troubles that a person should know of, open until they are cleared
     event       facts for programs, numbered by the row `event` of `counter`
@@ -75,6 +76,7 @@ account = Table(
     _int("ghosts"),
     _text("cursor"),
     _text("gate"),
+    _text("allowance"),
 )
 
 chat = Table(
@@ -107,8 +109,28 @@ reply_token = Table(
     _name("inbound_id"),
     _int("issued_at_ms"),
     _text("state"),
-    _int("sends_used"),
+    _text("reason"),
     _int("seq"),
+    sqlite_with_rowid=False,
+)
+
+allowance = Table(
+    "allowance",
+    metadata,
+    _name("account", key=True),
+    _name("chat", key=True),
+    _name("key", key=True),
+    _int("opened_at_ms"),
+    _int("seq"),
+    _int("used"),
+    _flag("unsure"),
+    _int("accepted_at_ms"),
+    _flag("closed"),
+    _int("closed_before"),
+    _int("probes"),
+    _int("probe_at_ms"),
+    _flag("noticed"),
+    _flag("pending"),
     sqlite_with_rowid=False,
 )
 

@@ -20,6 +20,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from yizhan.core import contract
+from yizhan.core.allowance import Ledger
 from yizhan.core.contract import JsonObject
 from yizhan.core.states import derive
 from yizhan.errors import UnknownAccount, UnknownMessage
@@ -42,11 +43,12 @@ from yizhan.model import (
     SenderRule,
     Suppressed,
     Target,
+    TokenState,
     TurnId,
 )
 from yizhan.store import queries, rows
 from yizhan.store.rows import KeptChat, KeptInbound, KeptMessage, KeptSuppressed, KeptToken, KeptTurn, Row
-from yizhan.store.secrets import Seal
+from yizhan.store.secrets import Seal, token_hash
 from yizhan.store.statement import ListQuery, Statement
 from yizhan.store.statements import BatchStatements
 from yizhan.store.told import told
@@ -133,6 +135,9 @@ class WorkingSet:
         self._ended: dict[AttemptKey, Attempt] = {}
         self._token_chats: set[Target] = set()
         self._token_news: list[rows.Values] = []
+        self._erased_tokens: list[rows.Values] = []
+        self._ledgers: dict[tuple[Target, str], Ledger] = {}
+        self._old_ledgers: list[rows.Values] = []
         self._dropped_tokens: list[KeptToken] = []
         self._events: list[tuple[int, str, AccountId | None, ChatId | None, bytes]] = []
 
@@ -228,6 +233,7 @@ class WorkingSet:
         self.accounts.pop(account, None)
         self.connection.execute(queries.erase_account(account))
         self.connection.execute(queries.erase_tokens(account))
+        self.connection.execute(queries.erase_ledgers(account))
 
     def put_chat(self, chat: Chat) -> None:
         kept = self.chats.get(chat.target)
@@ -321,28 +327,44 @@ class WorkingSet:
     def add_token(self, kept: KeptToken) -> None:
         """Puts it on top; one with the same text is replaced, the oldest leave."""
         target = _chat_of(kept.token)
-        others = [known for known in self.tokens[target] if known.token.token != kept.token.token]
+        others = [known for known in self.tokens[target] if known.sha256 != kept.sha256]
         same = len(others) < len(self.tokens[target])
         self.tokens[target] = [kept, *others[: TOKENS_KEPT - 1]]
         self._dropped_tokens += others[TOKENS_KEPT - 1 :]
-        self._note("token", (target, kept.token.token), new=not same)
+        self._note("token", (target, kept.sha256), new=not same)
 
-    def count_token(self, token: ReplyToken) -> None:
-        """Keeps what a send has taught of a token, unless it has been removed or was issued anew since."""
+    def judge_token(self, token: ReplyToken) -> None:
+        """Keeps what a send has taught of a token, unless it has been removed or was issued anew since. A stale one
+        loses its text."""
         place = self._place_of(token)
         if place is not None:  # tokens that were loaded change in memory, others by their key, unread
             tokens = self.tokens[_chat_of(token)]
-            tokens[place] = KeptToken(token, tokens[place].seq)
-            self._note("token", (_chat_of(token), token.token))
+            tokens[place] = tokens[place]._replace(token=token)
+            self._note("token", (_chat_of(token), tokens[place].sha256))
         elif _chat_of(token) not in self._token_chats:
             self.changes += 1
-            self._token_news.append(rows.token_news(token))
+            stale = token.state is TokenState.STALE
+            (self._erased_tokens if stale else self._token_news).append(rows.token_news(token))
 
     def _place_of(self, token: ReplyToken) -> int | None:
+        sha256 = token_hash(token.token)
         for place, kept in enumerate(self.tokens.get(_chat_of(token), ())):
-            if kept.token.token == token.token and kept.token.inbound_id == token.inbound_id:
+            if kept.sha256 == sha256 and kept.token.inbound_id == token.inbound_id:
                 return place
         return None
+
+    # Allowances.
+
+    def keep_ledger(self, target: Target, ledger: Ledger) -> None:
+        """The allowance of an inbound message as it is now. Nobody but the lane changes it, so it is not read."""
+        self.changes += 1
+        self._ledgers[target, ledger.key] = ledger
+
+    def open_ledger(self, target: Target, ledger: Ledger, honoured_ms: int) -> None:
+        """A new one, of the chat's newest inbound message; those from before `honoured_ms` go."""
+        self.keep_ledger(target, ledger)
+        where = {"account": target.account, "chat": target.chat}
+        self._old_ledgers.append(where | {"seq": ledger.seq, "opened_at_ms": honoured_ms})
 
     # The road in.
 
@@ -379,6 +401,7 @@ class WorkingSet:
         self._write("inbound", self.inbound, rows.inbound_values)
         self._write("turn", self.turns, rows.turn_values)
         self._flush_tokens()
+        self._flush_ledgers()
         self._flush_messages()
         self._sql.insert_suppressed.write(
             self.connection, [rows.suppressed_values(kept) for kept in self._suppressed]
@@ -399,15 +422,19 @@ class WorkingSet:
         return statement
 
     def _flush_tokens(self) -> None:
-        gone = [rows.token_news(kept.token) for kept in self._dropped_tokens]
+        gone = [rows.token_values(kept, self._seal) for kept in self._dropped_tokens]
         self._sql.delete_token.write(self.connection, gone)
         changed = self._changed.pop("token", {})
-        kept_ones = {
-            (target, kept.token.token): kept for target, tokens in self.tokens.items() for kept in tokens
-        }
+        kept_ones = {(target, kept.sha256): kept for target, tokens in self.tokens.items() for kept in tokens}
         self._changed["token"] = {key: None for key in changed if key in kept_ones}
         self._write("token", kept_ones, lambda kept: rows.token_values(kept, self._seal))
-        self._sql.count_token.write(self.connection, self._token_news)
+        self._sql.judge_token.write(self.connection, self._token_news)
+        self._sql.erase_token.write(self.connection, self._erased_tokens)
+
+    def _flush_ledgers(self) -> None:
+        kept = [rows.ledger_values(target, ledger) for (target, _), ledger in self._ledgers.items()]
+        self._sql.keep_ledger.write(self.connection, kept)
+        self._sql.forget_ledgers.write(self.connection, self._old_ledgers)
 
     def _flush_messages(self) -> None:
         connection, sql = self.connection, self._sql

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import msgspec
 
+from yizhan.core.allowance import opened
 from yizhan.errors import InvalidRequest
 from yizhan.model import (
     Access,
@@ -30,12 +31,15 @@ from yizhan.model import (
     TurnState,
 )
 from yizhan.ports import Accepted, Arrival, Heard, InboundCommit, InboundCommitted, TurnEnd, TurnStart
-from yizhan.store.rows import KeptInbound, KeptToken, KeptTurn
+from yizhan.store.rows import KeptInbound, KeptTurn, kept_token
+from yizhan.store.secrets import token_hash
 from yizhan.store.working_set import Wants, WorkingSet
 from yizhan.store.writes_out import accept_draft, check_draft, existing_message, want_draft
 
 BY_PLATFORM_ID = "platform_id"
 BY_CONTENT = "sender_time_content"
+HONOURED_MS = 3_600_000
+"""So long may an inbound message permit answers after newer ones have come. Source: QQ, C2C: 60 minutes."""
 
 
 def clean(text: str) -> str:
@@ -143,8 +147,8 @@ def _suppress(
         account, heard.chat, original, heard.platform_message_id, arrival.received_at_ms, rule
     )
     rows.add_suppressed(suppressed, seq)
-    if heard.token and all(kept.token.token != heard.token for kept in rows.tokens[target]):
-        rows.add_token(KeptToken(_token(account, arrival, original), seq))
+    if heard.token and all(kept.sha256 != token_hash(heard.token) for kept in rows.tokens[target]):
+        rows.add_token(kept_token(_token(account, arrival, original), seq))
     return suppressed
 
 
@@ -170,7 +174,9 @@ def _store(account: AccountId, arrival: Arrival, content: str, rows: WorkingSet)
     )
     rows.add_inbound(KeptInbound(inbound, seq, content), arrival.received_at_ms)
     if heard.token:
-        rows.add_token(KeptToken(_token(account, arrival, arrival.id), seq))
+        rows.add_token(kept_token(_token(account, arrival, arrival.id), seq))
+    ledger = opened(arrival.id, arrival.received_at_ms, seq, None, False)
+    rows.open_ledger(target, ledger, arrival.received_at_ms - HONOURED_MS)
     if arrival.access is not Access.ALLOWED:
         _note_refused(account, arrival, rows)
     return inbound

@@ -20,7 +20,7 @@ from yizhan.model import (
     Target,
     WaitingFor,
 )
-from yizhan.ports import Accepted, Draft, Intent, Settlement
+from yizhan.ports import Accepted, Draft, Intent, Parking, Settlement
 from yizhan.store import queries
 from yizhan.store.rows import KeptMessage
 from yizhan.store.working_set import Wants, WorkingSet
@@ -33,6 +33,7 @@ _SENT = frozenset({MessageState.DELIVERED, MessageState.UNCONFIRMED})
 
 CANCELLED = Reason("cancelled", "A person cancelled it.")
 SUPERSEDED = Reason("superseded", "the answer came before it was sent")
+POINTLESS = Reason("superseded", "what it says was no longer so before it was sent")
 EXPIRED = Reason("expired", "Its time was over before it could be sent.")
 CRASHED = Reason("crash", "The gateway ended while it was on the wire; whether it arrived is not known.")
 
@@ -182,6 +183,8 @@ class BeginAttempt:
             reason=None,
         )
         rows.change_message(message, intent.at_ms, entries_with(message, begun))
+        if intent.ledger is not None:
+            rows.keep_ledger(message.target, intent.ledger)
         return True
 
 
@@ -218,7 +221,7 @@ class Settle:
     def _learn(self, rows: WorkingSet) -> None:
         settlement = self.settlement
         if settlement.token is not None:
-            rows.count_token(settlement.token)
+            rows.judge_token(settlement.token)
         kept = rows.chats.get(settlement.target)
         if kept is not None:
             chat = kept.chat
@@ -245,13 +248,64 @@ class Settle:
         account = rows.accounts.get(self.settlement.target.account)
         if account is None:
             return
+        if self.settlement.ledger is not None:
+            rows.keep_ledger(self.settlement.target, self.settlement.ledger)
         gate = account.gate if self.settlement.account_gate is None else self.settlement.account_gate
+        learned = self.settlement.account_allowance
+        allowance = account.allowance if learned is None else learned
         gives_receipts = account.gives_receipts or self.settlement.gives_receipts
         ghosts = account.ghosts
         if self.settlement.ghost is not None:
             ghosts = ghosts + 1 if self.settlement.ghost else 0
-        if (gate, gives_receipts, ghosts) != (account.gate, account.gives_receipts, account.ghosts):
-            rows.put_account(replace(account, gate=gate, gives_receipts=gives_receipts, ghosts=ghosts))
+        taught = replace(
+            account, gate=gate, gives_receipts=gives_receipts, ghosts=ghosts, allowance=allowance
+        )
+        if taught != account:
+            rows.put_account(taught)
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """A part that was not tried waits for the other side. Its neighbours wait behind it, and need no row for that."""
+
+    label: ClassVar[str] = "park"
+    alone: ClassVar[bool] = False
+    parking: Parking
+
+    def wants(self, wants: Wants) -> None:
+        wants.messages.add(self.parking.message)
+
+    def apply(self, rows: WorkingSet) -> Message:
+        parking = self.parking
+        message = rows.message(parking.message)
+        entry = entry_at(message, parking.no)
+        if entry.state not in _OFF_THE_WIRE:
+            return message
+        waits = replace(
+            entry,
+            state=MessageState.WAITING,
+            waiting_for=parking.waiting_for,
+            reason=parking.reason,
+            next_attempt_at_ms=parking.next_attempt_at_ms,
+        )
+        return rows.change_message(message, parking.at_ms, entries_with(message, waits))
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """What the gateway itself wanted to say is no longer so. Once it is on the wire it stays as it is."""
+
+    label: ClassVar[str] = "withdraw"
+    alone: ClassVar[bool] = False
+    message: MessageId
+    at_ms: int
+
+    def wants(self, wants: Wants) -> None:
+        wants.messages.add(self.message)
+
+    def apply(self, rows: WorkingSet) -> Message:
+        message = rows.message(self.message)
+        return rows.change_message(end_waiting(message, MessageState.CANCELLED, POINTLESS), self.at_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from yizhan.core.contract import JsonObject, account_object, time_text
 from yizhan.errors import InvalidRequest
 from yizhan.model import AccountId, Credentials
-from yizhan.runtime.views import AccountView, GateView
+from yizhan.runtime.views import AccountView, AllowanceView, GateView
 from yizhan.web import shapes
 from yizhan.web.exchange import Body, WebAddress, Word, answer, gateway_of, read_body, takes
 
@@ -45,10 +45,18 @@ async def list_accounts(request: Request) -> Response:
     return answer({"items": [listed_object(view) for view in views]})
 
 
+def _allowance_object(view: AllowanceView | None) -> JsonObject | None:
+    if view is None:
+        return None
+    window_s = None if view.window_ms is None else view.window_ms / 1000
+    return {"sends": view.sends, "window_s": window_s, "learned": view.learned}
+
+
 def listed_object(view: AccountView) -> JsonObject:
     """An account with its gates, its live messages by state, and when the oldest of them was accepted."""
     return account_object(view.account) | {
         "gates": [_gate_object(gate) for gate in view.gates],
+        "allowance": _allowance_object(view.allowance),
         "live": {state.value: count for state, count in view.live.items()},
         "oldest_live_at": time_text(view.oldest_live_at_ms),
     }

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from yizhan.core.contract import chat_object, timeline_object
+from yizhan.core.contract import JsonObject, chat_object, reason_object, time_text, timeline_object
 from yizhan.model import AccountId, Message
 from yizhan.ports import TimelineRow
+from yizhan.runtime.views import ChatAllowanceView
 from yizhan.web import shapes
 from yizhan.web.exchange import Body, Word, answer, gateway_of, read_body, takes
 
@@ -37,17 +38,24 @@ async def list_chats(
     limit: LimitQuery = 50,
 ) -> Response:
     """The conversations, the most recently used first."""
-    page = await gateway_of(request).store.chats(AccountId(account) if account else None, cursor, limit)
-    return answer({"items": [chat_object(chat) for chat in page.rows], "next": page.next})
+    gateway = gateway_of(request)
+    page = await gateway.store.chats(AccountId(account) if account else None, cursor, limit)
+    left = await gateway.outbound.allowances.of_chats([chat.target for chat in page.rows])
+    items = [
+        chat_object(chat) | {"allowance": _allowance_object(left.get(chat.target))} for chat in page.rows
+    ]
+    return answer({"items": items, "next": page.next})
 
 
-@router.patch("/v1/chat", responses={200: {"model": shapes.Chat}}, openapi_extra=takes(ChatBody))
+@router.patch("/v1/chat", responses={200: {"model": shapes.ChatListed}}, openapi_extra=takes(ChatBody))
 async def change_chat(request: Request, chat: ChatQuery) -> Response:
     """Hold back what is to be sent to a chat, or let it go again."""
     gateway = gateway_of(request)
     body = await read_body(request, ChatBody)
     target = await gateway.resolve(chat)
-    return answer(chat_object(await gateway.pause_chat(target, body.paused)))
+    chat_now = await gateway.pause_chat(target, body.paused)
+    left = await gateway.outbound.allowances.of_chats([target])
+    return answer(chat_object(chat_now) | {"allowance": _allowance_object(left.get(target))})
 
 
 @router.get("/v1/timeline", responses={200: {"model": shapes.TimelinePage}})
@@ -59,6 +67,19 @@ async def get_timeline(
     page = await gateway.store.timeline(await gateway.resolve(chat), cursor, limit)
     rows = [timeline_object(_current(gateway, row)) for row in page.rows]
     return answer({"items": rows, "next": page.next})
+
+
+def _allowance_object(view: ChatAllowanceView | None) -> JsonObject | None:
+    if view is None:
+        return None
+    return {
+        "used": view.used,
+        "left": view.left,
+        "until": time_text(view.until_ms),
+        "waiting_for": view.waiting_for and view.waiting_for.value,
+        "reason": reason_object(view.reason),
+        "next_attempt_at": time_text(view.next_attempt_at_ms),
+    }
 
 
 def _current(gateway: Gateway, row: TimelineRow) -> TimelineRow:

@@ -99,6 +99,25 @@ class Gate(Shape):
     limit: str | None = Field(description="what was learned of the scope's limit, as in `10 per 20.4 s`")
 
 
+class Allowance(Shape):
+    """What is believed of an account's allowances."""
+
+    sends: int | None = Field(description="per inbound message; null: not counted")
+    window_s: float | None = Field(description="how long they may be used; null: for ever")
+    learned: bool = Field(description="this is not what the platform is known for")
+
+
+class ChatAllowance(Shape):
+    """What a chat may still be sent."""
+
+    used: int
+    left: int | None
+    until: Time | None
+    waiting_for: WaitingFor | None = Field(description="why nothing goes now; null: something may")
+    reason: Reason | None
+    next_attempt_at: Time | None = Field(description="when one more send is tried all the same")
+
+
 class Account(Shape):
     id: str
     platform: str
@@ -114,6 +133,7 @@ class Account(Shape):
 
 class AccountListed(Account):
     gates: list[Gate]
+    allowance: Allowance | None
     live: dict[str, int] = Field(description="live messages by state")
     oldest_live_at: Time | None
 
@@ -157,8 +177,12 @@ class Chat(Shape):
     unconfirmed_in_a_row: int
 
 
+class ChatListed(Chat):
+    allowance: ChatAllowance | None
+
+
 class ChatPage(Shape):
-    items: list[Chat]
+    items: list[ChatListed]
     next: str | None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from yizhan.core.allowance import Rule
 from yizhan.core.policy import Policy
 
 PLATFORM = "weixin"
@@ -19,6 +20,14 @@ LOGIN_URL = "https://ilinkai.weixin.qq.com"
 TEXT_LIMIT_BYTES = 16_384
 """One text above this is refused with `-2`. Source: measured by weilink 0.6.2."""
 
+ALLOWANCE = Rule(
+    sends=10,  # per message of the user. Source: hermes-agent #31131, Tencent/openclaw-weixin #81, dsh-wechat-bridge
+    window_ms=86_400_000,  # of the user's last message. Source: the maintainer in Tencent/openclaw-weixin #156, #185
+    progress_reserve=4,  # an answer of three parts and the notice always fit
+)
+TOKEN_OLD_MS = 72_000_000
+"""Reply tokens were last accepted 21 to 24 hours after they were issued. Source: hermes-agent #83993 (17 cases)."""
+
 POLICY = Policy(
     platform=PLATFORM,
     text_max_chars=4_000,  # the official client's splitter; longer bubbles are tiresome on a phone
@@ -26,6 +35,8 @@ POLICY = Policy(
     send_timeout_ms=10_000,
     poll_hold_ms=35_000,
     poll_margin_ms=10_000,  # the official client has none and loses the race now and then
+    allowance=ALLOWANCE,
+    token_old_ms=TOKEN_OLD_MS,
 )
 
 HOLD_MIN_MS, HOLD_MAX_MS = 1_000, 120_000

@@ -27,6 +27,7 @@ from yizhan.store.rows.kept import (
     reason_of,
     waiting_of,
 )
+from yizhan.store.rows.ledgers import ledger_of, ledger_values
 from yizhan.store.rows.outbox import (
     attempt_of,
     attempt_values,
@@ -41,7 +42,7 @@ from yizhan.store.rows.outbox import (
     with_attempts,
 )
 from yizhan.store.rows.people import key_of, key_values, rule_of, rule_values
-from yizhan.store.rows.tokens import token_news, token_of, token_values, usable_token
+from yizhan.store.rows.tokens import kept_token, token_news, token_of, token_values, usable_token
 
 __all__ = [
     "KeptChat",
@@ -70,8 +71,11 @@ __all__ = [
     "inbound_values",
     "items_of",
     "items_text",
+    "kept_token",
     "key_of",
     "key_values",
+    "ledger_of",
+    "ledger_values",
     "message_changes",
     "message_id_of",
     "message_of",

@@ -28,6 +28,7 @@ def account_of(row: Row, seal: Seal) -> Account:
         ghosts,
         cursor,
         gate,
+        allowance,
     ) = row
     opened = seal.open(secret, f"account.secret/{account_id}")
     return Account(
@@ -45,6 +46,7 @@ def account_of(row: Row, seal: Seal) -> Account:
         ghosts=ghosts,
         cursor=seal.open(cursor, f"account.cursor/{account_id}"),
         gate=gate,
+        allowance=allowance,
     )
 
 
@@ -70,6 +72,7 @@ def account_values(account: Account, seal: Seal) -> Values:
         "ghosts": account.ghosts,
         "cursor": seal.close(account.cursor, f"account.cursor/{account.id}"),
         "gate": account.gate,
+        "allowance": account.allowance,
     }
 
 

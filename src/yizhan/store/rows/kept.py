@@ -46,10 +46,12 @@ class KeptSuppressed(NamedTuple):
 
 
 class KeptToken(NamedTuple):
-    """A reply token with its position: the newest of a chat has the highest."""
+    """A reply token with its position: the newest of a chat has the highest. The hash finds it, also when the token
+    itself is erased."""
 
     token: ReplyToken
     seq: int
+    sha256: str
 
 
 def reason_of(code: str | None, text: str | None) -> Reason | None:

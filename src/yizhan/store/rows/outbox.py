@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from yizhan.core.window import begun
+from yizhan.core.window import first
 from yizhan.model import Attempt, Entry, Message, MessageClass, MessageId, MessageState
 from yizhan.store.rows.kept import KeptMessage, Row, Values, reason_of, waiting_of
 
@@ -17,7 +17,7 @@ def rank(klass: MessageClass, was_begun: bool) -> int:
 
 
 def rank_of(message: Message) -> int:
-    return rank(message.klass, begun(message))
+    return rank(message.klass, first(message))
 
 
 def message_of(row: Row, entries: tuple[Entry, ...] = ()) -> KeptMessage:

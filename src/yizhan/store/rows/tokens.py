@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
+from yizhan.core.tokens import usable
 from yizhan.model import AccountId, ChatId, InboundId, ReplyToken, TokenState
 from yizhan.store.rows.kept import KeptToken, Row, Values
 from yizhan.store.secrets import Seal, token_hash
 
 
+def kept_token(token: ReplyToken, seq: int) -> KeptToken:
+    """A token that still has its text, at a position."""
+    return KeptToken(token, seq, token_hash(token.token))
+
+
 def token_of(row: Row, seal: Seal) -> KeptToken:
-    account, chat, sha256, stored, inbound_id, issued_at_ms, state, sends_used, seq = row
+    account, chat, sha256, stored, inbound_id, issued_at_ms, state, reason, seq = row
     token = ReplyToken(
         account=AccountId(account),
         chat=ChatId(chat),
@@ -18,23 +24,23 @@ def token_of(row: Row, seal: Seal) -> KeptToken:
         token=seal.open(stored, f"reply_token/{account}/{chat}/{sha256}"),
         issued_at_ms=issued_at_ms,
         state=TokenState(state),
-        sends_used=sends_used,
+        reason=reason,
     )
-    return KeptToken(token, seq)
+    return KeptToken(token, seq, sha256)
 
 
 def token_values(kept: KeptToken, seal: Seal) -> Values:
     token = kept.token
-    sha256 = token_hash(token.token)
+    place = f"reply_token/{token.account}/{token.chat}/{kept.sha256}"
     return {
         "account": token.account,
         "chat": token.chat,
-        "token_sha256": sha256,
-        "token": seal.close(token.token, f"reply_token/{token.account}/{token.chat}/{sha256}"),
+        "token_sha256": kept.sha256,
+        "token": "" if token.state is TokenState.STALE else seal.close(token.token, place),
         "inbound_id": token.inbound_id,
         "issued_at_ms": token.issued_at_ms,
         "state": token.state.value,
-        "sends_used": token.sends_used,
+        "reason": token.reason,
         "seq": kept.seq,
     }
 
@@ -47,13 +53,11 @@ def token_news(token: ReplyToken) -> Values:
         "token_sha256": token_hash(token.token),
         "inbound_id": token.inbound_id,
         "state": token.state.value,
-        "sends_used": token.sends_used,
+        "reason": token.reason,
     }
 
 
-def usable_token(newest_first: Iterable[KeptToken]) -> ReplyToken | None:
-    """The newest if it is fresh or suspect, else the newest older one that is still fresh."""
-    for place, kept in enumerate(newest_first):
-        if kept.token.state is TokenState.FRESH or (not place and kept.token.state is TokenState.SUSPECT):
-            return kept.token
-    return None
+def usable_token(newest_first: Sequence[KeptToken]) -> ReplyToken | None:
+    """The newest one, if it may still go out. Where that is stale, older ones are as well: the chat is tokenless."""
+    newest = newest_first[0].token if newest_first else None
+    return newest if usable(newest) else None

@@ -48,6 +48,7 @@ def upgrade() -> None:
         _int("ghosts"),
         _text("cursor"),
         _text("gate"),
+        _text("allowance"),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -81,6 +82,25 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("cleared_at_ms IS NULL"),
         postgresql_where=sa.text("cleared_at_ms IS NULL"),
+    )
+    op.create_table(
+        "allowance",
+        _name("account"),
+        _name("chat"),
+        _name("key"),
+        _int("opened_at_ms"),
+        _int("seq"),
+        _int("used"),
+        _flag("unsure"),
+        _int("accepted_at_ms"),
+        _flag("closed"),
+        _int("closed_before"),
+        _int("probes"),
+        _int("probe_at_ms"),
+        _flag("noticed"),
+        _flag("pending"),
+        sa.PrimaryKeyConstraint("account", "chat", "key"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "api_key",
@@ -299,7 +319,7 @@ def upgrade() -> None:
         _name("inbound_id"),
         _int("issued_at_ms"),
         _text("state"),
-        _int("sends_used"),
+        _text("reason"),
         _int("seq"),
         sa.PrimaryKeyConstraint("account", "chat", "token_sha256"),
         sqlite_with_rowid=False,
