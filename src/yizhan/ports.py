@@ -180,11 +180,22 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known when a reply to a send is judged, beside the reply itself."""
+    """What is known when a reply to a send is judged, beside the reply itself.
+
+    with_token      a reply token went along
+    gives_receipts  the account has been given a receipt before
+    text_bytes      size of the text in UTF-8
+    token_sends     sends that were accepted with this token
+    token_age_ms    since the platform gave it to us; None without a token
+    now_ms          our clock, for hints that are dates; None: not known
+    """
 
     with_token: bool
     gives_receipts: bool
     text_bytes: int
+    token_sends: int = 0
+    token_age_ms: int | None = None
+    now_ms: int | None = None
 
 
 class Codec(Protocol):

@@ -302,6 +302,13 @@ def test_in_doubt_is_resent_with_the_same_id_and_says_possibly_doubled(token: Re
     assert NOW + 500 == entry.next_attempt_at_ms
 
 
+@pytest.mark.parametrize(("told_ms", "wait_ms"), [(None, 500), (100, 500), (20_000, 20_000), (10**9, 60_000)])
+def test_in_doubt_of_an_overloaded_server_waits_as_it_was_told(told_ms: int | None, wait_ms: int) -> None:
+    """HTTP 503 with `Retry-After`: a hint, so no less than our own wait and no more than our own cap."""
+    decision = decide(InDoubt("http 503", "trouble", told_ms))
+    assert NOW + wait_ms == decision.gates.chat.not_before_ms == decision.entry.next_attempt_at_ms
+
+
 def test_in_doubt_says_nothing_about_a_token() -> None:
     assert decide(IN_DOUBT, FRESH).token is None
 

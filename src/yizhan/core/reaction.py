@@ -105,8 +105,8 @@ def react(verdict: Verdict, seen: Circumstances, numbers: Numbers, now_ms: int, 
             return _refused(seen_as, seen, numbers, now_ms, jitter)
         case Throttled():
             return _refused(verdict, seen, numbers, now_ms, jitter)
-        case InDoubt(code, text):
-            return _in_doubt(seen, numbers, now_ms, jitter, Reason(code, text))
+        case InDoubt():
+            return _in_doubt(verdict, seen, numbers, now_ms, jitter)
         case Deferred(code, text):
             entry = _waiting(seen.entry, WaitingFor.CONNECTION, None, Reason(code, text))
             return Decision(entry, seen.gates, unreachable=True)
@@ -196,9 +196,13 @@ def _slowed(
     return gates, judged.pardoned
 
 
-def _in_doubt(seen: Circumstances, numbers: Numbers, now_ms: int, jitter: float, reason: Reason) -> Decision:
+def _in_doubt(doubt: InDoubt, seen: Circumstances, numbers: Numbers, now_ms: int, jitter: float) -> Decision:
+    """Again under the same id, later each time; never before the time that the server told, within our own bound."""
+    reason = Reason(doubt.code, doubt.text)
     low, high = numbers.breaker.in_doubt_base_ms, numbers.breaker.in_doubt_cap_ms
     chat = limiter.doubted(seen.gates.chat, now_ms, low, high, jitter)
+    told_ms = now_ms + min(doubt.wait_ms or 0, high)
+    chat = replace(chat, not_before_ms=max(chat.not_before_ms, told_ms))
     answers = breakers.lost_answer(seen.gates.answers, numbers.breaker, seen.message, now_ms, jitter)
     gates = replace(seen.gates, chat=chat, answers=answers)
     doubled = replace(seen.entry, possibly_doubled=True, in_doubt=True)

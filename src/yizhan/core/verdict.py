@@ -32,10 +32,12 @@ class Ghost:
 
 @dataclass(frozen=True, slots=True)
 class InDoubt:
-    """The request left, and what came back does not tell whether it was accepted."""
+    """The request left, and what came back does not tell whether it was accepted. `wait_ms`: as of Throttled; a
+    server that is overloaded may say when to come back."""
 
     code: str
     text: str
+    wait_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -443,7 +443,15 @@ class Outbound:
         return token_for(lane.token, lane.trial, self._clock.now_ms(), line.platform.policy.token_old_ms)
 
     def _evidence(self, line: OpenLine, entry: Entry, token: ReplyToken | None) -> Evidence:
-        return Evidence(token is not None, line.account.gives_receipts, len(entry.text.encode()))
+        now_ms = self._clock.now_ms()
+        return Evidence(
+            with_token=token is not None,
+            gives_receipts=line.account.gives_receipts,
+            text_bytes=len(entry.text.encode()),
+            token_sends=token.sends_used if token else 0,
+            token_age_ms=now_ms - token.issued_at_ms if token else None,
+            now_ms=now_ms,
+        )
 
     def _react(
         self, verdict: Verdict, message: Message, entry: Entry, with_token: bool, known: ReplyToken | None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import assert_never
 
@@ -23,8 +23,9 @@ from yizhan.core.verdict import (
     Throttled,
     Verdict,
 )
-from yizhan.platforms.ilink.body import Envelope, Odd, open_envelope
+from yizhan.platforms.ilink.body import Envelope, Fields, Odd, open_envelope
 from yizhan.platforms.ilink.policy import (
+    ALLOWANCE,
     HINT_MAX_MS,
     HTTP_REFUSAL_ELSE,
     HTTP_REFUSALS,
@@ -36,9 +37,12 @@ from yizhan.platforms.ilink.policy import (
 )
 from yizhan.ports import Absence, AbsenceKind, Answer, Evidence, Reply
 
-_HINTS_MS = (("retry_after_ms", 1), ("retry_after", 1_000), ("retryAfter", 1_000))
+_HINTS_MS = (("retry_after_ms", 1), ("retryAfterMs", 1), ("retry_after", 1_000), ("retryAfter", 1_000))
 """Names under which a body might say how long to wait, with the milliseconds of their unit."""
-_NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,9})?")
+_HINTS_WITHIN = ("data", "error")
+"""Objects of a body in which such a name might stand, after the body itself."""
+_NUMBER = re.compile(r"\+?\d{1,15}(\.\d{1,9})?")
+"""What is believed to be a wait. A negative one is no wait, and no more than a word like "soon"."""
 
 
 def classify(reply: Reply, evidence: Evidence) -> Verdict:
@@ -49,7 +53,7 @@ def classify(reply: Reply, evidence: Evidence) -> Verdict:
     if 400 <= reply.status < 500:
         return _refused_by_status(reply, envelope, evidence)
     if not 200 <= reply.status < 300:
-        return InDoubt(f"http {reply.status}", "the server or something before it is in trouble")
+        return _in_trouble(reply, envelope, evidence)
     if isinstance(envelope, Odd):
         return InDoubt(envelope.code, envelope.text)
     if envelope.code:
@@ -61,6 +65,15 @@ def _absent(absence: Absence) -> Verdict:
     if absence.kind is AbsenceKind.NOT_SENT:
         return Deferred(absence.kind.value, absence.text)
     return InDoubt(absence.kind.value, absence.text)
+
+
+def _in_trouble(answer: Answer, envelope: Envelope | Odd, evidence: Evidence) -> InDoubt:
+    """5xx and what is no answer at all: nobody knows what was done; only when to come back may be told."""
+    opened = envelope if isinstance(envelope, Envelope) else None
+    words = "the server or something before it is in trouble"
+    if 300 <= answer.status < 400:
+        words = "the server sends us to another address, where no token of ours goes; check the base URL"
+    return InDoubt(f"http {answer.status}", words, _hint_ms(answer, opened, evidence))
 
 
 def _accepted(envelope: Envelope, evidence: Evidence) -> Verdict:
@@ -98,8 +111,23 @@ def _refused(envelope: Envelope, answer: Answer, evidence: Evidence) -> Verdict:
     meaning = row.with_token if evidence.with_token else row.without_token
     if code in (-2, -3) and evidence.text_bytes > TEXT_LIMIT_BYTES:
         meaning = Meaning.NEVER
-    words = envelope.words or "refused without a word"
-    return _verdict(meaning, str(code), words, _hint_ms(answer, envelope))
+    words = (envelope.words or "refused without a word") + _likely_cause(meaning, evidence)
+    return _verdict(meaning, str(code), words, _hint_ms(answer, envelope, evidence))
+
+
+def _likely_cause(meaning: Meaning, evidence: Evidence) -> str:
+    """What the use and the age of the token make of a refusal that has many causes. For people only: the same
+    answer is given to a limit, and nothing but trying tells them apart."""
+    if meaning is Meaning.NEVER:
+        return "; the text is larger than WeChat takes"
+    if meaning is not Meaning.LIMIT_OR_TOKEN:
+        return ""
+    if evidence.token_sends >= ALLOWANCE.sends:
+        return f"; {evidence.token_sends} answers went out since the user last wrote, which is what WeChat allows"
+    if evidence.token_age_ms is not None and evidence.token_age_ms >= ALLOWANCE.window_ms:
+        hours = evidence.token_age_ms // 3_600_000
+        return f"; the user last wrote {hours} hours ago, and WeChat allows answers for a day"
+    return ""
 
 
 def _row(code: int, words: str) -> Refusal:
@@ -115,7 +143,7 @@ def _refused_by_status(answer: Answer, envelope: Envelope | Odd, evidence: Evide
         return _refused(envelope, answer, evidence)
     meaning, words = HTTP_REFUSALS.get(answer.status, HTTP_REFUSAL_ELSE)
     opened = envelope if isinstance(envelope, Envelope) else None
-    return _verdict(meaning, f"http {answer.status}", words, _hint_ms(answer, opened))
+    return _verdict(meaning, f"http {answer.status}", words, _hint_ms(answer, opened, evidence))
 
 
 def _verdict(meaning: Meaning, code: str, words: str, wait_ms: int | None) -> Verdict:
@@ -133,17 +161,28 @@ def _verdict(meaning: Meaning, code: str, words: str, wait_ms: int | None) -> Ve
     assert_never(meaning)
 
 
-def _hint_ms(answer: Answer, envelope: Envelope | None) -> int | None:
-    """How long the server asks to wait, clamped to an hour; None if it does not say."""
-    for name, unit_ms in _HINTS_MS:
-        hint = _number(envelope.fields.number_text(name)) if envelope else None
-        if hint is not None:
-            return _clamped(hint * unit_ms)
+def _hint_ms(answer: Answer, envelope: Envelope | None, evidence: Evidence) -> int | None:
+    """How long the server asks to wait, clamped to an hour; None if it does not say.
+
+    The body's word before the header's. Source of the header: RFC 9110, 10.2.3; no hint was ever seen from iLink.
+    """
+    for fields in _hint_places(envelope):
+        for name, unit_ms in _HINTS_MS:
+            hint = _number(fields.number_text(name))
+            if hint is not None:
+                return _clamped(hint * unit_ms)
     header = _header(answer, "retry-after")
     seconds = _number(header)
     if seconds is None:
-        seconds = _seconds_between(_header(answer, "date"), header)
+        seconds = _seconds_until(header, _moment(_header(answer, "date")), evidence.now_ms)
     return None if seconds is None else _clamped(seconds * 1_000)
+
+
+def _hint_places(envelope: Envelope | None) -> tuple[Fields, ...]:
+    if envelope is None:
+        return ()
+    nested = (envelope.fields.child(name) for name in _HINTS_WITHIN)
+    return (envelope.fields, *(fields for fields in nested if fields is not None))
 
 
 def _number(text: str) -> float | None:
@@ -152,22 +191,29 @@ def _number(text: str) -> float | None:
 
 
 def _clamped(wait_ms: float) -> int:
-    return max(0, min(HINT_MAX_MS, math.ceil(wait_ms)))
+    return min(HINT_MAX_MS, math.ceil(wait_ms))
 
 
 def _header(answer: Answer, name: str) -> str:
     return next((value for key, value in answer.headers.items() if key.lower() == name), "")
 
 
-def _seconds_between(now: str, then: str) -> float | None:
-    """From the answer's own date to the date in its hint: whatever our clock says does not matter."""
-    start, end = _moment(now), _moment(then)
-    return None if start is None or end is None else (end - start).total_seconds()
+def _seconds_until(then: str, now: datetime | None, now_ms: int | None) -> float | None:
+    """To the date of a hint from the answer's own date, so that whatever our clock says does not matter; from our
+    clock where the answer has none. A date that has passed is no hint."""
+    end = _moment(then)
+    if now is None and now_ms is not None:
+        now = datetime.fromtimestamp(now_ms / 1_000, UTC)
+    if end is None or now is None:
+        return None
+    seconds = (end - now).total_seconds()
+    return seconds if seconds >= 0 else None
 
 
 def _moment(text: str) -> datetime | None:
+    """A date in any of HTTP's three forms; all of them mean UTC."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return moment if moment.tzinfo is not None else None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -118,6 +118,7 @@ HTTP_REFUSALS = {
     405: (Meaning.LIMIT, "the address takes no sends; check the account's base URL"),
     408: (Meaning.LIMIT, "the server did not receive the request in time"),
     413: (Meaning.NEVER, "the text is too large for the server"),
+    425: (Meaning.LIMIT, "the server wants the request later"),
     429: (Meaning.LIMIT, "too many requests"),
 }
 """HTTP statuses that refuse by themselves. None but 404 was ever seen from iLink; the rest is what HTTP says."""
