@@ -217,6 +217,8 @@ def _decompressed(headers: dict[str, str], body: bytes, bound: int) -> bytes:
         raise _Unreadable(f"unpacks to more than the {bound} bytes that we read")
     if not inflater.eof:
         raise _Unreadable("the compressed answer breaks off")
+    if inflater.unused_data:
+        raise _Unreadable("the compressed answer goes on after its end")
     return plain
 
 

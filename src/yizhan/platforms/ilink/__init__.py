@@ -13,7 +13,7 @@ from yizhan.platforms.ilink.listening import read, refused
 from yizhan.platforms.ilink.login import IlinkLogin
 from yizhan.platforms.ilink.policy import LOGIN_URL, PLATFORM, POLICY, STALE_LOGIN
 from yizhan.platforms.ilink.transport import IlinkTransport
-from yizhan.ports import Chance, Clock, Http, Lost
+from yizhan.ports import Chance, Clock, Http, Lost, LostKind
 
 __all__ = ["LOGIN_URL", "IlinkPlatform"]
 
@@ -68,4 +68,6 @@ class IlinkPlatform:
         envelope = read(await self._http.call(self._calls.config(account, account.credentials.user_id)))
         if isinstance(envelope, Lost):
             return envelope
+        if envelope.code is None and not envelope.fields.text("typing_ticket"):
+            return Lost(LostKind.SERVER, "empty", "the answer holds nothing that an answer of the API holds")
         return refused(envelope) if envelope.code == STALE_LOGIN else None
