@@ -176,6 +176,22 @@ async def test_server_that_hangs_is_no_answer_at_the_time_out(http: AiohttpHttp)
     assert time.monotonic() - begun < 5
 
 
+async def test_answer_that_came_while_the_process_was_frozen_is_read(http: AiohttpHttp) -> None:
+    """A paused machine wakes up after its time-out, with the answer to its poll on the socket: the platform counts
+    those messages as delivered, so throwing it away would lose them."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        asyncio.get_running_loop().call_later(0.05, time.sleep, 1.2)
+        await asyncio.sleep(0.1)
+        writer.write(response(b'{"msgs":[]}'))
+
+    async with serving(behave) as url:
+        reply = await http.call(ask(url, timeout_ms=400))
+    assert isinstance(reply, Answer), reply
+    assert b'{"msgs":[]}' == reply.body
+
+
 async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await read_request(reader)
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")

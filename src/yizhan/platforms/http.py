@@ -15,6 +15,7 @@ POST again, write a URL or a header into a text.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import socket
@@ -43,6 +44,9 @@ IDLE_CONNECTION_S = 15.0
 the server's closing is in doubt."""
 PROBE_IDLE_S, PROBE_EVERY_S, PROBES = 30, 10, 3
 """TCP keep-alive. A long poll whose path has died in silence ends after about a minute."""
+
+LAST_MOMENT_S = 0.5
+"""The end of a time-out, counted only from when its beginning is noticed (`_Deadline`)."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PLAIN = frozenset({"", "identity"})
@@ -106,7 +110,12 @@ class AiohttpHttp:
         progress = _Progress()
         _progress.set(progress)
         try:
-            return await self._exchange(request)
+            async with asyncio.timeout(None) as limit:
+                deadline = _Deadline(limit, request.timeout_ms / 1_000)
+                try:
+                    return await self._exchange(request)
+                finally:
+                    deadline.cancel()
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError, _Unreadable) as error:
             kind = AbsenceKind.NO_ANSWER if progress.connected else AbsenceKind.NOT_SENT
             return Absence(kind, f"{_host(request.url)}: {_words(error, request, progress.connected)}")
@@ -130,14 +139,13 @@ class AiohttpHttp:
 
     async def _exchange(self, request: Request) -> Answer:
         session = self._session or self._open()
-        timeout = _timeout(request.timeout_ms, min(self._connect_timeout_ms, request.timeout_ms))
         async with session.request(
             request.method,
             URL(request.url, encoded=True),
             data=request.body or None,
             headers=request.headers,
             allow_redirects=False,
-            timeout=timeout,
+            timeout=_connecting(min(self._connect_timeout_ms, request.timeout_ms)),
             proxy=self._proxy,
         ) as response:
             try:
@@ -168,9 +176,29 @@ class AiohttpHttp:
 
 
 @lru_cache(maxsize=256)
-def _timeout(total_ms: int, connect_ms: int) -> aiohttp.ClientTimeout:
-    # Long polls may share a wake-up within the same second; a send's bound is kept to the millisecond.
-    return aiohttp.ClientTimeout(total=total_ms / 1000, connect=connect_ms / 1000, ceil_threshold=30)
+def _connecting(connect_ms: int) -> aiohttp.ClientTimeout:
+    """The library's share of the time-outs; the whole call's is `_Deadline`."""
+    return aiohttp.ClientTimeout(total=None, connect=connect_ms / 1000)
+
+
+class _Deadline:
+    """Ends a call at its time, by two timers: the second, for the last moment, is set when the first has fired.
+
+    A process that was frozen with its machine, or starved, wakes up with its time-outs over and an answer unread on
+    the socket. One timer would throw that answer away: a poll's, with all its messages. Two leave time to read it.
+    """
+
+    def __init__(self, limit: asyncio.Timeout, timeout_s: float) -> None:
+        self._limit = limit
+        self._last_s = min(LAST_MOMENT_S, timeout_s / 2)
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(timeout_s - self._last_s, self._nearly)
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _nearly(self) -> None:
+        self._timer = self._loop.call_later(self._last_s, self._limit.reschedule, 0)
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
