@@ -12,7 +12,7 @@ from yizhan_simulator.ledger import Effect
 
 NONSENSE = (
     "null", "list", "number", "text", "bytes", "wrong_types", "nested", "html", "truncated", "cut", "gzip_bomb",
-    "huge", "wrong_length", "reset_after", "reset_before", "status", "empty", "empty_object",
+    "huge", "reset_after", "reset_before", "status", "empty", "empty_object",
 )  # fmt: skip
 TO_POLLS = ("gzip_bomb", "nested")
 QUICK = {
