@@ -1,34 +1,60 @@
-"""`make bench`: measures, prints each figure beside its target, and says plainly what falls short."""
+"""`make bench`: measures, prints each figure beside its target, and says plainly what falls short.
+
+python -m benchmarks            everything, in less than five minutes; FULL=1 measures longer
+python -m benchmarks NAME ...   some of it
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import time
 
-from benchmarks.figures import ALL, Figure
+from benchmarks import crowds, figures, limits, recoveries, stories
+from benchmarks.figure import Figure, Measure
+
+ALL: tuple[Measure, ...] = (
+    stories.stories,
+    recoveries.healthy_chat,
+    recoveries.refusals_in_a_window,
+    recoveries.after_an_outage,
+    figures.echo,
+    figures.idle_latency,
+    figures.throughput,
+    figures.stop_and_start,
+    figures.restart,
+    crowds.limit_storm,
+    crowds.queue,
+    crowds.idle_accounts,
+    limits.limits,
+)
 
 
-async def _measure(names: list[str]) -> list[Figure]:
-    figures = []
-    for measure in ALL:
-        if not names or measure.__name__ in names:
-            print(f"measuring {measure.__name__} …", file=sys.stderr, flush=True)
-            figures += await measure()
-    return figures
+async def _measure(chosen: list[Measure]) -> list[Figure]:
+    made: list[Figure] = []
+    for measure in chosen:
+        print(f"measuring {measure.__name__} …", file=sys.stderr, flush=True)
+        made += await measure()
+    return made
 
 
-def _line(figure: Figure) -> str:
-    sign = "≥" if figure.at_least else "≤"
-    verdict = "holds" if figure.holds else "FALLS SHORT"
-    return f"{figure.name:58} {figure.value:10.{figure.digits}f} {figure.unit:4} {sign} {figure.target:6g}   {verdict}"
+def _chosen(names: list[str]) -> list[Measure]:
+    known = {measure.__name__: measure for measure in ALL}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SystemExit(f"no figure is called {unknown[0]}; there are: {', '.join(known)}")
+    return [known[name] for name in names] if names else list(ALL)
 
 
 def main() -> int:
     """Exit code 1 if any figure falls short."""
-    figures = asyncio.run(_measure(sys.argv[1:]))
-    for figure in figures:
-        print(_line(figure))
-    return 0 if all(figure.holds for figure in figures) else 1
+    began = time.monotonic()
+    made = asyncio.run(_measure(_chosen(sys.argv[1:])))
+    for figure in made:
+        print(figure.line())
+    short = sum(not figure.holds for figure in made)
+    print(f"{len(made)} figures in {time.monotonic() - began:.0f} s, {short} fall short")
+    return 1 if short else 0
 
 
 if __name__ == "__main__":

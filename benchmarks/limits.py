@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks import crowd, worlds
+from benchmarks.figure import Figure
 from benchmarks.senders import BACKLOG, Drained, Sender, all_knowing, ours, plain_backoff
 from benchmarks.worlds import World
 
@@ -116,3 +117,24 @@ def all_sets() -> tuple[Summary, Summary, Summary]:
         f"{RANDOM_COUNT} random worlds, seed {RANDOM_SEED}, {len(RANDOM_PHASES)} phases; worst {SHOWN_WORST}"
     )
     return tuning, held_out, compare(title, tried, RANDOM_PHASES, SHOWN_WORST)
+
+
+async def limits() -> list[Figure]:
+    """The limiter against an all-knowing sender; prints its tables."""
+    tuning, held_out, chosen = all_sets()
+    worst_row, lost = penalties()
+    crowd = crowds()
+    sets = (("chosen on", tuning, 1.10, 1.6, 11), ("held out", held_out, 1.15, 1.7, 14))
+    figures = []
+    for name, sums, mean, worst, refusals in (*sets, ("random", chosen, 1.15, 1.7, 14)):
+        figures += [
+            Figure(f"limits, worlds {name}: time / all-knowing, mean", sums.mean, mean, "x", digits=3),
+            Figure(f"limits, worlds {name}: time / all-knowing, worst", sums.worst, worst, "x", digits=2),
+            Figure(f"limits, worlds {name}: refusals per 100, worst", sums.refusals, refusals, ""),
+        ]
+    lost += tuning.lost + held_out.lost + chosen.lost + sum(each.lost for each in crowd)
+    return [
+        *figures,
+        Figure("limits, long penalties: refused sends in one, at most", worst_row, 5, ""),
+        Figure("limits, all worlds: messages lost", lost, 0, ""),
+    ]

@@ -42,11 +42,8 @@ class Gateway:
         began = time.monotonic()
         log = (self.home / "gateway.log").open("ab")
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "yizhan",
-            "run",
-            env=dict(self.environ),
+            *self.command,
+            env=dict(self.environ) | {"BENCH_STALLS": str(self.home / "stalls")},
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
         )
@@ -112,6 +109,14 @@ class Gateway:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
+    def worst_stall_ms(self) -> float:
+        """Of its event loop, since the start or the last `forget_stalls`; where it runs as `benchmarks.watched`."""
+        return float((self.home / "stalls").read_text())
+
+    def forget_stalls(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGUSR1)
+
 
 @dataclass
 class Stage:
@@ -138,7 +143,12 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(chats: int, environ: Mapping[str, str] | None = None, **knobs: Any) -> AsyncIterator[Stage]:
+async def stage(
+    chats: int,
+    environ: Mapping[str, str] | None = None,
+    command: tuple[str, ...] = Gateway.command,
+    **knobs: Any,
+) -> AsyncIterator[Stage]:
     """A running stage; everything it makes lies in a directory that is removed."""
     world = World(seed=1)
     world.turn(quota_per_inbound=0, needs_inbound=False, **knobs)
@@ -147,7 +157,7 @@ async def stage(chats: int, environ: Mapping[str, str] | None = None, **knobs: A
     with tempfile.TemporaryDirectory(prefix="yizhan-bench-") as where:
         async with running(world) as sim:
             home = Path(where)
-            gateway = Gateway(home, os.environ | _environ(home) | (environ or {}))
+            gateway = Gateway(home, dict(os.environ) | _environ(home) | dict(environ or {}), command=command)
             made = Stage(sim, gateway, f"weixin:{bot.bot_id}", users)
             world.ledger.watchers.append(lambda record: _note(made, record))
             await gateway.start()
