@@ -23,6 +23,7 @@ ALL: tuple[Measure, ...] = (
     figures.throughput,
     figures.stop_and_start,
     figures.restart,
+    crowds.frozen,
     crowds.limit_storm,
     crowds.queue,
     crowds.idle_accounts,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
+import time
 
 from benchmarks.figure import FULL, Figure
 from benchmarks.queue import fill
@@ -91,4 +93,34 @@ async def queue(messages: int = 100_000, chats: int = 500) -> list[Figure]:
             Figure("100,000 queued: memory added", added_mib, 32, "MiB"),
             Figure("… longest stall of the event loop, start and all", stall_ms, 100, "ms"),
             Figure("… SIGTERM to exit", 1_000 * stop_s, 2_000, "ms"),
+        ]
+
+
+async def frozen(for_s: float = 60 if FULL else 15, messages: int = 200) -> list[Figure]:
+    """The process is stopped beyond all its time-outs, on a platform that counts an answered poll as delivered."""
+    knobs = {"hold_ms": 500, "advertised_hold_ms": 1_000, "inbound": "consume"}
+    async with stage(20, {"YIZHAN_AGENT": "echo"}, **knobs) as made:
+        await made.shown(20)  # the echoes of the greetings
+        for number in range(messages):
+            await made.send(made.users[number % 20], f"message {number}")
+        assert made.gateway.process is not None
+        made.gateway.process.send_signal(signal.SIGSTOP)
+        for user in made.users:
+            made.world.say(user, "written meanwhile", made.sim.clock.now_ms())
+        await asyncio.sleep(for_s)
+        woken = time.monotonic()
+        made.gateway.process.send_signal(signal.SIGCONT)
+        owed = 20 + messages + 20
+        await made.shown(owed, within_s=120)
+        copied = len(made.world.ledger.copied())
+        return [
+            Figure(
+                f"frozen for {for_s:.0f} s: delivered and answered",
+                100 * len(made.arrivals) / owed,
+                100,
+                "%",
+                True,
+            ),
+            Figure("… on the phone twice", copied, 0, ""),
+            Figure("… waking up to the last of them", time.monotonic() - woken, None, "s"),
         ]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.figure import FULL, Figure
-from benchmarks.virtual import Station, findings, in_virtual_time
+from benchmarks.virtual import Crash, Station, findings, in_virtual_time
+from yizhan.errors import YizhanError
 from yizhan.model import AccountId, MessageState
 from yizhan_simulator import Fault, Limit, Outage
 from yizhan_simulator.ledger import Effect
@@ -146,7 +147,7 @@ async def _pushes(station: Station, account: AccountId, users: list[str]) -> Non
                     user, text = users[number % CHATS], f"push {number}"
                     await station.push(account, user, text, idempotency_key=text)
                     break
-            except Exception:
+            except (Crash, TimeoutError, YizhanError):
                 await asyncio.sleep(0.1)
         await asyncio.sleep(0.25)
 

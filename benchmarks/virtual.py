@@ -19,12 +19,12 @@ from yizhan import logs
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from simulation.checker import findings
-from simulation.station import Station
+from simulation.station import Crash, Station
 from simulation.virtual import run
 
 T = TypeVar("T")
 
-__all__ = ["Station", "findings", "in_virtual_time"]
+__all__ = ["Crash", "Station", "findings", "in_virtual_time"]
 
 
 async def in_virtual_time(story: Callable[[Path], Coroutine[Any, Any, T]]) -> T:

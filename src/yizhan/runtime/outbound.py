@@ -70,6 +70,7 @@ from yizhan.runtime.allowances import AllowanceNumbers, Allowances
 from yizhan.runtime.bounded_log import MINUTE_MS, BoundedLog
 from yizhan.runtime.lines import Lines, OpenLine
 from yizhan.runtime.reach import Reach
+from yizhan.runtime.silence import Silence
 from yizhan.runtime.views import Order
 
 log = structlog.get_logger("outbound")
@@ -124,6 +125,7 @@ class Outbound:
         self._platforms = platforms
         self._lines = lines
         self._reach = reach
+        self._silence = Silence(clock, self._answers_again)
         self._numbers = numbers
         self._text_max_chars = text_max_chars
         self._part_max_chars = part_max_chars
@@ -235,6 +237,10 @@ class Outbound:
         """The platform answers the account again after it had not."""
         self.lanes.recovered(account, self._clock.now_ms())
         self.poke()
+
+    def _answers_again(self, host: str) -> None:
+        for account in [account for account, line in self._lines.items() if line.host == host]:
+            self.recovered(account)
 
     def changed(self, target: Target) -> None:
         """Somebody changed the chat's messages in the table."""
@@ -403,6 +409,8 @@ class Outbound:
             reply = await line.transport.send(request)
             verdict = line.platform.codec.classify(reply, self._evidence(line, entry, token))
             self._reach.note(line.host, reply)
+            if isinstance(verdict, InDoubt):
+                self._silence.suspect(line)
         except Exception as error:  # a fault of ours: what was sent, if anything, is not known
             self.log.error("attempt.broke", message=message.id, account=message.account, exc_info=error)
             verdict = BROKEN
@@ -573,6 +581,7 @@ class Outbound:
     async def finish(self, within_ms: int) -> None:
         """No new sends; up to `within_ms` for replies on the wire. What is left is in doubt."""
         self._closing = True
+        self._silence.stop()
         self.poke()
         if self._on_wire:
             await asyncio.wait(self._on_wire, timeout=within_ms / 1000)
