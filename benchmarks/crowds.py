@@ -6,13 +6,14 @@ import asyncio
 import signal
 import sys
 import time
+from typing import Any
 
 from benchmarks.figure import FULL, Figure
 from benchmarks.queue import fill
 from benchmarks.stage import Stage, stage
 from yizhan_simulator import Fault, Limit
 
-ACCOUNTS, IDLE_S = 1_000, 120 if FULL else 40
+ACCOUNTS, IDLE_S = 1_000, 120 if FULL else 36
 WATCHED = (sys.executable, "-m", "benchmarks.watched")
 
 
@@ -20,7 +21,7 @@ async def idle_accounts() -> list[Figure]:
     """A thousand logins that wait for somebody to write; their polls are held 35 s, as WeChat does."""
     async with stage(1, hold_ms=35_000) as made:
         await _add_accounts(made, ACCOUNTS)
-        await asyncio.sleep(20)
+        await asyncio.sleep(10)
         before_s = made.gateway.cpu_s()
         await asyncio.sleep(IDLE_S)
         share = 100 * (made.gateway.cpu_s() - before_s) / IDLE_S
@@ -86,7 +87,7 @@ async def queue(messages: int = 100_000, chats: int = 500) -> list[Figure]:
         await made.gateway.stop()
         await fill(made.gateway.home, made.account, made.users, messages)
         await made.gateway.start()
-        await asyncio.sleep(15)
+        await asyncio.sleep(10)
         added_mib, stall_ms = made.gateway.memory_mib() - empty_mib, made.gateway.worst_stall_ms()
         stop_s, _ = await made.gateway.stop()
         return [
@@ -96,11 +97,14 @@ async def queue(messages: int = 100_000, chats: int = 500) -> list[Figure]:
         ]
 
 
-async def frozen(for_s: float = 60 if FULL else 15, messages: int = 200) -> list[Figure]:
+async def frozen(for_s: float = 60 if FULL else 12, messages: int = 100) -> list[Figure]:
     """The process is stopped beyond all its time-outs, on a platform that counts an answered poll as delivered."""
-    knobs = {"hold_ms": 500, "advertised_hold_ms": 1_000, "inbound": "consume"}
+    knobs: dict[str, Any] = {"hold_ms": 500, "advertised_hold_ms": 1_000, "inbound": "consume"}
     async with stage(20, {"YIZHAN_AGENT": "echo"}, **knobs) as made:
         await made.shown(20)  # the echoes of the greetings
+        made.world.add_fault(
+            Fault("slow", delay_s=0.1), made.sim.clock.now_ms()
+        )  # so that some are on their way
         for number in range(messages):
             await made.send(made.users[number % 20], f"message {number}")
         assert made.gateway.process is not None

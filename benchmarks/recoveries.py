@@ -15,7 +15,7 @@ from yizhan_simulator import Fault, Limit, Outage
 from yizhan_simulator.ledger import Effect, Record
 
 OutageKind = Literal["refuse", "reset", "hang"]
-SEEDS = range(1, 11 if FULL else 4)
+SEEDS = range(1, 11 if FULL else 3)
 SHORT_S, LONG_S = (20, 119), (180, 3_600 if FULL else 900)
 
 
