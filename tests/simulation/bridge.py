@@ -1,11 +1,18 @@
-"""`ports.Http` over the simulator's pure core: what a socket would have carried, in virtual time."""
+"""`ports.Http` over the simulator's pure core: what a socket would have carried, in virtual time.
+
+What has left may arrive although nobody waits for the answer any more: a request that is cut off on its way, by a
+time-out or by the death of its process, reaches the platform or does not, as the seed decides.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 
-from yizhan.ports import Absence, AbsenceKind, Answer, Clock, Reply, Request
+from simulation.process import Process
+from simulation.virtual import Host
+from yizhan.ports import Absence, AbsenceKind, Answer, Reply, Request
 from yizhan_simulator import Hold, SimReply, SimRequest, WireKind, World
 
 _UNREADABLE = {
@@ -17,43 +24,74 @@ _UNREADABLE = {
 
 
 class SimHttp:
-    """Carries requests into a World. Each way takes a few milliseconds, drawn from the seed."""
+    """Carries the requests of one process into a World. Each way takes a few milliseconds, drawn from the seed.
 
-    def __init__(self, world: World, clock: Clock, seed: int, latency_ms: tuple[int, int] = (5, 60)) -> None:
+    read      texts of the inbound messages in replies that the process has read to their end
+    unproven  of these, by login: those of the last reply, until the process polls again; a process that dies
+              before may not have come to keep them
+    """
+
+    def __init__(
+        self,
+        world: World,
+        host: Host,
+        process: Process,
+        seed: int,
+        latency_ms: tuple[int, int] = (5, 60),
+    ) -> None:
         self.world = world
-        self._clock = clock
+        self.read: list[str] = []
+        self.unproven: dict[str, list[str]] = {}
+        self._host = host
+        self._process = process
         self._random = random.Random(seed)
         self._latency_ms = latency_ms
-        self._waiting: dict[str, set[asyncio.Event]] = {}
-        self._keeper: asyncio.Task[None] | None = None
+        self._waiting: dict[str, dict[asyncio.Event, None]] = {}
         self._unlisten = world.listen(self._heard)
+        self._keeper = asyncio.create_task(self._keep_time())
 
     async def call(self, request: Request) -> Reply:
+        self._process.refuse_the_dead()
+        if request.call == "getupdates":
+            self.unproven.pop(_login(request), None)
         try:
             async with asyncio.timeout(request.timeout_ms / 1000):
-                return await self._carried(request)
+                reply = await self._carried(request)
         except TimeoutError:
             return Absence(AbsenceKind.NO_ANSWER, f"{request.call}: no answer in {request.timeout_ms} ms")
+        self._process.refuse_the_dead()
+        if request.call == "getupdates" and isinstance(reply, Answer):
+            self.unproven[_login(request)] = texts = _texts_in(reply)
+            self.read += texts
+        return reply
 
     async def close(self) -> None:
         self._unlisten()
-        if self._keeper is not None:
-            self._keeper.cancel()
+        self._keeper.cancel()
 
     async def _carried(self, request: Request) -> Reply:
-        self._keeper = self._keeper or asyncio.create_task(self._keep_time())
-        await self._travel()
         asked = SimRequest.of(request.method, request.url, dict(request.headers), request.body)
-        answer = self.world.handle(asked, self._clock.now_ms())
+        try:
+            await self._travel()
+        except asyncio.CancelledError:
+            self._arrive_perhaps(asked)
+            raise
+        answer = self.world.handle(asked, self._host.true_ms())
         while isinstance(answer, Hold):
             answer = await self._held(answer)
         return await self._delivered(answer)
 
+    def _arrive_perhaps(self, asked: SimRequest) -> None:
+        if self._random.random() < 0.5:
+            answer = self.world.handle(asked, self._host.true_ms())
+            if isinstance(answer, Hold):
+                self.world.abandon(answer)
+
     async def _held(self, hold: Hold) -> SimReply | Hold:
         woken = asyncio.Event()
-        self._waiting.setdefault(hold.key, set()).add(woken)
+        self._waiting.setdefault(hold.key, {})[woken] = None
         try:
-            async with asyncio.timeout(max(0, hold.until_ms - self._clock.now_ms()) / 1000):
+            async with asyncio.timeout(max(0, hold.until_ms - self._host.true_ms()) / 1000):
                 await woken.wait()
         except TimeoutError:
             pass
@@ -61,8 +99,8 @@ class SimHttp:
             self.world.abandon(hold)
             raise
         finally:
-            self._waiting.get(hold.key, set()).discard(woken)
-        return self.world.resume(hold, self._clock.now_ms())
+            self._waiting.get(hold.key, {}).pop(woken, None)
+        return self.world.resume(hold, self._host.true_ms())
 
     async def _delivered(self, reply: SimReply) -> Reply:
         wire = reply.wire
@@ -91,7 +129,23 @@ class SimHttp:
         """Lets the world's own events happen when their time comes."""
         while True:
             next_ms = self.world.next_event_at()
-            now_ms = self._clock.now_ms()
+            now_ms = self._host.true_ms()
             wait_ms = 250 if next_ms is None else min(250, max(1, next_ms - now_ms))
             await asyncio.sleep(wait_ms / 1000)
-            self.world.advance(self._clock.now_ms())
+            self.world.advance(self._host.true_ms())
+
+
+def _login(request: Request) -> str:
+    return next((value for name, value in request.headers.items() if name.lower() == "authorization"), "")
+
+
+def _texts_in(answer: Answer) -> list[str]:
+    """What a careful reader finds in a poll's reply; nothing in one that makes no sense."""
+    try:
+        told = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return []
+    messages = told.get("msgs") if isinstance(told, dict) and answer.status == 200 else None
+    if not isinstance(messages, list):
+        return []
+    return [item["text_item"]["text"] for message in messages for item in message["item_list"]]

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from simulation.bridge import SimHttp
-from simulation.virtual import SeededChance, VirtualClock
+from simulation.disk import CrashGate as CrashGate
+from simulation.disk import SlowDisk
+from simulation.process import Crash as Crash
+from simulation.process import Process
+from simulation.virtual import Host, SeededChance, VirtualClock
 from yizhan.agents import make_agent
 from yizhan.model import AccountId, ChatId, Credentials, Message, MessageState, Target
 from yizhan.platforms.ilink import IlinkPlatform
@@ -16,7 +22,10 @@ from yizhan.runtime.gateway import Gateway, Parts
 from yizhan.runtime.views import Order
 from yizhan.settings import load
 from yizhan.store import open_store
+from yizhan.store.store import SqlStore
 from yizhan_simulator import World
+
+T = TypeVar("T")
 
 SIM_URL = "http://sim.example"
 UNCOUNTED = {"sends": 0, "window_s": 0}
@@ -29,47 +38,6 @@ QUIET: dict[str, Any] = {
 }
 
 
-UPKEEP = {"expire_due", "prune"}
-"""Commits that come round every second and change nothing in these stories."""
-
-
-class Crash(BaseException):
-    """The process is gone."""
-
-
-class CrashGate:
-    """Stands at every commit of the store and kills the process at a chosen one.
-
-    `at` counts from 1 over all commits; `after` lets that commit reach the disk first.
-    """
-
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-        self.at: int | None = None
-        self.after = False
-        self.struck = asyncio.Event()
-
-    def before_commit(self, label: str) -> None:
-        self._refuse_the_dead()
-        if label in UPKEEP:
-            return
-        self.seen.append(label)
-        if self.at == len(self.seen) and not self.after:
-            self._strike()
-
-    def after_commit(self, label: str) -> None:
-        if label not in UPKEEP and self.at == len(self.seen) and self.after:
-            self._strike()
-
-    def _strike(self) -> None:
-        self.struck.set()
-        raise Crash
-
-    def _refuse_the_dead(self) -> None:
-        if self.struck.is_set():
-            raise Crash
-
-
 class Station:
     """One home, one simulated platform, and the gateway that is running between them at the moment."""
 
@@ -79,21 +47,29 @@ class Station:
         seed: int = 1,
         world: World | None = None,
         answers: Agent | None = None,
+        latency_s: Callable[[], float] | None = None,
         **settings: Any,
     ) -> None:
+        """`latency_s` None: a commit takes no time and is never shared."""
         self.home = home
         self.seed = seed
         self.world = world or World(seed=seed)
-        self.clock = VirtualClock()
+        self.host = Host()
+        self.clock = VirtualClock(self.host)
         self.chance = SeededChance(seed)
         delivery = QUIET["delivery"] | settings.pop("delivery", {})
         self.settings = load(home, {}, QUIET | settings | {"delivery": delivery})
         self.gateway: Gateway
-        self.gate = CrashGate()
+        self.process: Process
+        self.gate: CrashGate
         self.accepted: list[Message] = []
+        self.read: list[str] = []
+        self.on_the_wire: list[str] = []
+        self.kills = 0
         self._agent = answers
-        self._http: SimHttp
-        self._outsiders: set[asyncio.Task[Any]] = set()
+        self._latency_s = latency_s
+        self._http: SimHttp | None = None
+        self._store: SqlStore | None = None
 
     async def __aenter__(self) -> Station:
         await self.start()
@@ -102,56 +78,76 @@ class Station:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def start(self) -> None:
-        """A new process over the same home."""
-        self._outsiders = asyncio.all_tasks()
-        self.gate = CrashGate()
-        self._http = SimHttp(self.world, self.clock, self.seed)
+    async def start(self, prepare: Callable[[CrashGate], None] = lambda gate: None) -> None:
+        """A new process over the same home. Raises Crash if it dies on the way, which `prepare` may arrange."""
+        self.process = Process()
+        self.gate = CrashGate(self.process)
+        self.clock = VirtualClock(self.host)
+        prepare(self.gate)
+        await self.process.run(self._boot())
+
+    async def _boot(self) -> None:
+        self._http = SimHttp(self.world, self.host, self.process, self.chance.fork())
         platform = IlinkPlatform(self._http, self.clock, self.chance, login_url=SIM_URL)
-        store = await open_store(
-            None, self.home, clock=self.clock, chance=self.chance, inline=True, gate=self.gate
+        disk = partial(SlowDisk, process=self.process, latency_s=self._latency_s) if self._latency_s else None
+        self._store = await open_store(
+            None, self.home, clock=self.clock, chance=self.chance, inline=True, gate=self.gate, committer=disk
         )
         agent = self._agent or make_agent(self.settings.agent, self.settings)
-        parts = Parts(self.settings, store, self.clock, self.chance, {"weixin": platform}, agent)
+        parts = Parts(self.settings, self._store, self.clock, self.chance, {"weixin": platform}, agent)
         self.gateway = Gateway(parts)
         await self.gateway.open()
         await self.gateway.start()
 
     async def stop(self) -> None:
-        """SIGTERM."""
-        await self.gateway.stop()
-        await self._http.close()
-        await self.gateway.store.close()
+        """SIGTERM. Raises Crash if it dies on the way."""
+        await self.process.run(self.gateway.stop())
+        assert self._store is not None
+        await self.process.run(self._store.close())
+        await self._tidy()
 
     async def crash(self) -> None:
         """SIGKILL: every task of the gateway is gone, what was not committed never was."""
-        self.gate.struck.set()
-        tasks = asyncio.all_tasks() - self._outsiders - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._http.close()
-        await self.gateway.store.close()
+        await self.process.sweep()
+        self.kills += 1
+        if self._http is not None:
+            for texts in self._http.unproven.values():
+                self.on_the_wire += texts
+        await self._tidy()
+
+    async def _tidy(self) -> None:
+        """What the operating system does when a process has ended."""
+        http, store, self._http, self._store = self._http, self._store, None, None
+        if http is not None:
+            self.read += http.read
+            await http.close()
+        if store is not None:
+            await store.close()
+        await self.process.sweep()
 
     async def restart(self) -> None:
         await self.crash()
         await self.start()
 
+    async def ask(self, work: Coroutine[Any, Any, T]) -> T:
+        """What a program or a person asks of the running gateway. Raises Crash if it dies before it answers."""
+        return await self.process.run(work)
+
     async def link(self, user: str, **bot: Any) -> AccountId:
         """Binds a bot to a user of the world and adds it here, as after a QR login."""
         made = self.world.add_bot(user, **bot)
         credentials = Credentials(made.token, SIM_URL, f"{SIM_URL}/c2c", user_id=user)
-        account, _ = await self.gateway.add_account("weixin", made.bot_id, credentials)
+        account, _ = await self.ask(self.gateway.add_account("weixin", made.bot_id, credentials))
         return account.id
 
     def say(self, user: str, text: str, account: AccountId | None = None) -> None:
         """A user writes on the phone."""
         bot_id = account.split(":", 1)[1] if account else None
-        self.world.say(user, text, self.clock.now_ms(), bot_id=bot_id)
+        self.world.say(user, text, self.host.true_ms(), bot_id=bot_id)
 
     async def push(self, account: AccountId, user: str, text: str, **order: Any) -> Accepted:
         """A program sends through the API."""
-        accepted = await self.gateway.accept(Order(f"{account}:{user}", text, **order))
+        accepted = await self.ask(self.gateway.accept(Order(f"{account}:{user}", text, **order)))
         self.accepted.append(accepted.message)
         return accepted
 

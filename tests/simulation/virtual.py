@@ -2,6 +2,10 @@
 
 A day passes in a second, and the same seed gives the same run. When nothing is ready and no timer is set,
 nobody will ever wake: that is a deadlock, and an error.
+
+A loop with a seed also shuffles what is ready at the same moment: nothing in the gateway may depend on who of
+two comes first, so each seed is another interleaving. Steps of the loop are counted; at a chosen one something
+may strike (`strike_at`), and the whole process may be stopped for a while (`freeze`), as by SIGSTOP.
 """
 
 from __future__ import annotations
@@ -9,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import random
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 START_MS = 1_790_000_000_000
 """Where virtual time begins: some day in September 2026."""
+RESYNC_TOLERANCE_MS = 2_000
 
 
 class Deadlock(RuntimeError):
@@ -26,8 +31,10 @@ class _JumpingSelector(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now_s = 0.0
+        self.on_step: Callable[[], None] = lambda: None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.on_step()
         ready = super().select(0)
         if ready:
             return ready
@@ -38,41 +45,109 @@ class _JumpingSelector(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An asyncio loop whose clock is the selector's."""
+    """An asyncio loop whose clock is the selector's. `seed` None keeps the order of call-backs."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int | None = None) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
+        self._shuffle = None if seed is None else random.Random(seed).shuffle
+        self._strike: tuple[int, Callable[[], None]] | None = None
+        self.steps = 0
+        self._jumping.on_step = self._step
 
     def time(self) -> float:
         return self._jumping.now_s
 
+    def freeze(self, for_s: float) -> None:
+        """Nothing runs for so long; then everything that fell due meanwhile is ready at once."""
+        self._jumping.now_s += for_s
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine in virtual time, to its end."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    def strike_at(self, step: int, strike: Callable[[], None]) -> None:
+        """Calls `strike` between two steps, before step number `step` runs. A second call replaces the first."""
+        self._strike = step, strike
+
+    def _step(self) -> None:
+        self.steps += 1
+        if self._strike is not None and self.steps >= self._strike[0]:
+            strike, self._strike = self._strike[1], None
+            strike()
+        ready = self._ready  # type: ignore[attr-defined]  # the queue of asyncio.BaseEventLoop
+        if self._shuffle is not None and len(ready) > 1:
+            order = list(ready)
+            self._shuffle(order)
+            ready.clear()
+            ready.extend(order)
+
+
+def run(work: Coroutine[Any, Any, T], seed: int | None = None) -> T:
+    """Runs a coroutine in virtual time, to its end. With a seed, ready call-backs are shuffled by it."""
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(seed)) as runner:
         return runner.run(work)
 
 
-class VirtualClock:
-    """`ports.Clock` over the loop's time. `jump_ms` plays a host that slept."""
+def the_loop() -> VirtualLoop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
+
+
+class Host:
+    """The machine and the world around it: what time it really is, and what its wall clock says."""
 
     def __init__(self) -> None:
-        self.jump_ms = 0
-        self._told_ms = 0
+        self._slept_ms = 0
+        self._wrong_ms = 0
+
+    def true_ms(self) -> int:
+        """The platform's time."""
+        return self.monotonic_ms() + self._slept_ms
+
+    def wall_ms(self) -> int:
+        return self.true_ms() + self._wrong_ms
+
+    def monotonic_ms(self) -> int:
+        """Stands still while the host sleeps."""
+        return START_MS + int(the_loop().time() * 1000)
+
+    def sleep(self, for_ms: int) -> None:
+        """The lid is closed for a while; afterwards the wall clock is right, and nobody was told."""
+        self._slept_ms += for_ms
+
+    def set_clock(self, by_ms: int) -> None:
+        """Somebody sets the wall clock forward or back; the world does not care."""
+        self._wrong_ms += by_ms
+
+
+class VirtualClock:
+    """`ports.Clock` of one process on a host, with the rules of runtime/clock.py: a jump ahead is followed when
+    somebody looks, a clock set back is not."""
+
+    def __init__(self, host: Host | None = None) -> None:
+        self.host = host or Host()
+        self._offset_ms: int | None = None
 
     def now_ms(self) -> int:
-        return START_MS + self.jump_ms + int(asyncio.get_running_loop().time() * 1000)
+        return self.host.monotonic_ms() + self._offset()
 
     def resync(self) -> int:
-        told, self._told_ms = self._told_ms, self.jump_ms
-        return self.jump_ms - told
+        ahead_ms = self.host.wall_ms() - self.now_ms()
+        if abs(ahead_ms) <= RESYNC_TOLERANCE_MS:
+            return 0
+        if ahead_ms > 0:
+            self._offset_ms = self._offset() + ahead_ms
+        return ahead_ms
 
     async def sleep_until(self, at_ms: int) -> None:
         await self.sleep_ms(at_ms - self.now_ms())
 
     async def sleep_ms(self, wait_ms: int) -> None:
         await asyncio.sleep(max(0, wait_ms) / 1000)
+
+    def _offset(self) -> int:
+        """From the monotonic to the wall clock, as it was when this process first looked."""
+        if self._offset_ms is None:
+            self._offset_ms = self.host.wall_ms() - self.host.monotonic_ms()
+        return self._offset_ms
 
 
 class SeededChance:
@@ -81,6 +156,10 @@ class SeededChance:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self._count = 0
+
+    def fork(self) -> int:
+        """A seed for somebody else's chance."""
+        return self._random.getrandbits(32)
 
     def jitter(self) -> float:
         return self._random.random()

@@ -6,6 +6,7 @@ Nothing is touched before the lock is held, so that a second gateway is turned a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -42,6 +43,7 @@ async def open_store(
     secret_key: str | None = None,
     inline: bool = False,
     gate: CommitGate | None = None,
+    committer: Callable[[Writer], Committer] | None = None,
 ) -> SqlStore:
     """Opens the store and brings its tables up to date.
 
@@ -49,6 +51,7 @@ async def open_store(
             secret_key  encrypts secret columns; the same one is needed ever after
             inline      no threads, and on SQLite no waits for the disk: for stories in virtual time
             gate        stands at every commit, for drills
+            committer   who commits in place of ours, for stories with a slow disk
     Raises: StoreInUse        another gateway holds this store
             StoreBroken       not a database, damaged, made by a newer Yizhan, another key, no access
             StoreUnavailable  the server cannot be reached
@@ -56,11 +59,12 @@ async def open_store(
     """
     if inline:
         engine, seal = _prepare(url, home, chance, secret_key, durable=False)
-        return SqlStore(engine, InlineCommitter(Writer(engine, seal, gate)), seal, pool=None)
+        made = committer or InlineCommitter
+        return SqlStore(engine, made(Writer(engine, seal, gate)), seal, pool=None)
     loop = asyncio.get_running_loop()
     engine, seal = await loop.run_in_executor(None, _prepare, url, home, chance, secret_key, True)
-    committer: Committer = ThreadCommitter(Writer(engine, seal, gate))
-    return SqlStore(engine, committer, seal, reader_pool())
+    made = committer or ThreadCommitter
+    return SqlStore(engine, made(Writer(engine, seal, gate)), seal, reader_pool())
 
 
 def _prepare(
