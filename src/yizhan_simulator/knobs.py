@@ -45,6 +45,16 @@ class DupInbound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     probability: float = 1.0
 
 
+class LateInbound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Some messages reach the bot later than the phone showed them, and newer ones overtake them.
+
+    Source: messages of one user handed out of order (clowder-ai #925).
+    """
+
+    after_ms: int = 2000
+    probability: float = 0.5
+
+
 class QrKnobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a login goes. `verify_code`: digits the phone shows and the client must send; "random" makes some."""
 
@@ -74,6 +84,7 @@ class Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a poll held by a bot whose token dies hears -14: at once, or at the end of its hold (about 29 s in
     Tencent/openclaw-weixin #69)."""
     dup_inbound: DupInbound | None = None
+    late_inbound: LateInbound | None = None
     split_text_at: int = 2048
     """The phone cuts longer texts into several messages (hermes-agent). 0: never."""
     quota_per_inbound: int = 10

@@ -141,7 +141,7 @@ def _hand_in(state: State, bot: Bot, chat: Conversation, item: Json, bubble: Bub
     chat.last_inbound_ms = now_ms
     chat.sends_since_inbound = 0
     message = _message(bot, chat, item, bubble, token)
-    _queue(state, bot, message)
+    _queue_perhaps_late(state, bot, message, now_ms)
     _repeat_later(state, bot, chat, message, now_ms)
     draft = Draft(
         Effect.PHONE, bot.bot_id, chat.user_id, text=bubble.text, token=token, receipt=bubble.message_id
@@ -175,6 +175,24 @@ def _queue(state: State, bot: Bot, message: Json) -> None:
     bot.last_seq += 1
     state.inbox(bot.bot_id).put({"seq": bot.last_seq, **message})
     state.signal(f"bot:{bot.bot_id}")
+
+
+def _queue_perhaps_late(state: State, bot: Bot, message: Json, now_ms: int) -> None:
+    late = state.knobs.late_inbound
+    if late is None or state.rng.random() >= late.probability:
+        _queue(state, bot, message)
+    else:
+        state.later(now_ms + late.after_ms, lambda _: _queue(state, bot, message))
+
+
+def replay(state: State, bot: Bot, count: int) -> int:
+    """The platform hands over again what a cursor has acknowledged already: the last `count` messages, 64 at most."""
+    inbox = state.inbox(bot.bot_id)
+    again = list(inbox.done)[-count:] if count > 0 else []
+    for queued in again:
+        inbox.put(queued.message)
+    state.signal(f"bot:{bot.bot_id}")
+    return len(again)
 
 
 def _repeat_later(state: State, bot: Bot, chat: Conversation, message: Json, now_ms: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import yaml
 
-from yizhan_simulator.knobs import DupInbound, Knobs, QrKnobs, Refusal, merged
+from yizhan_simulator.knobs import DupInbound, Knobs, LateInbound, QrKnobs, Refusal, merged
 from yizhan_simulator.limits import Hint, Limit
 from yizhan_simulator.people import SimError
 from yizhan_simulator.weather import Fault, Outage
@@ -43,14 +43,16 @@ class ScriptBot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something that happens at a time: turn knobs, say a text, expire reply tokens, revoke a bot, clear."""
+    """Something that happens at a time: turn knobs, say a text, expire reply tokens, revoke a bot, give a bot its
+    last `count` messages again, clear."""
 
     at_s: float
-    do: Literal["knobs", "say", "expire_tokens", "revoke", "clear"]
+    do: Literal["knobs", "say", "expire_tokens", "revoke", "replay", "clear"]
     knobs: dict[str, Any] = {}
     user: str = ""
     text: str = ""
     bot: str = ""
+    count: int = 1
 
 
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,6 +124,8 @@ def _do(world: World, step: Step, at_ms: int) -> None:
             world.expire_tokens(step.user or None)
         case "revoke":
             world.revoke(step.bot, at_ms)
+        case "replay":
+            world.replay(step.bot, step.count, at_ms)
         case "clear":
             world.clear_weather()
 
@@ -139,6 +143,7 @@ _TABLES = (
     Knobs,
     QrKnobs,
     DupInbound,
+    LateInbound,
 )
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 
@@ -156,7 +161,9 @@ def check_knobs(knobs: Knobs, change: Mapping[str, Any]) -> Knobs:
     try:
         return merged(knobs, dict(change))
     except (msgspec.ValidationError, ValueError) as error:
-        raise ScriptError("knobs: " + _plainly(str(error), (Knobs, QrKnobs, Refusal, DupInbound))) from error
+        raise ScriptError(
+            "knobs: " + _plainly(str(error), (Knobs, QrKnobs, Refusal, DupInbound, LateInbound))
+        ) from error
 
 
 def _plainly(words: str, kinds: Iterable[type]) -> str:

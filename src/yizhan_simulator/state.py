@@ -30,11 +30,13 @@ class Queued:
 
 @dataclass(slots=True)
 class Inbox:
-    """One bot's unconsumed messages. `acked`: the highest position a cursor has come back with."""
+    """One bot's unconsumed messages. `acked`: the highest position a cursor has come back with; `done`: the last
+    messages up to there."""
 
     queue: deque[Queued] = field(default_factory=deque)
     position: int = 0
     acked: int = 0
+    done: deque[Queued] = field(default_factory=lambda: deque(maxlen=64))
 
     def put(self, message: Json) -> None:
         self.position += 1
@@ -43,7 +45,7 @@ class Inbox:
     def acknowledge(self, position: int) -> None:
         self.acked = max(self.acked, min(position, self.position))
         while self.queue and self.queue[0].position <= self.acked:
-            self.queue.popleft()
+            self.done.append(self.queue.popleft())
 
 
 @dataclass(slots=True)

@@ -263,6 +263,12 @@ class World:
         chats = [chat for chat in self.conversations() if wanted in (None, chat.user_id)]
         return sum(chat.expire_tokens() for chat in chats)
 
+    def replay(self, bot_id: str, count: int, now_ms: int) -> int:
+        """The platform forgets how far this bot has read: it gives the last `count` messages again, as new ones.
+        Says how many. Raises: SimError."""
+        self.advance(now_ms)
+        return phone.replay(self.state, self.state.people.bot(bot_id), count)
+
     def add_limit(self, limit: Limit, now_ms: int) -> str:
         return self.state.limits.add(limit, now_ms)
 

@@ -199,3 +199,28 @@ def test_a_revoked_bots_poll_can_also_end_with_its_window(world: World, ann: str
     reply = world.resume(still, still.until_ms)
     assert isinstance(reply, SimReply)
     assert -14 == json.loads(reply.body)["errcode"]
+
+
+def test_a_late_message_is_overtaken(world: World, ann: str, caller: Any) -> None:
+    """Platforms do not promise an order; whoever sorts by arrival will be fooled here."""
+    cursor = caller.poll()["get_updates_buf"]
+    world.turn(late_inbound={"after_ms": 2_000, "probability": 1.0})
+    world.say(ann, "first", caller.now_ms)
+    world.turn(late_inbound=None)
+    world.say(ann, "second", caller.now_ms + 1)
+    caller.now_ms += 1
+    answer = caller.poll(cursor)
+    assert ["second"] == texts(answer)
+    caller.now_ms += 2_000
+    assert ["first"] == texts(caller.poll(answer["get_updates_buf"]))
+
+
+def test_a_replay_gives_again_what_was_acknowledged(world: World, ann: str, caller: Any) -> None:
+    """A platform that forgets how far somebody has read."""
+    first = caller.poll()
+    caller.held(first["get_updates_buf"])
+    bot_id = world.state.people.live_bots()[0].bot_id
+    assert 1 == world.replay(bot_id, 5, caller.now_ms)
+    again = caller.poll(first["get_updates_buf"])
+    assert ["hello"] == texts(again)
+    assert [each["message_id"] for each in first["msgs"]] == [each["message_id"] for each in again["msgs"]]
