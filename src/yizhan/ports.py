@@ -185,7 +185,7 @@ class Evidence:
     with_token      a reply token went along
     gives_receipts  the account has been given a receipt before
     text_bytes      size of the text in UTF-8
-    token_sends     sends that were accepted with this token
+    token_sends     sends since the other side last wrote, before this one
     token_age_ms    since the platform gave it to us; None without a token
     now_ms          our clock, for hints that are dates; None: not known
     """

@@ -11,6 +11,7 @@ import pytest
 from simulation.checker import findings, refusals
 from simulation.station import Station
 from simulation.virtual import run
+from yizhan.errors import StoreUnavailable
 from yizhan.model import AccountId, MessageClass, MessageState
 from yizhan_simulator import Fault, Limit
 from yizhan_simulator.knobs import Refusal
@@ -172,5 +173,28 @@ def test_an_answer_ends_progress_from_before_a_restart(home: Path) -> None:
             assert MessageState.CANCELLED is ends["step 3"]
             assert "step 3" not in station.shown(ann)
             assert "done" == station.shown(ann)[-1]
+
+    run(story())
+
+
+def test_a_message_that_was_kept_although_the_store_said_no_goes_out_in_its_turn(home: Path) -> None:
+    """The database commits and its answer is lost on the way: the caller hears "busy", and the message must neither
+    lie in the table until a restart nor be overtaken by the next one."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            station.say(ann, "hi")
+            await asyncio.sleep(2)
+            await station.push(account, ann, "zero")
+            await asyncio.sleep(2)
+            station.gate.forgetful = lambda: station.gate.seen[-1] == "accept"
+            with pytest.raises(StoreUnavailable):
+                await station.push(account, ann, "one")
+            station.gate.forgetful = lambda: False
+            await station.push(account, ann, "two")
+            await asyncio.sleep(2)
+            assert ["zero", "one", "two"] == station.shown(ann)
 
     run(story())

@@ -294,7 +294,8 @@ class Gateway:
         now_ms = self.clock.now_ms()
         before = await self.store.message(message, with_attempts=False)
         expires_at_ms = max(before.expires_at_ms, now_ms + lifetimes_of(self.settings)[before.klass])
-        revived = await self.store.retry(message, now_ms, expires_at_ms)
+        with self.outbound.doubtful(before.target):
+            revived = await self.store.retry(message, now_ms, expires_at_ms)
         self.outbound.changed(revived.target)
         self.outbound.insist(revived.target)
         return revived
@@ -357,7 +358,8 @@ class Gateway:
         return changed
 
     async def pause_chat(self, target: Target, paused: bool) -> Chat:
-        chat = await self.store.set_chat_paused(target, paused, self.clock.now_ms())
+        with self.outbound.doubtful(target):
+            chat = await self.store.set_chat_paused(target, paused, self.clock.now_ms())
         self.outbound.changed(target)
         return chat
 

@@ -8,9 +8,10 @@ carry:   begin → encode → send → classify → react → settle. One call p
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, assert_never
 
@@ -156,7 +157,8 @@ class Outbound:
             )
         if text != order.text:
             order = replace(order, text=text)
-        accepted = await self._store.accept(self.draft(target, order))
+        with self.doubtful(target):
+            accepted = await self._store.accept(self.draft(target, order))
         self.admit(accepted)
         return accepted
 
@@ -241,6 +243,16 @@ class Outbound:
     def _answers_again(self, host: str) -> None:
         for account in [account for account, line in self._lines.items() if line.host == host]:
             self.recovered(account)
+
+    @contextlib.contextmanager
+    def doubtful(self, target: Target) -> Iterator[None]:
+        """Around a write that changes the chat's messages. Where the store says that it failed, only its answer may
+        have been lost: the table is looked at again, so that a message that is there after all goes in its turn."""
+        try:
+            yield
+        except StoreError:
+            self.changed(target)
+            raise
 
     def changed(self, target: Target) -> None:
         """Somebody changed the chat's messages in the table."""
@@ -407,7 +419,7 @@ class Outbound:
         try:
             request = line.platform.codec.encode(line.account, message.chat, entry, token)
             reply = await line.transport.send(request)
-            verdict = line.platform.codec.classify(reply, self._evidence(line, entry, token))
+            verdict = line.platform.codec.classify(reply, self._evidence(line, message.target, entry, token))
             self._reach.note(line.host, reply)
             if isinstance(verdict, InDoubt):
                 self._silence.suspect(line)
@@ -450,13 +462,15 @@ class Outbound:
             return None
         return token_for(lane.token, lane.trial, self._clock.now_ms(), line.platform.policy.token_old_ms)
 
-    def _evidence(self, line: OpenLine, entry: Entry, token: ReplyToken | None) -> Evidence:
-        now_ms = self._clock.now_ms()
+    def _evidence(self, line: OpenLine, target: Target, entry: Entry, token: ReplyToken | None) -> Evidence:
+        """`token_sends`: the ledger's, without the one that is on the wire."""
+        now_ms, lane = self._clock.now_ms(), self.lanes.lane(target)
+        ledger = lane.ledger if lane else None
         return Evidence(
             with_token=token is not None,
             gives_receipts=line.account.gives_receipts,
             text_bytes=len(entry.text.encode()),
-            token_sends=token.sends_used if token else 0,
+            token_sends=max(0, ledger.used - 1) if ledger else 0,
             token_age_ms=now_ms - token.issued_at_ms if token else None,
             now_ms=now_ms,
         )

@@ -30,7 +30,18 @@ from yizhan.model import (
     TurnId,
     TurnState,
 )
-from yizhan.ports import Agent, AgentFailed, Chance, Clock, Draft, Question, Said, Store, TurnEnd, TurnStart
+from yizhan.ports import (
+    Agent,
+    AgentFailed,
+    Chance,
+    Clock,
+    Draft,
+    Question,
+    Said,
+    Store,
+    TurnEnd,
+    TurnStart,
+)
 from yizhan.runtime.lines import Lines
 from yizhan.runtime.outbound import STORE_PAUSE_MS, Outbound
 from yizhan.runtime.views import Order
