@@ -48,7 +48,7 @@ class DupInbound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LateInbound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Some messages reach the bot later than the phone showed them, and newer ones overtake them.
 
-    Source: messages of one user handed out of order (clowder-ai #925).
+    Nobody has reported it, and nobody promises an order.
     """
 
     after_ms: int = 2000

@@ -25,6 +25,7 @@ class Process:
 
     def __init__(self) -> None:
         self.died = asyncio.Event()
+        self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self._context = copy_context()
         self._context.run(_HERE.set, self)
@@ -41,6 +42,8 @@ class Process:
     def die(self) -> None:
         """SIGKILL: from now on nothing reaches the disk or the wire."""
         self.died.set()
+        if not self._end.done():
+            self._end.set_result(None)
 
     def refuse_the_dead(self) -> None:
         """Stands before everything that would have an effect outside. Raises Crash."""
@@ -51,13 +54,11 @@ class Process:
         """Does something in the process, on behalf of somebody outside. Raises Crash if the process dies first."""
         task = self._context.copy().run(asyncio.get_running_loop().create_task, work)
         try:
-            await asyncio.wait({task})
+            await asyncio.wait([task, self._end], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             task.cancel()
             raise
-        if task.cancelled() or self.dead:
-            if not task.cancelled():
-                task.exception()
+        if self.dead or task.cancelled():
             raise Crash
         return task.result()
 

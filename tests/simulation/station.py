@@ -155,6 +155,10 @@ class Station:
         """What the bot put on the user's screen, in order."""
         return [bubble.text for bubble in self.world.shown(user)]
 
+    def heard(self) -> list[str]:
+        """Texts of the inbound messages that a process has read from a reply to its end."""
+        return self.read + (self._http.read if self._http else [])
+
     async def messages(self) -> list[Message]:
         """Every message in the store, oldest first."""
         rows: list[Message] = []

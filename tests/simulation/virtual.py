@@ -31,12 +31,12 @@ class _JumpingSelector(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now_s = 0.0
-        self.on_step: Callable[[], None] = lambda: None
+        self.on_step: Callable[[], bool] = lambda: False
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.on_step()
+        woken = self.on_step()
         ready = super().select(0)
-        if ready:
+        if ready or woken:
             return ready
         if timeout is None:
             raise Deadlock("nothing is ready and no timer is set")
@@ -66,7 +66,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Calls `strike` between two steps, before step number `step` runs. A second call replaces the first."""
         self._strike = step, strike
 
-    def _step(self) -> None:
+    def _step(self) -> bool:
+        """Between two steps. Answers whether something is ready to run."""
         self.steps += 1
         if self._strike is not None and self.steps >= self._strike[0]:
             strike, self._strike = self._strike[1], None
@@ -77,6 +78,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self._shuffle(order)
             ready.clear()
             ready.extend(order)
+        return bool(ready)
 
 
 def run(work: Coroutine[Any, Any, T], seed: int | None = None) -> T:

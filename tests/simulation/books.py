@@ -1,0 +1,160 @@
+"""The three ledgers as plain values: what programs, agents and users know, what the store says, what the platform
+saw. `collect` reads them from a station at rest; the checker compares them and knows nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulation.station import Station
+from yizhan.model import AccountId, ChatId, Inbound, Message, Target, Turn
+from yizhan_simulator.ledger import Record
+
+PAGE = 500
+
+Lane = tuple[str, str]
+"""(account's external id, user id)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A program was told that its message is accepted."""
+
+    message: str
+    key: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event of the stream, as programs read it: a message's state and those of its parts."""
+
+    id: int
+    message: str
+    state: str
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An agent was asked: the turn, and the lines it was given."""
+
+    turn: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An inbound message in the store, and the turn it belongs to, None if it asks nothing."""
+
+    chat: Lane
+    text: str
+    turn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The gateway at one moment, while it ran: its tasks, messages in memory, and whether its dispatcher runs."""
+
+    at_ms: int
+    tasks: int
+    in_memory: int = 0
+    dispatcher: bool = True
+
+
+@dataclass(slots=True)
+class Books:
+    """Everything a checker may know.
+
+    promises     what programs were told, in order
+    asked        what the agent was asked; None: nobody answers
+    heard        texts of users that the process has read from a reply to its end
+    on_the_wire  of these, those of a reply that was on the wire when a process was killed
+    messages     every message in the store with its attempts, oldest first; `events` of the whole stream
+    received     every inbound message in the store; `turns` every turn
+    pending      how many inbound messages nobody has turned to yet
+    records      the platform's ledger; `copies`: bubbles per client id
+    consumes     the platform forgets what it has handed over; `dedupes`: it recognises a client id
+    retried      messages that somebody revived, and how often
+    samples      looks at the running gateway
+    skewed       the gateway's clock was not the platform's for a while: their times cannot be compared
+    complaints   errors that were logged and call-backs that broke; `stops_ms`: how long each SIGTERM took
+    """
+
+    promises: list[Promise] = field(default_factory=list)
+    asked: list[Asked] | None = None
+    heard: list[str] = field(default_factory=list)
+    on_the_wire: list[str] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    events: list[Told] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    pending: int = 0
+    records: list[Record] = field(default_factory=list)
+    copies: Mapping[str, int] = field(default_factory=dict)
+    consumes: bool = False
+    dedupes: bool = True
+    retried: Mapping[str, int] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+    skewed: bool = False
+    complaints: list[str] = field(default_factory=list)
+    stops_ms: list[int] = field(default_factory=list)
+
+
+async def collect(station: Station) -> Books:
+    """The ledgers of a station whose gateway is running or at least open."""
+    store, world = station.gateway.store, station.world
+    listed = await station.messages()
+    messages = [await store.message(message.id) for message in listed]
+    books = Books(
+        promises=[Promise(each.id, each.idempotency_key, each.text) for each in station.accepted],
+        heard=[*station.heard()],
+        on_the_wire=list(station.on_the_wire),
+        messages=messages,
+        events=await _events(station),
+        pending=len(await store.pending_inbound()),
+        records=list(world.ledger),
+        copies={
+            entry.client_id: world.ledger.copies(entry.client_id) for m in messages for entry in m.entries
+        },
+        consumes=world.knobs.inbound == "consume",
+        dedupes=world.knobs.client_id_dedupe,
+    )
+    for chat in world.conversations():
+        rows = await _rows(station, chat.bot_id, chat.user_id)
+        lane = (chat.bot_id, chat.user_id)
+        books.received += [Received(lane, row.text, row.turn_id) for row in rows if isinstance(row, Inbound)]
+        books.turns += [row for row in rows if isinstance(row, Turn)]
+    return books
+
+
+async def _rows(station: Station, bot_id: str, user_id: str) -> Iterable[Any]:
+    target = Target(AccountId(f"weixin:{bot_id}"), ChatId(user_id))
+    rows: list[Any] = []
+    before: str | None = None
+    while True:
+        page = await station.gateway.store.timeline(target, before, PAGE)
+        rows += page.rows
+        before = page.next
+        if before is None:
+            return rows
+
+
+async def _events(station: Station) -> list[Told]:
+    told: list[Told] = []
+    after = 0
+    while events := await station.gateway.store.events_after(after, PAGE):
+        after = events[-1].id
+        for event in events:
+            if event.type == "message.state":
+                message = json.loads(event.data)["message"]
+                parts = tuple(part["state"] for part in message["parts"])
+                told.append(Told(event.id, message["id"], message["state"], parts))
+    return told
+
+
+def lane_of(message: Message) -> Lane:
+    return message.account.split(":", 1)[1], message.chat

@@ -1,0 +1,479 @@
+"""A voyage: one plan carried out over a whole gateway and a whole platform, in virtual time, to its end.
+
+Two phases. In the first one everything goes wrong that the plan says. Then all is healed, people do what a screen
+asks them to do, and within a bound that follows from how long the trouble lasted nothing may be owed any more and
+everything must work. At the end the checker compares the books.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, assert_never
+
+import structlog
+
+from simulation import plan as plans
+from simulation.books import Books, Sample, collect
+from simulation.cast import Program, ScriptedAgent
+from simulation.checker import BOUNDS, Bounds, audit
+from simulation.disk import CrashGate
+from simulation.plan import HEALTHY, Place, Plan
+from simulation.station import SIM_URL, Crash, Station
+from simulation.virtual import run, the_loop
+from yizhan.errors import RequestError, StoreError
+from yizhan.model import (
+    AccountId,
+    AccountState,
+    ChatId,
+    Credentials,
+    Message,
+    MessageId,
+    Target,
+    WaitingFor,
+)
+from yizhan.runtime.clock import SystemChance, SystemClock
+from yizhan.store import open_store
+
+LOOK_S = 2.0
+"""Between looks at the gateway."""
+HEAL_S, HEAL_SHARE = 120, 2.5
+"""After the trouble: so long, and so many times the trouble's own length, until nothing is owed. A wait that was
+learned in the trouble may be as long as all before it."""
+AFTERWARDS_S = 60
+"""A platform that is well answers a message and takes a push within this."""
+DISK_MS = 30_000
+"""Longer than any plan's disk takes nothing."""
+ASLEEP_S = 20
+"""A poll follows a poll within its hold and this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a plan. `trace` is equal for equal runs; `told` counts what happened, for those who want to know
+    whether the seeds reach anything."""
+
+    plan: Plan
+    findings: tuple[str, ...]
+    trace: str
+    commits: int
+    told: Counter[str]
+
+
+def sail(plan: Plan, bounds: Bounds = BOUNDS, shuffle: bool = True) -> Outcome:
+    """Carries out a plan in a home of its own. Never raises for what the gateway does."""
+    with _home() as home, _listening() as complaints:
+        voyage = Voyage(plan, home, complaints)
+        return run(voyage.sail(bounds), plan.seed if shuffle else None)
+
+
+class Voyage:
+    def __init__(self, plan: Plan, home: Path, complaints: list[str]) -> None:
+        self.plan = plan
+        self._rng = random.Random(f"voyage {plan.seed}")
+        self._agent = ScriptedAgent(plan.agent, plan.seed)
+        self._complaints = complaints
+        self._calm = False
+        self._station = Station(
+            home,
+            plan.seed,
+            answers=self._agent,
+            latency_s=self._latency_s,
+            delivery={"in_doubt": plan.in_doubt},
+        )
+        self._accounts: list[AccountId] = []
+        self._users: dict[Place, str] = {}
+        self._programs: dict[str, Program] = {}
+        self._retried: Counter[str] = Counter()
+        self._samples: list[Sample] = []
+        self._stops_ms: list[int] = []
+        self._commits = 0
+        self._kill: plans.Kill | None = None
+        self._lives = asyncio.Lock()
+        self._findings: list[str] = []
+
+    async def sail(self, bounds: Bounds) -> Outcome:
+        the_loop().set_exception_handler(self._complain)
+        await self._set_out()
+        async with asyncio.TaskGroup() as crew:
+            watch = [crew.create_task(self._undertake()), crew.create_task(self._look())]
+            await self._chaos()
+            trouble_s = await self._heal()
+            await self._drain(HEAL_S + HEAL_SHARE * trouble_s)
+            await self._afterwards()
+            for task in watch:
+                task.cancel()
+        books = await self._books()
+        found = self._findings + audit(books, self._bounds(bounds))
+        trace = _trace(books)
+        await self._station.stop()
+        self._commits += len(self._station.gate.seen)
+        return Outcome(self.plan, tuple(found), trace, self._commits, self._told(books))
+
+    async def _set_out(self) -> None:
+        world = self._station.world
+        world.turn(**self.plan.knobs)
+        await self._start()
+        for account, chats in enumerate(self.plan.chats):
+            for chat in range(chats):
+                self._users[account, chat] = world.add_user(f"user {account}/{chat}")
+            self._accounts.append(await self._station.link(self._users[account, 0]))
+        now_ms = self._station.host.true_ms()
+        for limit in self.plan.limits:
+            world.add_limit(limit, now_ms)
+        for fault in self.plan.faults:
+            world.add_fault(fault, now_ms)
+        for outage in self.plan.outages:
+            world.add_outage(outage, now_ms)
+
+    # chaos
+
+    async def _chaos(self) -> None:
+        began_s = the_loop().time()
+        async with asyncio.TaskGroup() as deeds:
+            for act in self.plan.acts:
+                await asyncio.sleep(max(0, began_s + act.at_s - the_loop().time()))
+                deeds.create_task(self._do(act.deed))
+            await asyncio.sleep(max(0, began_s + self.plan.chaos_s - the_loop().time()))
+            self._calm = True
+            self._cure_disk()
+
+    async def _do(self, deed: plans.Deed) -> None:
+        station = self._station
+        match deed:
+            case plans.Say(where, text):
+                station.say(self._users[where], text, self._accounts[where[0]])
+            case plans.Push():
+                account, user = self._accounts[deed.where[0]], self._users[deed.where]
+                self._programs[deed.text] = program = Program(station, deed, account, user)
+                await program.run()
+            case plans.Cancel(text):
+                await self._ask_about(text, lambda message: station.gateway.cancel(message))
+            case plans.Retry(text):
+                await self._ask_about(text, self._revive)
+            case plans.Pause(where, on, whole):
+                await self._insist(lambda: self._pause(where, on, whole))
+            case plans.ExpireTokens(where):
+                station.world.expire_tokens(self._users[where] if where else None)
+            case plans.Replay(account, count):
+                bot_id = self._accounts[account].split(":", 1)[1]
+                station.world.replay(bot_id, count, station.host.true_ms())
+            case plans.Disk():
+                self._spoil_disk(deed)
+            case plans.Host(sleeps_s, freezes_s, clock_s):
+                station.host.sleep(int(sleeps_s * 1000))
+                station.host.set_clock(int(clock_s * 1000))
+                the_loop().freeze(freezes_s)
+            case plans.Kill():
+                self._arm(deed)
+            case plans.Stop(down_s):
+                await self._restart(down_s)
+            case _:
+                assert_never(deed)
+
+    async def _ask_about(self, text: str, ask: Callable[[MessageId], Coroutine[Any, Any, Any]]) -> None:
+        program = self._programs.get(text)
+        if program is not None and program.message is not None:
+            with contextlib.suppress(RequestError, StoreError, Crash):
+                await self._station.ask(ask(program.message))
+
+    async def _revive(self, message: MessageId) -> None:
+        self._retried[message] += 1
+        await self._station.gateway.retry(message)
+
+    async def _pause(self, where: Place, on: bool, whole: bool) -> None:
+        gateway, account = self._station.gateway, self._accounts[where[0]]
+        if whole:
+            await gateway.pause_account(account, on)
+        else:
+            await gateway.pause_chat(Target(account, self._chat(where)), on)
+
+    def _chat(self, where: Place) -> ChatId:
+        return ChatId(self._users[where])
+
+    async def _insist(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        """What a person does who wants something done. Only a gateway that knows nothing of the chat is excused."""
+        while True:
+            with contextlib.suppress(Crash, StoreError):
+                with contextlib.suppress(RequestError):
+                    await self._station.ask(work())
+                return
+            await asyncio.sleep(0.5)
+
+    # the disk
+
+    def _latency_s(self) -> float:
+        low, high = (0.1, 1) if self._calm else self.plan.commit_ms
+        return self._rng.uniform(low, high) / 1000
+
+    def _spoil_disk(self, disk: plans.Disk) -> None:
+        gate = self._station.gate
+        gate.full = disk.full
+        gate.forgetful = lambda: self._rng.random() < disk.forgets
+
+    def _cure_disk(self) -> None:
+        self._spoil_disk(plans.Disk())
+        self._station.gate.at, self._kill = None, None
+
+    # life and death
+
+    async def _start(self) -> None:
+        """Starts until a start survives."""
+        while True:
+            try:
+                await self._station.start(self._prepare)
+                return
+            except Crash:
+                self._commits += len(self._station.gate.seen)
+                await self._station.crash()
+
+    def _prepare(self, gate: CrashGate) -> None:
+        kill, self._kill = self._kill, None
+        if kill is not None and kill.then_commits and not self._calm:
+            gate.at, gate.after = kill.then_commits, kill.after
+
+    def _arm(self, kill: plans.Kill) -> None:
+        self._kill, station = kill, self._station
+        if kill.commits:
+            station.gate.at, station.gate.after = len(station.gate.seen) + kill.commits, kill.after
+        else:
+            process = station.process
+            the_loop().strike_at(the_loop().steps + kill.steps, process.die)
+
+    async def _undertake(self) -> None:
+        """Waits for the process to die, and starts another one after a while."""
+        while True:
+            await self._station.process.died.wait()
+            down_s = self._kill.down_s if self._kill else 1
+            async with self._lives:
+                if self._station.process.dead:
+                    self._commits += len(self._station.gate.seen)
+                    await self._station.crash()
+                    await asyncio.sleep(down_s)
+                    await self._start()
+
+    async def _restart(self, down_s: float) -> None:
+        async with self._lives:
+            began_ms = self._station.host.monotonic_ms()
+            try:
+                await self._station.stop()
+                self._stops_ms.append(self._station.host.monotonic_ms() - began_ms)
+            except Crash:
+                await self._station.crash()
+            self._commits += len(self._station.gate.seen)
+            await asyncio.sleep(down_s)
+            await self._start()
+
+    # watching
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if self._lives.locked() or self._station.process.dead:
+                continue
+            gateway = self._station.gateway
+            waiting = sum(
+                gateway.outbound.waiting(Target(self._accounts[account], self._chat((account, chat))))
+                for account, chat in self._users
+            )
+            now_ms, tasks = self._station.host.true_ms(), self._station.process.tasks
+            self._samples.append(Sample(now_ms, tasks, waiting, gateway.supervisor.alive("dispatcher")))
+
+    def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, Crash):
+            self._complaints.append(f"{context['message']}: {error!r}")
+
+    # healing
+
+    async def _heal(self) -> float:
+        """Ends all trouble; says for how long there was some, in seconds, sleep included."""
+        station = self._station
+        station.world.clear_weather()
+        station.world.turn(**HEALTHY)
+        self._agent.well = True
+        async with self._lives:
+            self._cure_disk()
+        for account, chats in enumerate(self.plan.chats):
+            await self._insist(lambda account=account: self._pause((account, 0), False, True))
+            for chat in range(chats):
+                await self._insist(lambda where=(account, chat): self._pause(where, False, False))
+        began_ms = station.world.ledger.since(0, 1)[0].at_ms if len(station.world.ledger) else 0
+        return (station.host.true_ms() - began_ms) / 1000 if began_ms else self.plan.chaos_s
+
+    async def _drain(self, within_s: float) -> None:
+        """Until nothing is owed; meanwhile people do what they are asked to."""
+        end_s = the_loop().time() + within_s
+        spoken: Counter[str] = Counter()
+        while True:
+            live = [message for message in await self._messages() if message.state.live]
+            if not live and await self._all_answered():
+                return
+            if the_loop().time() > end_s:
+                self._findings += [
+                    f"{each.id} is {each.state.value} ({each.waiting_for}) {within_s:.0f} s after all was well"
+                    for each in live
+                ] or [f"turns are open {within_s:.0f} s after all was well"]
+                return
+            await self._log_in()
+            for message in live:
+                await self._help(message, spoken)
+            await asyncio.sleep(2)
+
+    async def _messages(self) -> list[Message]:
+        rows = [message for message in await self._station.messages() if message.state.live]
+        return [self._station.gateway.overlay(message) for message in rows]
+
+    async def _all_answered(self) -> bool:
+        store = self._station.gateway.store
+        return not await store.open_turns() and not await store.pending_inbound()
+
+    async def _help(self, message: Message, spoken: Counter[str]) -> None:
+        """The user writes, once, where a message waits for that; the operator decides about what is held."""
+        if message.waiting_for in (WaitingFor.USER, WaitingFor.ALLOWANCE) and not spoken[message.chat]:
+            spoken[message.chat] += 1
+            self._station.say(message.chat, f"I am back {message.chat}", message.account)
+        if message.waiting_for is WaitingFor.OPERATOR:
+            await self._insist(lambda: self._revive(message.id))
+
+    async def _log_in(self) -> None:
+        """A person scans the code again where the screen asks for it."""
+        for view in await self._station.gateway.accounts():
+            account = view.account
+            if account.state in (AccountState.LOGIN_NEEDED, AccountState.BARRED):
+                bot = self._station.world.state.people.bot(account.external_id)
+                same = Credentials(bot.token, SIM_URL, f"{SIM_URL}/c2c", user_id=bot.user_id)
+                await self._insist(
+                    lambda bot=bot, same=same: self._station.gateway.add_account("weixin", bot.bot_id, same)
+                )
+
+    async def _afterwards(self) -> None:
+        """Everything works again: everybody is answered and reached, no gate is shut, and all lines are up."""
+        for place, user in self._users.items():
+            self._station.say(user, f"and now {place[0]}/{place[1]}", self._accounts[place[0]])
+        await asyncio.sleep(2)
+        for place, user in self._users.items():
+            with contextlib.suppress(StoreError):
+                await self._station.push(self._accounts[place[0]], user, f"goodbye {place[0]}/{place[1]}")
+        await self._drain(AFTERWARDS_S)
+        hold_s = self._station.world.knobs.hold_ms / 1000
+        await asyncio.sleep(hold_s + ASLEEP_S)
+        await self._demand_health(hold_s)
+
+    async def _demand_health(self, hold_s: float) -> None:
+        station = self._station
+        for view in await station.gateway.accounts():
+            if view.account.state is not AccountState.UP:
+                self._findings.append(f"{view.account.id} is {view.account.state.value} after all was well")
+            self._findings += [f"gate {gate.scope} {gate.subject} is still shut" for gate in view.gates]
+            polls = station.world.ledger.polls(view.account.external_id)
+            since_s = (station.host.true_ms() - polls[-1].at_ms) / 1000 if polls else 10**9
+            if since_s > hold_s + ASLEEP_S:
+                self._findings.append(f"{view.account.id} has not polled for {since_s:.0f} s")
+        readiness = await station.gateway.readiness()
+        self._findings += [f"not ready: {reason.text}" for reason in readiness.reasons]
+
+    # the books
+
+    async def _books(self) -> Books:
+        books = await collect(self._station)
+        books.asked = self._agent.asked
+        for program in self._programs.values():
+            books.promises += program.promises
+        books.retried = self._retried
+        books.samples = self._samples
+        books.complaints = self._complaints
+        books.stops_ms = self._stops_ms
+        books.skewed = any(
+            isinstance(act.deed, plans.Host) and (act.deed.clock_s or act.deed.sleeps_s)
+            for act in self.plan.acts
+        )
+        return books
+
+    def _bounds(self, bounds: Bounds) -> Bounds:
+        """A disk that takes its time, or nothing for a while, excuses as much."""
+        slow_ms = 4 * int(self.plan.commit_ms[1])
+        refused = any(isinstance(act.deed, plans.Disk) for act in self.plan.acts)
+        return replace(
+            bounds,
+            stop_ms=bounds.stop_ms + slow_ms,
+            overtake_ms=bounds.overtake_ms + slow_ms + DISK_MS * refused,
+        )
+
+    def _told(self, books: Books) -> Counter[str]:
+        told = Counter(f"message {message.state.value}" for message in books.messages)
+        told.update(f"turn {turn.state.value}" for turn in books.turns)
+        told.update(
+            f"verdict {attempt.verdict}"
+            for m in books.messages
+            for entry in m.entries
+            for attempt in entry.attempts
+        )
+        told.update(f"{record.call} {record.effect.value}" for record in books.records)
+        told.update({"kills": self._station.kills, "stops": len(self._stops_ms), "commits": self._commits})
+        return told
+
+
+def _trace(books: Books) -> str:
+    """A fingerprint of everything that happened, as the platform and the readers of events saw it."""
+    seen = hashlib.sha256()
+    for record in books.records:
+        seen.update(
+            repr(
+                (record.at_ms, record.call, record.effect, record.client_id, record.token, record.wire)
+            ).encode()
+        )
+    for told in books.events:
+        seen.update(repr(told).encode())
+    return seen.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _home() -> Iterator[Path]:
+    """A home in memory where the machine has such a place, with empty tables in it: to make them takes as long as
+    some voyages."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="yizhan-sim-", dir=memory if memory.is_dir() else None) as place:
+        (Path(place) / "yizhan.db").write_bytes(_empty_tables())
+        yield Path(place)
+
+
+@lru_cache(maxsize=1)
+def _empty_tables() -> bytes:
+    """The file of a store that was opened once."""
+    with tempfile.TemporaryDirectory() as place:
+        home = Path(place)
+        asyncio.run(_open_once(home))
+        return (home / "yizhan.db").read_bytes()
+
+
+async def _open_once(home: Path) -> None:
+    store = await open_store(None, home, clock=SystemClock(), chance=SystemChance(), inline=True)
+    await store.close()
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[list[str]]:
+    """Collects errors that the gateway logs; nothing is printed meanwhile."""
+    heard: list[str] = []
+
+    def listen(_: object, level: str, line: Any) -> Any:
+        error = line.get("exc_info")
+        if (level in ("error", "critical") or error) and not isinstance(error, Crash):
+            heard.append(f"{line.get('event')} {line.get('error') or error or ''}".strip())
+        raise structlog.DropEvent
+
+    before = structlog.get_config()["processors"]
+    structlog.configure(processors=[listen])
+    try:
+        yield heard
+    finally:
+        structlog.configure(processors=before)
