@@ -7,6 +7,7 @@ time-out or by the death of its process, reaches the platform or does not, as th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 
@@ -47,6 +48,7 @@ class SimHttp:
         self._random = random.Random(seed)
         self._latency_ms = latency_ms
         self._waiting: dict[str, dict[asyncio.Event, None]] = {}
+        self._planned = asyncio.Event()
         self._unlisten = world.listen(self._heard)
         self._keeper = asyncio.create_task(self._keep_time())
 
@@ -120,6 +122,8 @@ class SimHttp:
         await asyncio.sleep(self._random.randint(*self._latency_ms) / 2000)
 
     def _heard(self, key: str) -> None:
+        if key == "agenda":
+            self._planned.set()
         keys = list(self._waiting) if key == "*" else [key]
         for each in keys:
             for woken in self._waiting.get(each, ()):
@@ -128,10 +132,12 @@ class SimHttp:
     async def _keep_time(self) -> None:
         """Lets the world's own events happen when their time comes."""
         while True:
+            self._planned.clear()
             next_ms = self.world.next_event_at()
-            now_ms = self._host.true_ms()
-            wait_ms = 250 if next_ms is None else min(250, max(1, next_ms - now_ms))
-            await asyncio.sleep(wait_ms / 1000)
+            wait_s = None if next_ms is None else max(1, next_ms - self._host.true_ms()) / 1000
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._planned.wait()
             self.world.advance(self._host.true_ms())
 
 

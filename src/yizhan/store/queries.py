@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Delete,
     Insert,
+    Integer,
     Select,
     Table,
     Update,
@@ -295,8 +296,11 @@ def rules_by_key(keys: Iterable[tuple[str, str]]) -> Select[Any]:
 # Reads of rare writes.
 
 
-def due_messages(at_ms: int, limit: int) -> Select[Any]:
-    """Live messages whose time is over and that still have an entry which is not on the wire."""
+def _due_messages() -> Select[Any]:
+    """Live messages whose time is over (`at_ms`) and that still have an entry which is not on the wire; at most `most`.
+
+    Asked every second, so it is put together once.
+    """
     off_the_wire = exists().where(
         t.entry.c.account == t.message.c.account,
         t.entry.c.message_id == t.message.c.id,
@@ -304,10 +308,13 @@ def due_messages(at_ms: int, limit: int) -> Select[Any]:
     )
     return (
         select(t.message.c.id)
-        .where(LIVE, t.message.c.expires_at_ms <= at_ms, off_the_wire)
+        .where(LIVE, t.message.c.expires_at_ms <= bindparam("at_ms"), off_the_wire)
         .order_by(t.message.c.expires_at_ms)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer))
     )
+
+
+DUE_MESSAGES = _due_messages()
 
 
 def sending_messages() -> Select[Any]:

@@ -389,7 +389,7 @@ class ExpireDue:
         pass
 
     def apply(self, rows: WorkingSet) -> tuple[Target, ...]:
-        due = rows.connection.scalars(queries.due_messages(self.at_ms, self.limit)).all()
+        due = rows.connection.scalars(queries.DUE_MESSAGES, {"at_ms": self.at_ms, "most": self.limit}).all()
         rows.load(Wants(messages=set(due)))
         touched: dict[Target, None] = {}
         for message_id in due:
