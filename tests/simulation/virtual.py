@@ -66,6 +66,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Calls `strike` between two steps, before step number `step` runs. A second call replaces the first."""
         self._strike = step, strike
 
+    def strike_no_more(self) -> None:
+        self._strike = None
+
     def _step(self) -> bool:
         """Between two steps. Answers whether something is ready to run."""
         self.steps += 1

@@ -222,6 +222,7 @@ class Voyage:
     def _cure_disk(self) -> None:
         self._spoil_disk(plans.Disk())
         self._station.gate.at, self._kill = None, None
+        the_loop().strike_no_more()
 
     # life and death
 
@@ -259,6 +260,15 @@ class Voyage:
                     await self._station.crash()
                     await asyncio.sleep(down_s)
                     await self._start()
+
+    async def _alive(self) -> None:
+        """Until the last process that was killed has its successor, and that nothing kills any more."""
+        while True:
+            async with self._lives:
+                self._cure_disk()
+                if not self._station.process.dead:
+                    return
+            await asyncio.sleep(0.1)
 
     async def _restart(self, down_s: float) -> None:
         async with self._lives:
@@ -300,8 +310,7 @@ class Voyage:
         station.world.clear_weather()
         station.world.turn(**HEALTHY)
         self._agent.well = True
-        async with self._lives:
-            self._cure_disk()
+        await self._alive()
         for account, chats in enumerate(self.plan.chats):
             await self._insist(lambda account=account: self._pause((account, 0), False, True))
             for chat in range(chats):
