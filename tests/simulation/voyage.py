@@ -48,6 +48,9 @@ LOOK_S = 2.0
 HEAL_S, HEAL_SHARE = 120, 2.5
 """After the trouble: so long, and so many times the trouble's own length, until nothing is owed. A wait that was
 learned in the trouble may be as long as all before it."""
+MAX_QUIET_S = 3_700
+"""`limiter.max_quiet_s` and a little: a limit that was met again and again may be waited out for so long, once, if the
+time of the next attempt is shown."""
 AFTERWARDS_S = 60
 """A platform that is well answers a message and takes a push within this."""
 DISK_MS = 30_000
@@ -99,6 +102,7 @@ class Voyage:
         self._kill: plans.Kill | None = None
         self._lives = asyncio.Lock()
         self._findings: list[str] = []
+        self._patience = True
 
     async def sail(self, bounds: Bounds) -> Outcome:
         the_loop().set_exception_handler(self._complain)
@@ -326,7 +330,9 @@ class Voyage:
             live = [message for message in await self._messages() if message.state.live]
             if not live and await self._all_answered():
                 return
-            if the_loop().time() > end_s:
+            if the_loop().time() > end_s and self._patience and all(map(self._promised, live)):
+                self._patience, end_s = False, end_s + MAX_QUIET_S
+            elif the_loop().time() > end_s:
                 self._findings += [
                     f"{each.id} is {each.state.value} ({each.waiting_for}) {within_s:.0f} s after all was well"
                     for each in live
@@ -340,6 +346,10 @@ class Voyage:
     async def _messages(self) -> list[Message]:
         rows = [message for message in await self._station.messages() if message.state.live]
         return [self._station.gateway.overlay(message) for message in rows]
+
+    def _promised(self, message: Message) -> bool:
+        """Waits for a limit, and says until when."""
+        return message.waiting_for is WaitingFor.LIMIT and message.next_attempt_at_ms is not None
 
     async def _all_answered(self) -> bool:
         store = self._station.gateway.store
@@ -427,7 +437,14 @@ class Voyage:
             for attempt in entry.attempts
         )
         told.update(f"{record.call} {record.effect.value}" for record in books.records)
-        told.update({"kills": self._station.kills, "stops": len(self._stops_ms), "commits": self._commits})
+        told.update(
+            {
+                "kills": self._station.kills,
+                "stops": len(self._stops_ms),
+                "long waits": not self._patience,
+                "commits": self._commits,
+            }
+        )
         return told
 
 

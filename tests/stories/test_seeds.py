@@ -17,6 +17,7 @@ import pytest
 from simulation.__main__ import at_every_commit, carry_out, complaint
 from simulation.plan import draw
 
+pytestmark = pytest.mark.timeout(600)  # CPU time is what is budgeted; a busy machine may take longer for it
 SLICES = 4
 BUDGET_S = float(os.environ.get("SIM_BUDGET_S", "9"))
 """CPU time of each slice. The first seeds of a slice run in any case, so that a slow machine tests something too."""
