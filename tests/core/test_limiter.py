@@ -69,8 +69,8 @@ class Scope:
 
 
 def refused_times(times: int, hint_ms: int | None = None, numbers: PaceNumbers = NUMBERS) -> list[int]:
-    """The waits after so many refusals in a row out of nothing, without jitter."""
-    scope = Scope(numbers=numbers)
+    """The waits after so many refusals in a row that ended a run, without jitter."""
+    scope = Scope(numbers=numbers).send(5)
     return [scope.refuse(hint_ms) for _ in range(times)]
 
 
@@ -107,6 +107,12 @@ def test_refused_after_the_longest_window_the_scope_is_left_alone_for_most_of_an
     assert [50 * MINUTE, 60 * MINUTE, 60 * MINUTE] == refused_times(6)[3:]
 
 
+def test_refused_out_of_the_blue_one_step_of_minutes_comes_before_the_silence() -> None:
+    """Nothing was sent before: no window can be full, and an outage of a few minutes must not cost an hour."""
+    scope = Scope()
+    assert [24_000, 62_000, 310_000, 50 * MINUTE, 60 * MINUTE] == [scope.refuse() for _ in range(5)]
+
+
 def test_a_first_quiet_time_beyond_the_soft_cap_is_not_shortened() -> None:
     """An operator who asked for ten minutes must not get one."""
     assert 600_000 == refused_times(1, numbers=PaceNumbers(first_quiet_ms=600_000))[0]
@@ -129,8 +135,11 @@ def test_waits_set_to_nothing_are_still_no_hot_loop() -> None:
 
 def test_a_refusal_that_the_reply_token_answered_for_takes_the_place_of_the_first_step() -> None:
     """Both were refused at the same moment: to ask again in a few seconds would be a third refused send."""
-    scope = Scope(limiter.spared(OPEN))
+    scope = Scope().send(5)
+    scope.pace = limiter.spared(scope.pace)
     assert [24_000, 62_000, 50 * MINUTE] == [scope.refuse() for _ in range(3)]
+    blue = Scope(limiter.spared(OPEN))
+    assert [62_000, 310_000, 50 * MINUTE] == [blue.refuse() for _ in range(3)]
 
 
 def test_one_acceptance_opens_the_scope() -> None:
@@ -337,7 +346,7 @@ def test_a_hint_that_was_waited_out_in_vain_is_believed_less_and_soon_ignored() 
 
 def test_a_hint_that_lies_short_does_not_use_up_our_own_steps() -> None:
     """The steps go by the time since the first refusal, not by the number of refusals."""
-    scope = Scope()
+    scope = Scope().send(5)
     for _ in range(2):
         scope.refuse(500)
     assert 8_000 == scope.refuse(500)
@@ -412,7 +421,7 @@ def test_a_shut_gate_lets_one_probe_through_at_a_time(seed: int, refusing: float
 def test_jitter_makes_it_later_never_earlier(jitter: float) -> None:
     """The quiet time is what was measured; less than it is a refusal."""
     waited = limiter.refused(OPEN, NUMBERS, NOW, None, jitter).not_before_ms - NOW
-    assert 8_000 <= waited <= 8_160
+    assert 24_000 <= waited <= 24_480
 
 
 # inbound messages and lost answers

@@ -173,7 +173,7 @@ def test_refused_otherwise_the_chat_is_slowed_and_nothing_is_learned_of_the_toke
     assert decision.token is None
     assert not (decision.trial and decision.trial.at_once)
     assert (MessageState.WAITING, WaitingFor.LIMIT) == (decision.entry.state, decision.entry.waiting_for)
-    assert NOW + 8_000 == decision.entry.next_attempt_at_ms == decision.gates.chat.not_before_ms
+    assert NOW + 24_000 == decision.entry.next_attempt_at_ms == decision.gates.chat.not_before_ms
     assert OPEN == decision.gates.account
 
 

@@ -34,6 +34,12 @@ _MORE = 1.3
 Lesson = tuple[Limit, int]
 
 
+def out_of_the_blue(pace: Pace, limit: Limit, now_ms: int) -> bool:
+    """Nothing had gone through just before the row of refusals, and nothing is known: it was not our rhythm."""
+    first_ms = pace.since_ms if pace.refusals else now_ms
+    return not limit.hi_ms and first_ms - pace.last_ms > DENSE_MS
+
+
 def quiet_step_ms(numbers: PaceNumbers, elapsed_ms: int) -> int:
     """The wait after a refusal where nothing is known: first, longer, longest likely; by the time since the first
     refusal, so that waits cut short by a hint do not use up the steps."""
@@ -179,8 +185,10 @@ def inside(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, waiting:
     search = limit.search
     if not limit.hi_ms:
         if waiting < LEARNING_MIN:
-            return _light(pace, limit, numbers)
-        return replace(limit, fits=max(1, pace.run_count)), quiet_step_ms(numbers, _spared_ms(pace, numbers))
+            return _light(pace, limit, numbers, now_ms)
+        return replace(limit, fits=max(1, pace.run_count)), quiet_step_ms(
+            numbers, _head_start_ms(pace, limit, numbers, now_ms)
+        )
     if not limit.fits:
         return replace(limit, fits=max(1, pace.run_count)), limit.hi_ms
     pause_ms = limit.pause_ms()
@@ -207,7 +215,7 @@ def at_opening(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth:
     if limit.interval_ms:
         return _too_quick(limit, numbers, nth)
     if search.light or not limit.hi_ms:
-        return limit, quiet_step_ms(numbers, elapsed_ms + _spared_ms(pace, numbers))
+        return limit, quiet_step_ms(numbers, elapsed_ms + _head_start_ms(pace, limit, numbers, now_ms))
     age_ms, hi_ms = now_ms - pace.run_ms, limit.hi_ms
     if search.extending:
         limit = replace(limit, search=replace(search, proven=True))
@@ -239,15 +247,18 @@ def spaced(limit: Limit, now_ms: int, last: int) -> Lesson:
     ), interval_ms
 
 
-def _light(pace: Pace, limit: Limit, numbers: PaceNumbers) -> Lesson:
-    quiet_ms = limit.quiet_ms or quiet_step_ms(numbers, _spared_ms(pace, numbers))
+def _light(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int) -> Lesson:
+    quiet_ms = limit.quiet_ms or quiet_step_ms(numbers, _head_start_ms(pace, limit, numbers, now_ms))
     longer_ms = max(LIGHT_MIN_MS, min(LIGHT_MAX_MS, quiet_ms * 3 // 2))
     return replace(limit, quiet_ms=longer_ms, search=replace(limit.search, light=True)), quiet_ms
 
 
-def _spared_ms(pace: Pace, numbers: PaceNumbers) -> int:
-    """A refusal that the reply token answered for has taken the place of the first step."""
-    return numbers.first_quiet_ms if pace.spared else 0
+def _head_start_ms(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int) -> int:
+    """Steps that are passed over: one for a refusal that the reply token answered for, one out of the blue, where
+    no short window can have been filled."""
+    first_ms = numbers.first_quiet_ms
+    passed = int(pace.spared) + int(out_of_the_blue(pace, limit, now_ms))
+    return first_ms * passed if passed < 2 else first_ms + int(first_ms * numbers.growth)
 
 
 def _burst_over(limit: Limit, within: int) -> Limit:

@@ -29,6 +29,8 @@ __all__ = [
 ]  # fmt: skip
 
 TENTHS = 10
+_OUTAGE_STEPS = 5
+"""A refusal out of the blue is waited out so many times the longest window before a penalty is assumed."""
 _WAIT_MIN_MS = 50
 """However small an operator makes the waits, a refused scope is no hot loop."""
 
@@ -78,6 +80,8 @@ def refused(
     since_ms = pace.since_ms if pace.refusals else now_ms
     if _is_penalty(pace, limit, numbers, now_ms, nth):
         wait_ms = _silence_ms(pace, numbers, now_ms)
+    elif _is_outage(pace, limit, numbers, now_ms, nth):
+        wait_ms = _OUTAGE_STEPS * numbers.soft_cap_ms
     elif hint_ms is not None:
         age_ms = now_ms - pace.run_ms
         limit, wait_ms = hints.follow(limit, hint_ms, own_ms, age_ms, nth > 1, numbers.max_quiet_ms)
@@ -137,9 +141,17 @@ def _is_penalty(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth
     """Refused again after a wait that ends any window, or after any wait where it has once been so."""
     if nth == 1:
         return False
-    waited_ms = now_ms - pace.refused_ms
-    after_silence = pace.quiet_ms > 2 * max(numbers.soft_cap_ms, limit.hi_ms)
-    return limit.costly or after_silence or waited_ms >= max(numbers.soft_cap_ms * 97 // 100, limit.hi_ms)
+    longest_ms = numbers.soft_cap_ms * 97 // 100
+    if lessons.out_of_the_blue(pace, limit, now_ms):
+        longest_ms *= _OUTAGE_STEPS
+    after_silence = pace.quiet_ms > 2 * max(_OUTAGE_STEPS * numbers.soft_cap_ms, limit.hi_ms)
+    return limit.costly or after_silence or now_ms - pace.refused_ms >= max(longest_ms, limit.hi_ms)
+
+
+def _is_outage(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth: int) -> bool:
+    """Out of the blue, and longer than a window: one step of minutes comes before the silence."""
+    waited = nth > 1 and now_ms - pace.refused_ms >= numbers.soft_cap_ms * 97 // 100
+    return waited and lessons.out_of_the_blue(pace, limit, now_ms)
 
 
 def _silence_ms(pace: Pace, numbers: PaceNumbers, now_ms: int) -> int:
