@@ -34,10 +34,10 @@ _MORE = 1.3
 Lesson = tuple[Limit, int]
 
 
-def out_of_the_blue(pace: Pace, limit: Limit, now_ms: int) -> bool:
-    """Nothing had gone through just before the row of refusals, and nothing is known: it was not our rhythm."""
+def out_of_the_blue(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int) -> bool:
+    """Nothing is known, and nothing had gone through before the row of refusals for as long as windows last."""
     first_ms = pace.since_ms if pace.refusals else now_ms
-    return not limit.hi_ms and first_ms - pace.last_ms > DENSE_MS
+    return not limit.hi_ms and first_ms - pace.last_ms > numbers.soft_cap_ms
 
 
 def quiet_step_ms(numbers: PaceNumbers, elapsed_ms: int) -> int:
@@ -257,7 +257,7 @@ def _head_start_ms(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int) 
     """Steps that are passed over: one for a refusal that the reply token answered for, one out of the blue, where
     no short window can have been filled."""
     first_ms = numbers.first_quiet_ms
-    passed = int(pace.spared) + int(out_of_the_blue(pace, limit, now_ms))
+    passed = int(pace.spared) + int(out_of_the_blue(pace, limit, numbers, now_ms))
     return first_ms * passed if passed < 2 else first_ms + int(first_ms * numbers.growth)
 
 

@@ -142,7 +142,7 @@ def _is_penalty(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth
     if nth == 1:
         return False
     longest_ms = numbers.soft_cap_ms * 97 // 100
-    if lessons.out_of_the_blue(pace, limit, now_ms):
+    if lessons.out_of_the_blue(pace, limit, numbers, now_ms):
         longest_ms *= _OUTAGE_STEPS
     after_silence = pace.quiet_ms > 2 * max(_OUTAGE_STEPS * numbers.soft_cap_ms, limit.hi_ms)
     return limit.costly or after_silence or now_ms - pace.refused_ms >= max(longest_ms, limit.hi_ms)
@@ -151,7 +151,7 @@ def _is_penalty(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth
 def _is_outage(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth: int) -> bool:
     """Out of the blue, and longer than a window: one step of minutes comes before the silence."""
     waited = nth > 1 and now_ms - pace.refused_ms >= numbers.soft_cap_ms * 97 // 100
-    return waited and lessons.out_of_the_blue(pace, limit, now_ms)
+    return waited and lessons.out_of_the_blue(pace, limit, numbers, now_ms)
 
 
 def _silence_ms(pace: Pace, numbers: PaceNumbers, now_ms: int) -> int:
