@@ -201,8 +201,8 @@ class Account:
 
     `state` is the last state written down; while a gateway runs, that is the true one. `action` is what a
     person must do, empty when nobody must. `gives_receipts` is learned: whether a send of this account has
-    ever been answered with a receipt. `ghosts`: sends in a row that were owed a receipt and got none. `allowance`
-    is what was learned of its allowances (core/allowance.py).
+    ever been answered with a receipt. `ghosts`: sends in a row that were owed a receipt and got none. `allowance` is
+    what was learned of its allowances (core/allowance.py).
     """
 
     id: AccountId

@@ -283,10 +283,10 @@ class Road:
         """The settlement's transaction, and what follows it."""
         on_wire, row = self.wire.pop(target), self.chat(target)
         row.pace = decision.gates.chat
-        lane = self.lanes.lane(target)
-        row.ledger = lane.ledger if lane else row.ledger
         if decision.pardoned is not None:
             self.chat(decision.pardoned.target).pace = decision.pardoned.before
+        lane = self.lanes.lane(target)
+        row.ledger = lane.ledger if lane else row.ledger
         if decision.token is not None and row.token is not None and decision.token.token == row.token.token:
             row.token = decision.token
         now = self.table[on_wire.message.id]

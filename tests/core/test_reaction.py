@@ -277,7 +277,7 @@ def test_refused_with_a_token_that_was_replaced_meanwhile_the_new_one_is_tried_a
     assert decision.trial.at_once
     assert not decision.trial.refused_with
     assert None is decision.token
-    assert Gates(chat=limiter.spared(OPEN)) == decision.gates
+    assert 0 == decision.gates.chat.refusals
 
 
 def test_behind_a_shut_gate_a_new_token_costs_one_refusal() -> None:

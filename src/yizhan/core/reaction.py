@@ -61,9 +61,9 @@ class Circumstances:
     token         the chat's usable reply token when the request left, None without one
     with_token    whether this request carried it
     has_written   whether the other side ever wrote in this chat
+    traffic       when the request left, and what waits behind it
     trial         what earlier requests have told about the token
     superseded    a newer token has come while the request was on the wire
-    traffic       when the request left, and what waits behind it
     """
 
     target: Target
@@ -135,14 +135,13 @@ def _delivered(seen: Circumstances, receipt: str, numbers: Numbers, now_ms: int)
 
 def _ghost(verdict: Ghost, seen: Circumstances, numbers: Numbers, now_ms: int) -> Decision:
     reason = Reason("no-receipt", verdict.text or "accepted without a receipt; it may not have been shown")
-    entry = _ended(seen.entry, MessageState.UNCONFIRMED, reason)
-    return _accepted(entry, seen, numbers, now_ms)
+    return _accepted(_ended(seen.entry, MessageState.UNCONFIRMED, reason), seen, numbers, now_ms)
 
 
 def _accepted(entry: Entry, seen: Circumstances, numbers: Numbers, now_ms: int) -> Decision:
     token = tokens.judged(seen.token, seen.with_token)
-    gates = _praised(seen, numbers, now_ms)
-    return Decision(entry, gates, token, tokens.accepted(seen.trial, seen.with_token))
+    trial = tokens.accepted(seen.trial, seen.with_token)
+    return Decision(entry, _praised(seen, numbers, now_ms), token, trial)
 
 
 def _refused(

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from yizhan.core.allowance import NOTICE_SOURCE
-from yizhan.model import Message, MessageState
+from yizhan.model import Entry, Message, MessageState
 
 Place = tuple[int, int, int, int]
 """(0 begun, or a notice about the allowance | 1 may begin | 2 has a date to come, that date or 0, class, order of
@@ -83,8 +83,13 @@ class Window:
 
 def begun(message: Message) -> bool:
     """Something of it has been on the wire: it is finished before another message begins. One that was revived
-    whole begins anew, at its old place in its class."""
-    return any(entry.state is not MessageState.QUEUED for entry in message.entries)
+    whole begins anew, at its old place in its class; one that is parked has not begun by that."""
+    return any(entry.state is not MessageState.QUEUED and not _parked(entry) for entry in message.entries)
+
+
+def _parked(entry: Entry) -> bool:
+    """It waits without ever having been tried."""
+    return entry.state is MessageState.WAITING and not entry.attempts_made
 
 
 def first(message: Message) -> bool:

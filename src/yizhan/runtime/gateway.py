@@ -233,23 +233,21 @@ class Gateway:
         if message.waiting_for is WaitingFor.OPERATOR or _never_written(message):
             return message
         waiting_for, at_ms, reason = self._waits(message) if self.running else (None, None, message.reason)
-        parked = self.outbound.parked(message.target) if self.running else None
         if waiting_for is None:
             waiting_for, at_ms = message.waiting_for, message.next_attempt_at_ms
             if self.running and waiting_for in (WaitingFor.ALLOWANCE, WaitingFor.USER):
-                waiting_for, at_ms = None, None  # released, and on its way
-                message = replace(message, reason=None)
+                waiting_for, at_ms, reason = None, None, None  # released, and on its way
         now_ms = self.clock.now_ms()
         if message.not_before_ms and message.not_before_ms > now_ms:
             at_ms = max(message.not_before_ms, at_ms or 0)
         if at_ms is not None and at_ms < now_ms:
             at_ms = None
-        if parked is not None and waiting_for is parked.waiting_for:
-            message, reason = as_parked(message), message.reason or parked.reason
         now = (waiting_for, at_ms, reason)
         if now == (message.waiting_for, message.next_attempt_at_ms, message.reason):
             return message
-        return replace(message, waiting_for=waiting_for, next_attempt_at_ms=at_ms, reason=reason)
+        parked = waiting_for in (WaitingFor.ALLOWANCE, WaitingFor.USER)
+        state = MessageState.WAITING if parked else message.state
+        return replace(message, state=state, waiting_for=waiting_for, next_attempt_at_ms=at_ms, reason=reason)
 
     def _waits(self, message: Message) -> tuple[WaitingFor | None, int | None, Reason | None]:
         """What the message waits for at this moment, until when, and why; (None, None, …) if for nothing."""
@@ -267,6 +265,9 @@ class Gateway:
         if account is not None and account.state in NOT_SENDING:
             return account.reason or Reason(account.state.value, f"the account is {account.state.value}")
         match waiting_for:
+            case WaitingFor.ALLOWANCE | WaitingFor.USER:
+                parked = self.outbound.parked(message.target)
+                return parked.reason if parked else None
             case WaitingFor.OPERATOR if lane is not None and lane.paused:
                 return Reason("chat-paused", f"a person paused the chat: yizhan chat resume {message.target}")
             case WaitingFor.CONNECTION:
@@ -491,11 +492,6 @@ def _never_written(message: Message) -> bool:
     """The other side has never been heard; known even while the account itself cannot send."""
     reason = message.reason
     return message.waiting_for is WaitingFor.USER and reason is not None and reason.code == "never-written"
-
-
-def as_parked(message: Message) -> Message:
-    """A message whose chat's allowance is spent: it waits, whether a part of it has been tried or not."""
-    return replace(message, state=MessageState.WAITING) if message.state is MessageState.QUEUED else message
 
 
 def numbers_of(settings: Settings) -> Numbers:

@@ -349,8 +349,8 @@ class Outbound:
             has_written,
             view.chat.paused,
             pace,
-            ghosts=view.chat.ghosts,
-            ledger=view.ledger,
+            view.chat.ghosts,
+            view.ledger,
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -488,9 +488,9 @@ class Outbound:
             with_token=with_token,
             has_written=lane.has_written if lane else True,
             gates=self.lanes.gates_of(message.target),
+            traffic=self.lanes.traffic(message.target),
             trial=lane.trial if lane else UNTRIED,
             superseded=newest is not None and usable(newest) and (known is None or not same(known, newest)),
-            traffic=self.lanes.traffic(message.target),
         )
         return react(verdict, seen, self._numbers, self._clock.now_ms(), self._chance.jitter())
 
@@ -702,10 +702,10 @@ def _settlement(
         token=decision.token,
         chat_gate=chat_gate if chat_gate != limiter.encode(before.chat) else None,
         account_gate=account_gate if account_gate != limiter.encode(before.account) else None,
-        ledger=spent.ledger,
-        account_allowance=None if spent.learned is None else allowances.encode(spent.learned),
         ghost=_ghost(verdict),
         pardoned=_pardoned(decision),
+        ledger=spent.ledger,
+        account_allowance=None if spent.learned is None else allowances.encode(spent.learned),
     )
 
 
