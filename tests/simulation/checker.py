@@ -135,6 +135,21 @@ def copies(books: Books) -> Iterator[str]:
             yield f"{message.id}/{entry.no} is doubled on the phone and not marked"
 
 
+def unmarked(books: Books) -> Iterator[str]:
+    """Whoever reads a part learns whether it may be there twice, also if it is not."""
+    for message, entry in _entries(books):
+        if not entry.possibly_doubled and any(attempt.verdict == "InDoubt" for attempt in entry.attempts):
+            yield f"{message.id}/{entry.no} was in doubt and is not marked"
+
+
+def given_up(books: Books) -> Iterator[str]:
+    """A wait is not an attempt: only what the platform refused for good is called failed."""
+    for message, entry in _entries(books):
+        rejected = any(attempt.verdict == "Rejected" for attempt in entry.attempts)
+        if entry.state is MessageState.FAILED and not rejected:
+            yield f"{message.id}/{entry.no} is called failed, and was never refused for good"
+
+
 def reused(books: Books) -> Iterator[str]:
     """A client id belongs to one text for ever."""
     texts: dict[str, str] = {}
@@ -332,8 +347,8 @@ def stopped(books: Books, bounds: Bounds) -> Iterator[str]:
 
 
 CHECKS: tuple[Callable[[Books], Iterable[str]], ...] = (
-    lost, conserved, unexplained, lies, copies, reused, keys, order, unbroken, incoming, answered, convicted,
-    complained, asleep,
+    lost, conserved, unexplained, lies, copies, unmarked, given_up, reused, keys, order, unbroken, incoming,
+    answered, convicted, complained, asleep,
 )  # fmt: skip
 MEASURES: tuple[Callable[[Books, Bounds], Iterable[str]], ...] = (
     refused, stormed, bloated, overtaken, stopped,

@@ -226,6 +226,16 @@ DOCTORED: list[tuple[str, Doctor, str]] = [
         "m1/1 is on the phone 2 times",
     ),
     (
+        "a doubt without the mark",
+        with_entry(0, attempts=(Attempt(1, 1, True, 2, "InDoubt"), Attempt(2, 3, True, 4, "Delivered"))),
+        "m1/1 was in doubt and is not marked",
+    ),
+    (
+        "given up after a few tries",
+        both(having(copies={}), with_entry(1, state=MessageState.FAILED, reason=WHY)),
+        "m2/1 is called failed, and was never refused for good",
+    ),
+    (
         "a client id for two texts",
         lambda books: books.records.append(record(3, text_sha256="other", effect=Effect.REPEAT_DIFFERS)),
         "was used for two texts",
