@@ -392,7 +392,11 @@ class Voyage:
         for view in await station.gateway.accounts():
             if view.account.state is not AccountState.UP:
                 self._findings.append(f"{view.account.id} is {view.account.state.value} after all was well")
-            self._findings += [f"gate {gate.scope} {gate.subject} is still shut" for gate in view.gates]
+            self._findings += [
+                f"gate {gate.scope} {gate.subject} is still shut: {gate.reason}"
+                for gate in view.gates
+                if gate.refusals or gate.ghosts  # what was learned of a limit is kept, and shuts nothing
+            ]
             polls = station.world.ledger.polls(view.account.external_id)
             since_s = (station.host.true_ms() - polls[-1].at_ms) / 1000 if polls else 10**9
             if since_s > hold_s + ASLEEP_S:
