@@ -7,8 +7,9 @@ refusal, so that a merely stale token costs one request and not a window. It fol
 open: where a limit is known already, a refusal says nothing new, and a second one would prolong it.
 
 When both ways were refused, the experiment is repeated at the 1st, 2nd, 4th, 8th … later probe; each probe is
-one request. The age of a token turns the order of the two tries round (an old one stays behind first), and
-changes nothing else.
+one request. A refusal that names the token, and not only a limit, is news: the first one behind shut gates owes
+an experiment at their next opening, however far the next power of two is. The age of a token turns the order of
+the two tries round (an old one stays behind first), and changes nothing else.
 
 A *trial* is what the tries have told so far. It lives with the lane, in memory: after a restart it begins
 anew, which costs at most one request.
@@ -31,6 +32,8 @@ class Trial:
     refused_without  one without it was
     at_once          the next request goes the other way, and waits for nothing
     probes           requests refused since both ways were
+    named            a refusal behind shut gates has named the token
+    owed             … and the next request goes without it therefore
     """
 
     since_ms: int = 0
@@ -38,6 +41,8 @@ class Trial:
     refused_without: bool = False
     at_once: bool = False
     probes: int = 0
+    named: bool = False
+    owed: bool = False
 
     @property
     def both_refused(self) -> bool:
@@ -68,7 +73,7 @@ def _carried(token: ReplyToken, trial: Trial, old: bool) -> bool:
         return not trial.refused_with
     if token.state is TokenState.FRESH:
         return not old or trial.refused_without
-    return not _is_experiment(trial.probes + 1)
+    return not (trial.owed or _is_experiment(trial.probes + 1))
 
 
 def _is_experiment(probe: int) -> bool:
@@ -76,11 +81,19 @@ def _is_experiment(probe: int) -> bool:
     return probe & (probe - 1) == 0
 
 
-def refused(trial: Trial, token: ReplyToken | None, with_token: bool, gates_open: bool, now_ms: int) -> Trial:
+def refused(
+    trial: Trial,
+    token: ReplyToken | None,
+    with_token: bool,
+    gates_open: bool,
+    now_ms: int,
+    names_token: bool = False,
+) -> Trial:
     """A request was refused in a way that a stale token may explain.
 
-    Args:  token       the chat's token, as it was when the request left
-           gates_open  neither the chat nor its account was known to be limited
+    Args:  token        the chat's token, as it was when the request left
+           gates_open   neither the chat nor its account was known to be limited
+           names_token  the platform spoke of the token, and not only of a limit
     """
     refused_with = trial.refused_with or with_token
     refused_without = trial.refused_without or not with_token
@@ -92,6 +105,8 @@ def refused(trial: Trial, token: ReplyToken | None, with_token: bool, gates_open
         refused_without=refused_without,
         at_once=at_once,
         probes=trial.probes + trial.both_refused,
+        named=trial.named or names_token,
+        owed=names_token and with_token and not at_once and not trial.named,
     )
 
 

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from yizhan.errors import StoreError
 from yizhan.model import AccountState, Alert, AlertKind, Event, MessageState
-from yizhan.runtime.views import AccountView, Readiness
+from yizhan.runtime.views import AccountView, GateView, Readiness
 
 if TYPE_CHECKING:
     from yizhan.runtime.gateway import Gateway
@@ -178,5 +178,10 @@ def _of_accounts(views: Sequence[AccountView], now_ms: int) -> Iterable[Metric]:
         age_ms = max(0, now_ms - view.oldest_live_at_ms) if view.oldest_live_at_ms is not None else 0
         oldest.add_metric([name], age_ms / 1000)
         for scope in ("account", "chat", "host"):
-            gates.add_metric([name, scope], sum(gate.scope == scope for gate in view.gates))
+            gates.add_metric([name, scope], _shut(view.gates, scope, now_ms))
     return states, live, oldest, gates
+
+
+def _shut(gates: Sequence[GateView], scope: str, now_ms: int) -> int:
+    """One that lets something go now, and only keeps to a limit, is open."""
+    return sum(gate.scope == scope and gate.ready_at_ms > now_ms for gate in gates)
