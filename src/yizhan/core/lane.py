@@ -387,16 +387,17 @@ class Lanes:
             lane.ledger = replace(lane.ledger, noticed=True)
 
     def insist(self, target: Target, now_ms: int) -> None:
-        """A person wants the chat's next part to be tried, whatever is left of its allowance."""
+        """A person wants the chat's next part to be tried, whatever is left of its allowance, and as one probe."""
         lane = self._lane(target)
         if lane.ledger is not None:
             lane.ledger = replace(lane.ledger, probe_at_ms=now_ms)
-        self._hurry(lane, now_ms)
+        self.hurry(target, now_ms)
 
     def hurry(self, target: Target, now_ms: int) -> None:
         """One probe of the chat may go at once."""
-        self._lane(target).push_at_ms = 0
-        self._hurry(self._lane(target), now_ms)
+        lane = self._lane(target)
+        lane.push_at_ms = 0
+        self._hurry(lane, now_ms)
 
     def recovered(self, account: AccountId, now_ms: int) -> None:
         """The platform answers this account again: what waits for its lost answers may try at once."""

@@ -78,7 +78,7 @@ log = structlog.get_logger("outbound")
 
 STORE_PAUSE_MS = 500
 """Between tries while the store takes nothing."""
-HURRY_GAP_MS = 5_000
+INSIST_GAP_MS = 5_000
 """A chat is hurried at most this often, however many of its messages are."""
 DEFECT_PAUSE_MS = 5_000
 """Before a chat in which the gateway itself broke is looked at again."""
@@ -133,7 +133,7 @@ class Outbound:
         self._lifetimes_ms = lifetimes_ms
         self._ceiling = Ceiling(requests_per_s)
         self._refused: Counter[AccountId] = Counter()
-        self._hurried_ms: dict[Target, int] = {}
+        self._insisted_ms: dict[Target, int] = {}
         self._on_barred = on_barred
         self._on_trouble = on_trouble
         self._poked = asyncio.Event()
@@ -219,20 +219,15 @@ class Outbound:
         self.poke()
 
     def insist(self, target: Target) -> None:
-        """A person wants the chat's next part tried now, whatever is believed of its allowance."""
-        self.lanes.insist(target, self._clock.now_ms())
-        self.poke()
-
-    def hurry(self, target: Target) -> None:
-        """A person asked for it: the chat's next request may go at once, as one probe. However many messages of a
-        chat are hurried together, it stays one."""
+        """A person wants the chat's next part tried now, whatever is believed of its gate and its allowance. However
+        many messages of a chat are wanted together, it stays one probe."""
         now_ms = self._clock.now_ms()
-        self._hurried_ms = {
-            chat: at_ms for chat, at_ms in self._hurried_ms.items() if now_ms - at_ms < HURRY_GAP_MS
+        self._insisted_ms = {
+            chat: at_ms for chat, at_ms in self._insisted_ms.items() if now_ms - at_ms < INSIST_GAP_MS
         }
-        if target not in self._hurried_ms:
-            self._hurried_ms[target] = now_ms
-            self.lanes.hurry(target, now_ms)
+        if target not in self._insisted_ms:
+            self._insisted_ms[target] = now_ms
+            self.lanes.insist(target, now_ms)
         self.poke()
 
     def recovered(self, account: AccountId) -> None:
