@@ -179,7 +179,7 @@ def test_a_chat_that_waits_for_its_user_is_not_said_to_be_tried_again(home: Path
             (view,) = await station.gateway.accounts()
             assert () == view.gates
             queued = await station.gateway.message(behind.message.id)
-            assert ("queued", "user") == (queued.state, queued.waiting_for)
+            assert ("waiting", "user") == (queued.state, queued.waiting_for)
 
     run(story())
 
