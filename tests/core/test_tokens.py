@@ -110,14 +110,12 @@ def test_a_token_never_shows_its_secret() -> None:
 def test_a_token_that_the_platform_names_in_a_long_penalty_is_not_kept_until_the_next_power_of_two() -> None:
     """Told in so many words that the context is over, a push waited an hour for the next experiment."""
     behind = Trial(since_ms=1, refused_with=True, refused_without=True, probes=4)
-    told = tokens.refused(behind, SUSPECT, True, gates_open=False, now_ms=NOW, names_token=True)
+    told = tokens.refused(behind, SUSPECT, True, gates_open=False, now_ms=NOW, named=True)
     assert None is token_for(SUSPECT, told, NOW, 0)
     tried = tokens.refused(told, SUSPECT, False, gates_open=False, now_ms=NOW)
     assert SUSPECT is token_for(SUSPECT, tried, NOW, 0)
-    again = tokens.refused(tried, SUSPECT, True, gates_open=False, now_ms=NOW, names_token=True)
+    again = tokens.refused(tried, SUSPECT, True, gates_open=False, now_ms=NOW, named=True)
     assert 7 == again.probes
     assert None is token_for(SUSPECT, again, NOW, 0)  # the 8th probe
-    later = tokens.refused(
-        replace(again, probes=9), SUSPECT, True, gates_open=False, now_ms=NOW, names_token=True
-    )
+    later = tokens.refused(replace(again, probes=9), SUSPECT, True, gates_open=False, now_ms=NOW, named=True)
     assert SUSPECT is token_for(SUSPECT, later, NOW, 0)

@@ -28,7 +28,7 @@ from yizhan_simulator import World
 T = TypeVar("T")
 
 SIM_URL = "http://sim.example"
-UNCOUNTED = {"sends": 0, "window_s": 0}
+UNCOUNTED = {"sends": 0}
 """Stories that are not about allowances turn the simulator's off as well: `quota_per_inbound=0`."""
 QUIET: dict[str, Any] = {
     "access": {"policy": "open"},

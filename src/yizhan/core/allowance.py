@@ -28,7 +28,7 @@ from yizhan.model import ChatId, Reason, WaitingFor
 NOTICE_SOURCE = "allowance"
 """`source` of the message that tells a chat how many parts remain."""
 SETTLED_MS = 600_000
-"""A refusal so long after the last acceptance is hardly the answer to a burst."""
+"""A refusal so long after the last acceptance is hardly the answer to a burst; one that names the token never is."""
 BESIDE_MS = 60_000
 """Another chat's acceptance so shortly before the first refusal still says that the account may send."""
 DAY_MS = 86_400_000
@@ -282,7 +282,8 @@ def refused(
         probed = _probed(ledger, allowance, shut.reason, now_ms)
         return probed, replace(learned, window=True) if over else learned
     since_ms = max(ledger.accepted_at_ms, ledger.opened_at_ms)
-    if now_ms - since_ms < SETTLED_MS or not (beside or trial.probes >= 2):
+    settled = trial.named or now_ms - since_ms >= SETTLED_MS
+    if not settled or not (beside or trial.probes >= 2):
         return ledger, learned
     if beside and not ledger.unsure:
         learned = _closed_at(learned, ledger.used, allowance)

@@ -102,7 +102,7 @@ def react(verdict: Verdict, seen: Circumstances, numbers: Numbers, now_ms: int, 
             return _ghost(verdict, seen, numbers, now_ms)
         case StaleToken(code, text):
             seen_as = Throttled(code, text, token_suspect=True)
-            return _refused(seen_as, seen, numbers, now_ms, jitter, names_token=True)
+            return _refused(seen_as, seen, numbers, now_ms, jitter, named=seen.with_token)
         case Throttled():
             return _refused(verdict, seen, numbers, now_ms, jitter)
         case InDoubt():
@@ -150,10 +150,11 @@ def _refused(
     numbers: Numbers,
     now_ms: int,
     jitter: float,
-    names_token: bool = False,
+    named: bool = False,
 ) -> Decision:
+    """`named`: the refusal means the token and no limit."""
     reason = Reason(refusal.code, refusal.text)
-    trial, token = _tried(refusal, seen, now_ms, names_token)
+    trial, token = _tried(refusal, seen, now_ms, named)
     if trial.at_once:
         entry = _waiting(seen.entry, WaitingFor.LIMIT, now_ms, reason)
         gates = replace(_answered(seen.gates), chat=limiter.spared(seen.gates.chat))
@@ -173,7 +174,7 @@ def _refused(
 
 
 def _tried(
-    refusal: Throttled, seen: Circumstances, now_ms: int, names_token: bool
+    refusal: Throttled, seen: Circumstances, now_ms: int, named: bool
 ) -> tuple[Trial, ReplyToken | None]:
     """What the refusal says about the token, and the token if that changes it."""
     explains = refusal.token_suspect if seen.with_token else refusal.no_conversation
@@ -182,8 +183,7 @@ def _tried(
         return Trial(since_ms=now_ms, at_once=explains and gates_open), None
     if seen.with_token and not explains:
         return tokens.limited(seen.trial, now_ms), None
-    at_once = gates_open and explains
-    trial = tokens.refused(seen.trial, seen.token, seen.with_token, at_once, now_ms, names_token)
+    trial = tokens.refused(seen.trial, seen.token, seen.with_token, gates_open and explains, now_ms, named)
     return trial, tokens.suspected(seen.token, seen.with_token)
 
 

@@ -32,8 +32,8 @@ class Trial:
     refused_without  one without it was
     at_once          the next request goes the other way, and waits for nothing
     probes           requests refused since both ways were
-    named            a refusal behind shut gates has named the token
-    owed             … and the next request goes without it therefore
+    named            the token was refused by name: no limit is meant
+    owed             the first time behind shut gates: the next request goes without it
     """
 
     since_ms: int = 0
@@ -87,13 +87,12 @@ def refused(
     with_token: bool,
     gates_open: bool,
     now_ms: int,
-    names_token: bool = False,
+    named: bool = False,
 ) -> Trial:
     """A request was refused in a way that a stale token may explain.
 
-    Args:  token        the chat's token, as it was when the request left
-           gates_open   neither the chat nor its account was known to be limited
-           names_token  the platform spoke of the token, and not only of a limit
+    Args:  token       the chat's token, as it was when the request left
+           gates_open  neither the chat nor its account was known to be limited
     """
     refused_with = trial.refused_with or with_token
     refused_without = trial.refused_without or not with_token
@@ -105,8 +104,8 @@ def refused(
         refused_without=refused_without,
         at_once=at_once,
         probes=trial.probes + trial.both_refused,
-        named=trial.named or names_token,
-        owed=names_token and with_token and not at_once and not trial.named,
+        named=trial.named or named,
+        owed=named and with_token and not at_once and not trial.named,
     )
 
 
