@@ -165,6 +165,13 @@ def test_a_chat_that_closed_twice_after_as_many_sends_teaches_the_number() -> No
     assert 5 == allowance.sends
 
 
+def test_stuck_until_the_other_side_wrote_is_such_a_lesson_too() -> None:
+    """Refused for ten minutes, accepted at once afterwards; a shorter time is a limit's."""
+    for wait_ms, before in ((SETTLED_MS, 5), (SETTLED_MS - 1, 0)):
+        assert before == a.opened("in2", T0 + wait_ms, 2, used(5), False, stuck=True).closed_before
+    assert 0 == a.opened("in2", T0 + SETTLED_MS, 2, used(5), False, stuck=False).closed_before
+
+
 def test_closed_after_another_number_begins_the_lesson_anew() -> None:
     allowance = replace(WECHAT, learned=Learned(seen=5))
     opened = a.entered(a.opened("in2", T0, 2, used(3, closed=True), False), allowance, T0, False)

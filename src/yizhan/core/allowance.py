@@ -200,10 +200,18 @@ def _hours(wait_ms: int) -> str:
 # what happens to a ledger
 
 
-def opened(key: str, at_ms: int, seq: int, before: Ledger | None, on_wire: bool) -> Ledger:
+def opened(
+    key: str, at_ms: int, seq: int, before: Ledger | None, on_wire: bool, stuck: bool = False
+) -> Ledger:
     """An inbound message: everything is permitted anew. A send that is on the wire just now may be counted by the
-    platform before or after it."""
-    closed_before = before.used if before is not None and before.closed and not before.unsure else 0
+    platform before or after it.
+
+    Args:  stuck  every way had been refused, and nothing accepted since
+    """
+    closed_before = 0
+    if before is not None and not before.unsure:
+        settled = stuck and at_ms - max(before.accepted_at_ms, before.opened_at_ms) >= SETTLED_MS
+        closed_before = before.used if before.closed or settled else 0
     return Ledger(
         key, at_ms, seq, used=int(on_wire), unsure=on_wire, closed_before=closed_before, pending=on_wire
     )
@@ -274,7 +282,7 @@ def refused(
            beside     another chat of the account was accepted meanwhile, and none was refused
     """
     learned = allowance.learned
-    if not trial.refused_without or (has_token and not trial.refused_with):
+    if not trial.every_way_refused(has_token):
         return ledger, learned
     shut = closed(ledger, allowance, now_ms)
     if shut is not None:

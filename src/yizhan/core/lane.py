@@ -31,7 +31,7 @@ from yizhan.core.limiter import Pace
 from yizhan.core.reaction import Gates
 from yizhan.core.release import Go, Parked, Purse, Step, Tell, Withdraw, pick
 from yizhan.core.shares import Share, is_bulk
-from yizhan.core.tokens import UNTRIED, Trial, same
+from yizhan.core.tokens import UNTRIED, Trial, same, usable
 from yizhan.core.wakes import Wakes
 from yizhan.core.window import Window
 from yizhan.model import (
@@ -367,9 +367,10 @@ class Lanes:
         if account is None:
             return
         lane = self._lane(target)
+        stuck = lane.trial.every_way_refused(usable(lane.token))
+        lane.ledger = allowances.opened(key, now_ms, 0, lane.ledger, lane.sending, stuck)
         lane.has_written, lane.token = True, token or lane.token
         lane.trial = UNTRIED if token else replace(lane.trial, at_once=False)
-        lane.ledger = allowances.opened(key, now_ms, 0, lane.ledger, lane.sending)
         lane.stale = lane.stale or lane.loading
         self._hurry_by_inbound(lane, now_ms)
 

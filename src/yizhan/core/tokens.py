@@ -48,6 +48,10 @@ class Trial:
     def both_refused(self) -> bool:
         return self.refused_with and self.refused_without
 
+    def every_way_refused(self, has_token: bool) -> bool:
+        """Whether nothing is left to try: without a token there is only one way."""
+        return self.refused_without and (self.refused_with or not has_token)
+
 
 UNTRIED = Trial()
 FOUND_STALE = "refused with it, accepted without it"
