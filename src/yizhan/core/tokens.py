@@ -97,6 +97,7 @@ def refused(
 
     Args:  token       the chat's token, as it was when the request left
            gates_open  neither the chat nor its account was known to be limited
+           named       the platform spoke of the token, and not only of a limit
     """
     refused_with = trial.refused_with or with_token
     refused_without = trial.refused_without or not with_token
