@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from simulation.books import Books, Lane, collect, lane_of
 from simulation.station import Station
-from yizhan.model import Attempt, Entry, Message, MessageState, TurnState
+from yizhan.model import Attempt, Entry, Message, MessageClass, MessageState, TurnState
 from yizhan_simulator.ledger import Effect, Record
 
 _ACKNOWLEDGED = {Effect.SHOWN, Effect.DELAYED, Effect.REPEAT, Effect.DROPPED}
@@ -182,9 +182,10 @@ def order(books: Books) -> Iterator[str]:
 
 
 def unbroken(books: Books) -> Iterator[str]:
-    """A message once begun is finished before another begins."""
+    """A message once begun is finished before another begins, but for the notice that tells why it has to wait."""
     for lane, shown in _shown(books).items():
-        firsts = dict.fromkeys((message.id, entry.no) for message, entry in shown)
+        told = [each for each in shown if each[0].klass is not MessageClass.NOTICE]
+        firsts = dict.fromkeys((message.id, entry.no) for message, entry in told)
         runs = [message for message, _ in firsts]
         runs = [message for place, message in enumerate(runs) if place == 0 or runs[place - 1] != message]
         for message, times in Counter(runs).items():

@@ -273,7 +273,8 @@ def test_gates_speak_plainly() -> None:
 
 def test_a_chat_without_receipts_is_told_apart_from_a_limited_one() -> None:
     """The platform refuses nothing there; perhaps it shows nothing either."""
-    gate = GateView("chat", "o9@im.wechat", NOW_MS + 5, 0, "4 in a row were accepted without a receipt", 4)
+    why = "4 in a row were accepted without a receipt"
+    gate = GateView("chat", "o9@im.wechat", NOW_MS + 5, 0, why, ghosts=4)
     said = seen(account_card(EN, replace(account(AccountState.UP), gates=(gate,)), NOW_MS))
     assert "no receipt for the last 4; pushes are slowed down, answers are not" in said
 
