@@ -197,14 +197,15 @@ def incoming(books: Books) -> Iterator[str]:
     """What users wrote is in the store once: all of it, or where the platform forgets what it hands over, all that
     came in a reply which was read to its end, but for those on the wire when a process was killed."""
     stored = Counter((received.chat, received.text) for received in books.received)
+    said = Counter(((record.bot_id, record.user_id), record.text) for record in _of(books, "say"))
     heard, excused = Counter(books.heard), Counter(books.on_the_wire)
-    for record in _of(books, "say"):
-        kept = stored[(record.bot_id, record.user_id), record.text]
-        owed = not books.consumes or heard[record.text] > excused[record.text]
-        if kept == 0 and owed:
-            yield f"{record.text!r} of {record.user_id} was never stored"
-        if kept > 1:
-            yield f"{record.text!r} of {record.user_id} is stored {kept} times"
+    for (chat, text), times in said.items():
+        kept = stored[chat, text]
+        owed = heard[text] - excused[text] if books.consumes else times
+        if kept < min(owed, times):
+            yield f"{text!r} of {chat[1]} was never stored, {min(owed, times) - kept} of {times} times"
+        if kept > times:
+            yield f"{text!r} of {chat[1]} is stored {kept} times, and was said {times} times"
 
 
 def answered(books: Books) -> Iterator[str]:
