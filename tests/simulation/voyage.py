@@ -48,9 +48,9 @@ LOOK_S = 2.0
 HEAL_S, HEAL_SHARE = 120, 2.5
 """After the trouble: so long, and so many times the trouble's own length, until nothing is owed. A wait that was
 learned in the trouble may be as long as all before it."""
-MAX_QUIET_S = 3_700
-"""`limiter.max_quiet_s` and a little: a limit that was met again and again may be waited out for so long, once, if the
-time of the next attempt is shown."""
+MAX_QUIET_S, LONG_WAITS = 3_700, 3
+"""`limiter.max_quiet_s` and a little: a limit that was met again and again may be waited out so long, if the time of
+the next attempt is shown; and again by what was learned of it, a few times."""
 AFTERWARDS_S = 60
 """A platform that is well answers a message and takes a push within this."""
 DISK_MS = 30_000
@@ -102,7 +102,7 @@ class Voyage:
         self._kill: plans.Kill | None = None
         self._lives = asyncio.Lock()
         self._findings: list[str] = []
-        self._patience = True
+        self._patience = LONG_WAITS
 
     async def sail(self, bounds: Bounds) -> Outcome:
         the_loop().set_exception_handler(self._complain)
@@ -331,7 +331,7 @@ class Voyage:
             if not live and await self._all_answered():
                 return
             if the_loop().time() > end_s and self._patience and all(map(self._promised, live)):
-                self._patience, end_s = False, end_s + MAX_QUIET_S
+                self._patience, end_s = self._patience - 1, end_s + MAX_QUIET_S
             elif the_loop().time() > end_s:
                 self._findings += [
                     f"{each.id} is {each.state.value} ({each.waiting_for}) {within_s:.0f} s after all was well"
@@ -445,7 +445,7 @@ class Voyage:
             {
                 "kills": self._station.kills,
                 "stops": len(self._stops_ms),
-                "long waits": not self._patience,
+                "long waits": LONG_WAITS - self._patience,
                 "commits": self._commits,
             }
         )
