@@ -12,8 +12,17 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 
 _databases = itertools.count(1)
+
+# the renderer that structlog comes with draws the variables of every frame: a second for each defect on purpose
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,11 @@ def configure(level: str, style: str) -> None:
         _bounded,
     ]
     render: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            # the default draws the variables of every frame: tokens, and what people write
+            exception_formatter=structlog.dev.plain_traceback,
+        )
         if text
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
