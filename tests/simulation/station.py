@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from yizhan.agents import make_agent
 from yizhan.model import AccountId, ChatId, Credentials, Message, MessageState, Target
 from yizhan.platforms.ilink import IlinkPlatform
 from yizhan.ports import Accepted, Agent, MessageFilter
+from yizhan.runtime.clock import SystemChance, SystemClock
 from yizhan.runtime.gateway import Gateway, Parts
 from yizhan.runtime.views import Order
 from yizhan.settings import load
@@ -89,6 +91,7 @@ class Station:
     async def _boot(self) -> None:
         self._http = SimHttp(self.world, self.host, self.process, self.chance.fork())
         platform = IlinkPlatform(self._http, self.clock, self.chance, login_url=SIM_URL)
+        await self._lay_tables()
         disk = partial(SlowDisk, process=self.process, latency_s=self._latency_s) if self._latency_s else None
         self._store = await open_store(
             None, self.home, clock=self.clock, chance=self.chance, inline=True, gate=self.gate, committer=disk
@@ -98,6 +101,13 @@ class Station:
         self.gateway = Gateway(parts)
         await self.gateway.open()
         await self.gateway.start()
+
+    async def _lay_tables(self) -> None:
+        """Empty tables in a new home: to make them anew takes as long as some stories."""
+        file = self.home / "yizhan.db"
+        if not file.exists():
+            self.home.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(await _empty_tables())
 
     async def stop(self) -> None:
         """SIGTERM. Raises Crash if it dies on the way."""
@@ -193,3 +203,17 @@ def finals(messages: list[Message]) -> dict[MessageState, int]:
     for message in messages:
         counted[message.state] = counted.get(message.state, 0) + 1
     return counted
+
+
+_tables: list[bytes] = []
+
+
+async def _empty_tables() -> bytes:
+    """The file of a store that was opened once. Never waits."""
+    if not _tables:
+        with tempfile.TemporaryDirectory() as place:
+            home = Path(place)
+            store = await open_store(None, home, clock=SystemClock(), chance=SystemChance(), inline=True)
+            await store.close()
+            _tables.append((home / "yizhan.db").read_bytes())
+    return _tables[0]

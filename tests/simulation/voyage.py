@@ -15,7 +15,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -40,8 +39,6 @@ from yizhan.model import (
     Target,
     WaitingFor,
 )
-from yizhan.runtime.clock import SystemChance, SystemClock
-from yizhan.store import open_store
 
 LOOK_S = 2.0
 """Between looks at the gateway."""
@@ -468,26 +465,10 @@ def _trace(books: Books) -> str:
 
 @contextlib.contextmanager
 def _home() -> Iterator[Path]:
-    """A home in memory where the machine has such a place, with empty tables in it: to make them takes as long as
-    some voyages."""
+    """A home in memory where the machine has such a place."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="yizhan-sim-", dir=memory if memory.is_dir() else None) as place:
-        (Path(place) / "yizhan.db").write_bytes(_empty_tables())
         yield Path(place)
-
-
-@lru_cache(maxsize=1)
-def _empty_tables() -> bytes:
-    """The file of a store that was opened once."""
-    with tempfile.TemporaryDirectory() as place:
-        home = Path(place)
-        asyncio.run(_open_once(home))
-        return (home / "yizhan.db").read_bytes()
-
-
-async def _open_once(home: Path) -> None:
-    store = await open_store(None, home, clock=SystemClock(), chance=SystemChance(), inline=True)
-    await store.close()
 
 
 @contextlib.contextmanager

@@ -7,13 +7,17 @@ operation's own fault (the others go on)?
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, Dialect, Engine
+from sqlalchemy import Connection, Dialect, Engine, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import CompilerElement
 
 from yizhan.errors import StoreError
+from yizhan.store import queries
+from yizhan.store import tables as t
 
 READERS = 3
 """Threads and connections that read."""
@@ -36,6 +40,32 @@ LEDGER_PARTS = (
 def cause_of(error: Exception) -> BaseException:
     """The driver's own error, wherever SQLAlchemy wrapped it."""
     return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+@dataclass(frozen=True, slots=True)
+class Upserts:
+    """What only the engines' own dialects can say: add a row, or write anew what may change of it.
+
+    begin_attempt  adds an attempt, or starts the one with the same number again
+    keep_ledger    adds an allowance, or writes anew what may change of it
+    """
+
+    begin_attempt: CompilerElement
+    keep_ledger: CompilerElement
+
+
+def upserts(insert: Callable[[Table], Any]) -> Upserts:
+    """Args:  insert  the dialect's own, whose statements know `on_conflict_do_update`"""
+
+    def made(table: Table, parts: Sequence[str]) -> CompilerElement:
+        statement = insert(table).values(queries.binds(table))
+        changed = {name: statement.excluded[name] for name in parts}
+        element: CompilerElement = statement.on_conflict_do_update(
+            index_elements=list(table.primary_key.columns), set_=changed
+        )
+        return element
+
+    return Upserts(made(t.attempt, ATTEMPT_PARTS), made(t.allowance, LEDGER_PARTS))
 
 
 class StoreEngine(Protocol):
@@ -73,13 +103,8 @@ class StoreEngine(Protocol):
         """StoreUnavailable or StoreBroken if the database is to blame, None if the operation is."""
         ...
 
-    def keep_ledger(self) -> CompilerElement:
-        """Adds an allowance, or writes anew what may change of it."""
-        ...
-
-    def begin_attempt(self) -> CompilerElement:
-        """Adds an attempt, or starts the one with the same number again."""
-        ...
+    @property
+    def upserts(self) -> Upserts: ...
 
     def sign(self, connection: Connection) -> None:
         """Writes this process down as the owner, where the lock alone cannot tell; in the caller's transaction."""

@@ -15,12 +15,9 @@ from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, m
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
-from sqlalchemy.sql.elements import CompilerElement
 
 from yizhan.errors import SettingsError, StoreBroken, StoreError, StoreInUse, StoreUnavailable
-from yizhan.store import queries
-from yizhan.store import tables as t
-from yizhan.store.engine import ATTEMPT_PARTS, LEDGER_PARTS, READERS, cause_of
+from yizhan.store.engine import READERS, Upserts, cause_of, upserts
 
 CONNECT_TIMEOUT_S = 5
 _KEEPALIVE = {
@@ -35,6 +32,8 @@ _BROKEN = ("28", "3D", "3F", "XX001", "XX002")
 """SQLSTATE classes: login refused, no such database, no such schema, corrupted data."""
 _GONE = ("08", "53", "55006", "57", "58", "25006", "40")
 """Connection lost, resources exhausted (disk full), shutting down, input or output failed, read only, rolled back."""
+
+_UPSERTS = upserts(insert)
 
 
 class PostgresEngine:
@@ -168,19 +167,9 @@ class PostgresEngine:
             "Nothing was lost; it is tried again by itself.",
         )
 
-    def keep_ledger(self) -> CompilerElement:
-        statement = insert(t.allowance).values(queries.binds(t.allowance))
-        return statement.on_conflict_do_update(
-            index_elements=list(t.allowance.primary_key.columns),
-            set_={name: statement.excluded[name] for name in LEDGER_PARTS},
-        )
-
-    def begin_attempt(self) -> CompilerElement:
-        statement = insert(t.attempt).values(queries.binds(t.attempt))
-        return statement.on_conflict_do_update(
-            index_elements=list(t.attempt.primary_key.columns),
-            set_={name: statement.excluded[name] for name in ATTEMPT_PARTS},
-        )
+    @property
+    def upserts(self) -> Upserts:
+        return _UPSERTS
 
     def compact(self) -> None:
         """Overwritten rows leave with the server's own vacuum."""

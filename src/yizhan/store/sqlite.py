@@ -19,12 +19,9 @@ from sqlalchemy import Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
-from sqlalchemy.sql.elements import CompilerElement
 
 from yizhan.errors import StoreBroken, StoreError, StoreInUse, StoreUnavailable
-from yizhan.store import queries
-from yizhan.store import tables as t
-from yizhan.store.engine import ATTEMPT_PARTS, LEDGER_PARTS, READERS, cause_of
+from yizhan.store.engine import READERS, Upserts, cause_of, upserts
 
 BUSY_TIMEOUT_MS = 5_000
 CHECKPOINT_PAGES = 4_000
@@ -44,6 +41,8 @@ _GONE = {
     sqlite3.SQLITE_PERM: "the file may not be used",
     sqlite3.SQLITE_INTERRUPT: "the statement was interrupted",
 }
+
+_UPSERTS = upserts(insert)
 
 
 class SqliteEngine:
@@ -158,19 +157,9 @@ class SqliteEngine:
             "again, or put a backup in their place.",
         )
 
-    def keep_ledger(self) -> CompilerElement:
-        statement = insert(t.allowance).values(queries.binds(t.allowance))
-        return statement.on_conflict_do_update(
-            index_elements=list(t.allowance.primary_key.columns),
-            set_={name: statement.excluded[name] for name in LEDGER_PARTS},
-        )
-
-    def begin_attempt(self) -> CompilerElement:
-        statement = insert(t.attempt).values(queries.binds(t.attempt))
-        return statement.on_conflict_do_update(
-            index_elements=list(t.attempt.primary_key.columns),
-            set_={name: statement.excluded[name] for name in ATTEMPT_PARTS},
-        )
+    @property
+    def upserts(self) -> Upserts:
+        return _UPSERTS
 
     def sign(self, connection: Connection) -> None:
         """The file's lock is held for as long as this process lives: no name is needed."""

@@ -10,6 +10,7 @@ integers, None. Errors are the driver's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -28,16 +29,38 @@ def driver_cursor(connection: Connection) -> Any:
     return connection.connection.cursor()
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A statement as its driver takes it; compiling costs a millisecond, and the outcome never changes."""
+
+    sql: str
+    names: tuple[str, ...]
+    fixed: Values
+
+
+_compiled: dict[tuple[CompilerElement, str], _Text] = {}
+
+
+def _text_of(element: CompilerElement, dialect: Dialect) -> _Text:
+    key = element, dialect.name
+    if key not in _compiled:
+        compiled = element.compile(dialect=dialect)
+        names: Sequence[str] = getattr(compiled, "positiontup", None) or ()
+        fixed = {name: compiled.params[name] for name in names if not name.startswith(PREFIX)}
+        _compiled[key] = _Text(str(compiled), tuple(name.removeprefix(PREFIX) for name in names), fixed)
+    return _compiled[key]
+
+
 class Statement:
-    """One statement in one engine's dialect. Parameters are named after columns, see `queries.py`."""
+    """One statement in one engine's dialect. Parameters are named after columns, see `queries.py`.
+
+    Elements are constants of a module: their texts are kept for the life of the process.
+    """
 
     def __init__(self, element: CompilerElement, dialect: Dialect) -> None:
-        compiled = element.compile(dialect=dialect)
-        self._sql = str(compiled)
-        names: Sequence[str] = getattr(compiled, "positiontup", None) or ()
-        self._names = tuple(name.removeprefix(PREFIX) for name in names)
+        text = _text_of(element, dialect)
+        self._sql, self._names, self._fixed = text.sql, text.names, text.fixed
         self._pick = itemgetter(*self._names)
-        self._fixed = {name: compiled.params[name] for name in names if not name.startswith(PREFIX)}
 
     def _tuple(self, values: Values) -> tuple[Any, ...]:
         picked: tuple[Any, ...] = self._pick({**values, **self._fixed} if self._fixed else values)
@@ -61,6 +84,9 @@ class Statement:
         return found
 
 
+_lists: dict[tuple[Callable[[Any], CompilerElement], str], dict[int, str]] = {}
+
+
 class ListQuery:
     """A query for a list of keys. `like` shows the shape of one key: a scalar or a tuple.
 
@@ -71,7 +97,7 @@ class ListQuery:
         self._build = build
         self._like = like
         self._dialect = dialect
-        self._texts: dict[int, str] = {}
+        self._texts = _lists.setdefault((build, dialect.name), {})
 
     def read(self, connection: Connection, keys: Iterable[Any]) -> list[Row]:
         """The rows for all keys, in the query's order within each chunk of 256 keys."""
