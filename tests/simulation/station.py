@@ -29,6 +29,7 @@ from yizhan_simulator import World
 
 T = TypeVar("T")
 
+LIVE = frozenset(state for state in MessageState if state.live)
 SIM_URL = "http://sim.example"
 UNCOUNTED = {"sends": 0}
 """Stories that are not about allowances turn the simulator's off as well: `quota_per_inbound=0`."""
@@ -187,9 +188,9 @@ class Station:
                 await asyncio.sleep(0.25)
 
     async def _quiet(self) -> bool:
-        if any(message.state.live for message in await self.messages()):
-            return False
         store = self.gateway.store
+        if (await store.messages(MessageFilter(states=LIVE), None, 1)).rows:
+            return False
         return not await store.open_turns() and not await store.pending_inbound()
 
 
