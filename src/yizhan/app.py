@@ -137,9 +137,30 @@ def run(work: Coroutine[Any, Any, int]) -> int:
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(work)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
+        loop_factory = None
+    else:
+        loop_factory = uvloop.new_event_loop
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(work)
+    finally:
+        _leave_closed_terminals()
+
+
+def say(text: str) -> None:
+    """A line for whoever started us. Where that terminal is gone its hang-up ends us, not an error."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)
+
+
+def _leave_closed_terminals() -> None:
+    """What was left unsaid must not become the exit code (Python's own is 120)."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
 
 
 async def _run(gateway: Gateway, listener: socket.socket, stop: asyncio.Event, announce: Announce) -> int:
@@ -249,7 +270,7 @@ def _warn(settings: Settings) -> None:
 
 
 def _print_ready(station: Station) -> None:
-    print(f"ready {station.url}", flush=True)
+    say(f"ready {station.url}")
 
 
 def _complain(error: SettingsError | StoreError, code: int) -> int:

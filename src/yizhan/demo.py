@@ -15,7 +15,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,7 @@ async def _watch(process: asyncio.subprocess.Process, where: Path) -> None:
     """Says it when the simulated WeChat has ended by itself: the phone page is gone then, and nothing can arrive."""
     await process.wait()
     again = f"{command()} demo --home {shlex.quote(str(where))}"
-    print(f"\n  The simulated WeChat has ended. Stop with Ctrl-C and start again:\n    {again}\n", flush=True)
+    app.say(f"\n  The simulated WeChat has ended. Stop with Ctrl-C and start again:\n    {again}\n")
 
 
 async def _address(process: asyncio.subprocess.Process) -> str:
@@ -173,14 +173,14 @@ def _path_elsewhere() -> str:
     return os.pathsep.join(folder for folder in folders if folder != activated)
 
 
-def _speaks_chinese() -> bool:
-    """By the first of the usual variables that is set."""
+def speaks_chinese(environ: Mapping[str, str]) -> bool:
+    """Whether a terminal does: by the first of the usual variables that is set."""
     names = ("LC_ALL", "LC_MESSAGES", "LANG")
-    return next(filter(None, map(os.environ.get, names)), "").lower().startswith("zh")
+    return next(filter(None, map(environ.get, names)), "").lower().startswith("zh")
 
 
 def _welcome(where: Path, phone_url: str, station: app.Station) -> None:
-    chinese = _speaks_chinese()
+    chinese = speaks_chinese(os.environ)
     is_model = station.gateway.settings.agent == "model"
     text = (_CHINESE if chinese else _ENGLISH).format(
         phone=phone_url,
@@ -190,7 +190,7 @@ def _welcome(where: Path, phone_url: str, station: app.Station) -> None:
         home=shlex.quote(str(where)),
         person=PERSON,
     )
-    print(text, end="", flush=True)
+    app.say(text.removesuffix("\n"))
 
 
 _ANSWERING = ("an echo answers: it says back what you write", "your model answers")

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import environment
+from yizhan.demo import command, speaks_chinese
 
 PATIENCE_S = 20
 BARE_PATH = "/usr/bin:/bin"
@@ -137,6 +138,33 @@ def test_a_closed_terminal_ends_the_demo_and_leaves_nothing_running(begin: Begin
     assert not (demo.home / "gateway.json").exists()
 
 
+SPEAKS_TO_THE_END = """
+import sys
+from yizhan.app import run, say
+
+async def work():
+    say("up")
+    sys.stdin.read(1)
+    say("last words")
+    return 0
+
+sys.exit(run(work()))
+"""
+
+
+def test_last_words_to_a_closed_terminal_are_no_failure() -> None:
+    """A window that is closed while the demo introduces itself made it fail with "Input/output error"."""
+    master, slave = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", SPEAKS_TO_THE_END], stdin=subprocess.PIPE, stdout=slave, stderr=slave
+    ) as process:
+        os.close(slave)
+        assert b"up" in os.read(master, 100)
+        os.close(master)
+        process.communicate(b"!", PATIENCE_S)
+    assert 0 == process.returncode
+
+
 def test_a_hang_up_ends_the_demo_with_exit_code_0(begin: Begin) -> None:
     """As a closed window says it to whoever runs in it."""
     demo = begin()
@@ -176,30 +204,42 @@ def test_the_push_that_the_demo_suggests_works_when_typed_in_another_terminal(
     assert 0 == typed.returncode, typed.stderr.decode()
 
 
-def test_where_yizhan_is_on_the_path_the_demo_keeps_it_short(begin: Begin) -> None:
+def test_where_yizhan_is_on_the_path_the_demo_keeps_it_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Installed by a tool that puts it there."""
-    folder = str(Path(sys.executable).parent)
-    demo = begin(env={"PATH": f"{folder}:{BARE_PATH}"})
-    assert re.search(r"^ +yizhan send --home ", demo.text, re.MULTILINE)
+    monkeypatch.setattr(sys, "argv", ["-m"])
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{BARE_PATH}")
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    assert "yizhan" == command()
 
 
-def test_a_virtual_environment_that_is_activated_here_is_not_so_elsewhere(begin: Begin) -> None:
+def test_a_virtual_environment_that_is_activated_here_is_not_so_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Another terminal has another PATH."""
     folder = Path(sys.executable).parent
-    demo = begin(env={"PATH": f"{folder}:{BARE_PATH}", "VIRTUAL_ENV": str(folder.parent)})
-    assert re.search(rf"^ +{re.escape(str(folder))}/yizhan send ", demo.text, re.MULTILINE)
+    monkeypatch.setattr(sys, "argv", ["-m"])
+    monkeypatch.setenv("PATH", f"{folder}:{BARE_PATH}")
+    monkeypatch.setenv("VIRTUAL_ENV", str(folder.parent))
+    assert f"{folder}/yizhan" == command()
 
 
 @pytest.mark.parametrize(
-    ("env", "word"),
+    ("env", "chinese"),
     [
-        ({"LANG": "zh_CN.UTF-8"}, "控制台"),
-        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "en_US.UTF-8"}, "console"),
-        ({"LANG": "de_DE.UTF-8"}, "console"),
+        ({"LANG": "zh_CN.UTF-8"}, True),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "en_US.UTF-8"}, False),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": ""}, True),
+        ({"LANG": "de_DE.UTF-8"}, False),
+        ({}, False),
     ],
 )
-def test_the_demo_speaks_the_language_of_the_terminal(begin: Begin, env: dict[str, str], word: str) -> None:
+def test_the_terminals_language_is_known_by_the_usual_variables(env: dict[str, str], chinese: bool) -> None:
+    """The most special one that is set and not empty decides, as for every other program."""
+    assert chinese == speaks_chinese(env)
+
+
+def test_the_demo_speaks_the_language_of_the_terminal(begin: Begin) -> None:
     """Most people who use WeChat read Chinese."""
-    demo = begin(env=env)
-    assert re.search(rf"^ +{word} +http://", demo.text, re.MULTILINE)
-    assert re.search(r"^ +(手机|phone) +http://", demo.text, re.MULTILINE)
+    demo = begin(env={"LANG": "zh_CN.UTF-8"})
+    assert re.search(r"^ +控制台 +http://", demo.text, re.MULTILINE)
+    assert re.search(r"^ +手机 +http://", demo.text, re.MULTILINE)
