@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from benchmarks.senders import ROUND_TRIP_MS
 from benchmarks.worlds import Server, World, bucket, window
 from yizhan.core.breaker import BreakerNumbers
+from yizhan.core.choice import Load, Loaded, LookAgain, Send
 from yizhan.core.hosts import Hosts
-from yizhan.core.lane import Lanes, Load, Loaded, LookAgain, Send
+from yizhan.core.lanes import Lanes
 from yizhan.core.limiter import OPEN
 from yizhan.core.reaction import Circumstances, Gates, Numbers, react
 from yizhan.core.states import derive

@@ -16,8 +16,9 @@ import pytest
 from yizhan.core import limiter, spending
 from yizhan.core.allowance import NOTICE_SOURCE, Ledger, opened
 from yizhan.core.breaker import BreakerNumbers
+from yizhan.core.choice import Choice, Load, Loaded, LookAgain, Notify, Park, Send
 from yizhan.core.hosts import Hosts
-from yizhan.core.lane import Choice, Lanes, Load, Loaded, LookAgain, Notify, Park, Send
+from yizhan.core.lanes import Lanes
 from yizhan.core.limiter import Pace
 from yizhan.core.reaction import Circumstances, Decision, Gates, Numbers, react
 from yizhan.core.release import Parked, Withdraw, notice_key

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from yizhan.core.breaker import BreakerNumbers
+from yizhan.core.choice import Load, LookAgain, Send
 from yizhan.core.hosts import Hosts
-from yizhan.core.lane import Lanes, Load, LookAgain, Send
+from yizhan.core.lanes import Lanes
 from yizhan.core.limiter import Pace
 from yizhan.core.reaction import Gates
 from yizhan.core.verdict import Barred, Deferred, InDoubt, Throttled

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from yizhan.core.lane import Load, Loaded, LookAgain, Send
+from yizhan.core.choice import Load, Loaded, LookAgain, Send
 from yizhan.core.reaction import Decision
 from yizhan.core.verdict import (
     Deferred,

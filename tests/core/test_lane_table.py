@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from yizhan.core.lane import Load, LookAgain, Send
+from yizhan.core.choice import Load, LookAgain, Send
 from yizhan.core.verdict import Throttled
 from yizhan.model import AccountId, MessageClass, MessageState, TokenState
 

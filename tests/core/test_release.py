@@ -81,7 +81,7 @@ def test_one_send_is_kept_while_a_turn_is_open(wechat: Any) -> None:
         wechat.accept(f"p{number}")
     assert 9 == len(_until_parked(wechat))
     assert [] == wechat.parks, "it waits for a moment only"
-    assert WaitingFor.ALLOWANCE is wechat.lanes.parked(wechat.target(), wechat.now_ms).waiting_for
+    assert WaitingFor.ALLOWANCE is wechat.lanes.lane(wechat.target()).parked(wechat.now_ms).waiting_for
     wechat.lanes.expect(wechat.target(), False)
     assert ["p9"] == names(_until_parked(wechat))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from yizhan.core.allowance import NOTICE_SOURCE, Allowance, Ledger, Rule, closed, decode, left, until_ms
-from yizhan.core.lane import Lanes
+from yizhan.core.lanes import Lanes
 from yizhan.core.phrases import say
 from yizhan.core.release import Parked, Withdraw, notice_key
 from yizhan.errors import RequestError, StoreError

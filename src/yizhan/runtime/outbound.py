@@ -20,8 +20,9 @@ import structlog
 from yizhan.core import allowance as allowances
 from yizhan.core import limiter, spending
 from yizhan.core.ceiling import Ceiling
+from yizhan.core.choice import Load, Loaded, LookAgain, Notify, Park, Send
 from yizhan.core.ghosts import slowed
-from yizhan.core.lane import Lanes, Load, Loaded, LookAgain, Notify, Park, Send
+from yizhan.core.lanes import Lanes
 from yizhan.core.parts import split
 from yizhan.core.reaction import Circumstances, Decision, Gates, Numbers, react
 from yizhan.core.release import Parked, Withdraw
@@ -622,7 +623,8 @@ class Outbound:
 
     def parked(self, target: Target) -> Parked | None:
         """How the chat's allowance holds its next part, None if it does not."""
-        return self.lanes.parked(target, self._clock.now_ms())
+        lane = self.lanes.lane(target)
+        return lane.parked(self._clock.now_ms()) if lane else None
 
     def waiting(self, target: Target) -> int:
         """Live messages of the chat that are in memory; a lower bound where the table has more."""
@@ -650,9 +652,10 @@ class Outbound:
         account = self.lanes.account_lanes(target.account)
         if account is None or not account.open:
             return (account.waits if account else WaitingFor.LOGIN), None
-        if (held := self.lanes.held_by(target, now_ms)) is not None:
+        lane = self.lanes.lane(target)
+        if lane is not None and (held := lane.held_by(now_ms)) is not None:
             return held, None
-        if (parked := self.lanes.parked(target, now_ms)) is not None:
+        if lane is not None and (parked := lane.parked(now_ms)) is not None:
             return parked.waiting_for, parked.at_ms
         host_ms = self._reach.hosts.breaker(account.host).ready_at(now_ms)
         gates = self.lanes.gates_of(target)
