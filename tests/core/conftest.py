@@ -1,7 +1,7 @@
 """A road in slow motion: a table, the lanes, and the wire, in virtual time, driven by hand.
 
-It does what runtime/outbound.py does, step by step and without a loop, so that a test can stop between any
-two steps.
+It does what runtime/outbound.py and runtime/carrier.py do, step by step and without a loop, so that a test can
+stop between any two steps.
 """
 
 from __future__ import annotations

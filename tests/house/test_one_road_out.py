@@ -9,7 +9,7 @@ import pytest
 
 from tests.house.conftest import sources
 
-CARRIER = "yizhan.runtime.outbound"
+CARRIER = "yizhan.runtime.carrier"
 
 
 def wire_calls(tree: ast.AST) -> Iterator[ast.Call]:

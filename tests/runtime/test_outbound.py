@@ -59,9 +59,9 @@ def test_a_defect_after_the_request_does_not_block_the_chat_until_a_restart(home
             outbound = station.gateway.outbound
             owner, verb = {
                 "settle": (station.gateway.store, "settle"),
-                "react": (outbound, "_react"),
+                "react": (outbound.carrier, "_react"),
                 "learned": (outbound.lanes, "learned"),
-                "tell": (outbound, "_tell"),
+                "tell": (outbound.carrier, "_tell"),
             }[where]
             Breaks(owner, verb)
             first = await station.push(account, ann, "one")

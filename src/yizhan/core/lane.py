@@ -83,6 +83,11 @@ class Lane:
         """Its own gate is wide open, or not read yet."""
         return self.pace is None or self.pace.blank
 
+    @property
+    def usable_token(self) -> ReplyToken | None:
+        """Its token if it may still go out: fresh or suspect."""
+        return self.token if usable(self.token) else None
+
     # what may go
 
     def step(self, due: list[Message], now_ms: int) -> Step | None:

@@ -6,8 +6,8 @@ until it is done, so each happens once, and a store that takes nothing is asked 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -17,13 +17,12 @@ from yizhan.core.phrases import say
 from yizhan.core.release import Parked, Withdraw, notice_key
 from yizhan.errors import RequestError, StoreError
 from yizhan.model import Account, AccountId, MessageClass, Target
-from yizhan.ports import Clock, Draft, Parking, Store
+from yizhan.ports import Clock, Parking, Store
+from yizhan.runtime.drafts import Drafts
+from yizhan.runtime.patience import STORE_PAUSE_MS
 from yizhan.runtime.views import AllowanceView, ChatAllowanceView, Order
 
 log = structlog.get_logger("allowances")
-
-PAUSE_MS = 500
-"""Between tries while the store takes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class AllowanceNumbers:
 
 
 class Allowances:
-    """Carries out what lanes ask for at the end of an allowance. `draft` makes a message of an order."""
+    """Carries out what lanes ask for at the end of an allowance."""
 
     def __init__(
         self,
@@ -70,13 +69,13 @@ class Allowances:
         clock: Clock,
         lanes: Lanes,
         numbers: AllowanceNumbers,
-        draft: Callable[[Target, Order], Draft],
+        drafts: Drafts,
     ) -> None:
         self._store = store
         self._clock = clock
         self._lanes = lanes
         self._numbers = numbers
-        self._draft = draft
+        self._drafts = drafts
 
     def of(self, declared: Rule, account: Account) -> Allowance:
         return self._numbers.of(declared, account)
@@ -114,7 +113,7 @@ class Allowances:
                 NOTICE_SOURCE,
                 idempotency_key=key,
             )
-            accepted = await self._store.accept(replace(self._draft(target, order), keep_first=True))
+            accepted = await self._store.accept(self._drafts.draft(target, order, keep_first=True))
         except (StoreError, RequestError) as error:
             self._later(target, error)
             return
@@ -155,7 +154,7 @@ class Allowances:
 
     def _later(self, target: Target, error: StoreError | RequestError) -> None:
         log.warning("allowance.not_written", account=target.account, error=error.detail)
-        self._lanes.put_back(target, self._clock.now_ms() + PAUSE_MS)
+        self._lanes.put_back(target, self._clock.now_ms() + STORE_PAUSE_MS)
 
 
 def _view(ledger: Ledger, allowance: Allowance, now_ms: int) -> ChatAllowanceView:

@@ -14,7 +14,8 @@ from yizhan.errors import StoreError
 from yizhan.model import Access, Account, AccountId, Dispatch, Inbound, InboundId
 from yizhan.ports import Arrival, Batch, Chance, Clock, Heard, InboundCommit, InboundCommitted, Store
 from yizhan.runtime.door import Door
-from yizhan.runtime.outbound import STORE_PAUSE_MS, Outbound
+from yizhan.runtime.outbound import Outbound
+from yizhan.runtime.patience import persist
 from yizhan.runtime.turns import Turns
 
 IDLE_CURSOR_MS = 180_000
@@ -83,12 +84,10 @@ class InboundRoad:
         return Dispatch.TURN if self._turns.somebody_answers else Dispatch.DONE
 
     async def _committed(self, commit: InboundCommit) -> InboundCommitted:
-        while True:
-            try:
-                return await self._store.commit_inbound(commit)
-            except StoreError as error:
-                self._outbound.log.warning("inbound.not_stored", account=commit.account, error=error.detail)
-                await self._clock.sleep_ms(STORE_PAUSE_MS)
+        def tell(error: StoreError) -> None:
+            self._outbound.log.warning("inbound.not_stored", account=commit.account, error=error.detail)
+
+        return await persist(self._clock, lambda: self._store.commit_inbound(commit), tell)
 
     def _pass_on(self, committed: InboundCommitted) -> None:
         now_ms = self._clock.now_ms()

@@ -18,7 +18,8 @@ from yizhan.core.connection import Step
 from yizhan.errors import RequestError, StoreError
 from yizhan.model import Account, AccountId, AccountState, Reason, WaitingFor
 from yizhan.ports import AccountChange, Clock, Store
-from yizhan.runtime.outbound import STORE_PAUSE_MS, Outbound
+from yizhan.runtime.outbound import Outbound
+from yizhan.runtime.patience import STORE_PAUSE_MS
 
 log = structlog.get_logger("accounts")
 

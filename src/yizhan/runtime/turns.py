@@ -43,8 +43,10 @@ from yizhan.ports import (
     TurnStart,
 )
 from yizhan.runtime.lines import Lines
-from yizhan.runtime.outbound import STORE_PAUSE_MS, Outbound
+from yizhan.runtime.outbound import Outbound
+from yizhan.runtime.patience import persist
 from yizhan.runtime.views import Order
+from yizhan.settings import Settings
 
 T = TypeVar("T")
 
@@ -67,6 +69,19 @@ class TurnNumbers:
     workers: int
     history_limit: int
     failure_notice: str | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> TurnNumbers:
+        agent = settings.agents.get(settings.agent)
+        return cls(
+            language=settings.language,
+            debounce_ms=int(settings.turns.debounce_s * 1000),
+            debounce_long_ms=int(settings.turns.debounce_long_s * 1000),
+            debounce_long_chars=settings.turns.debounce_long_chars,
+            workers=settings.turns.workers,
+            history_limit=agent.history_messages if agent and agent.kind == "openai" else 0,
+            failure_notice=settings.turns.failure_notice,
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -115,7 +130,7 @@ class Turns:
         lines: Lines,
         agent: Agent | None,
         numbers: TurnNumbers,
-        account_state: Callable[[Target], AccountState],
+        account_state: Callable[[AccountId], AccountState],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -331,7 +346,8 @@ class Turns:
         if outcome.state is TurnState.FAILED:
             return self._notice(target, turn, asked)
         said = [text for text in map(self._fit, outcome.outputs) if text.strip()]
-        texts = pack(said, *self._outbound.room(target), self._outbound.text_max_chars)
+        drafts = self._outbound.drafts
+        texts = pack(said, *drafts.room(target), drafts.text_max_chars)
         return tuple(
             self._draft(
                 target, text, MessageClass.REPLY, asked[-1].id, f"turn:{turn}:{ordinal}", turn, ordinal
@@ -350,7 +366,7 @@ class Turns:
         return (self._draft(target, text, MessageClass.NOTICE, asked[-1].id, key, turn, None),)
 
     def _fit(self, text: str) -> str:
-        return self._outbound.fit(text)
+        return self._outbound.drafts.fit(text)
 
     def _draft(
         self,
@@ -364,7 +380,7 @@ class Turns:
     ) -> Draft:
         source = "turn" if turn else "command"
         order = Order(str(target), text, klass, source, idempotency_key=key, in_reply_to=in_reply_to)
-        return self._outbound.draft(target, order, turn=turn, ordinal=ordinal, keep_first=True)
+        return self._outbound.drafts.draft(target, order, turn=turn, ordinal=ordinal, keep_first=True)
 
     async def _type(self, target: Target) -> None:
         """Keeps "typing…" alive while the agent works, and always ends it."""
@@ -410,7 +426,7 @@ class Turns:
                 await self._persist(lambda: self._store.new_session(target, self._clock.now_ms()))
                 return say(language, "new_session")
             case Command.STATUS:
-                state = self._account_state(target).value
+                state = self._account_state(target.account).value
                 running = say(language, "running" if self.running(target) else "idle")
                 return say(
                     language, "status", state=state, running=running, waiting=self._outbound.waiting(target)
@@ -441,12 +457,11 @@ class Turns:
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
         """A step of a turn that must reach the store, however long it takes."""
-        while True:
-            try:
-                return await write()
-            except StoreError as error:
-                self._outbound.log.warning("turn.waits_for_store", error=error.detail)
-                await self._clock.sleep_ms(STORE_PAUSE_MS)
+
+        def tell(error: StoreError) -> None:
+            self._outbound.log.warning("turn.waits_for_store", error=error.detail)
+
+        return await persist(self._clock, write, tell)
 
 
 def _bounded(error: AgentFailed) -> Reason:
