@@ -10,7 +10,7 @@ import asyncio
 import sys
 import time
 
-from benchmarks import crowds, figures, limits, recoveries, stories
+from benchmarks import figures, limits, load, recoveries, stories
 from benchmarks.figure import Figure, Measure
 
 ALL: tuple[Measure, ...] = (
@@ -23,10 +23,10 @@ ALL: tuple[Measure, ...] = (
     figures.throughput,
     figures.stop_and_start,
     figures.restart,
-    crowds.frozen,
-    crowds.limit_storm,
-    crowds.queue,
-    crowds.idle_accounts,
+    load.frozen,
+    load.limit_storm,
+    load.queue,
+    load.idle_accounts,
     limits.limits,
 )
 

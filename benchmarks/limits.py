@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks import crowd, worlds
+from benchmarks import shared_limit, worlds
 from benchmarks.figure import Figure
 from benchmarks.senders import BACKLOG, Drained, Sender, all_knowing, ours, plain_backoff
 from benchmarks.worlds import World
@@ -100,10 +100,10 @@ def penalties() -> tuple[int, int]:
     return max(each.worst_row for each in own), sum(each.lost for each in own)
 
 
-def crowds() -> list[crowd.CrowdScore]:
+def crowds() -> list[shared_limit.CrowdScore]:
     """Ten chats of one account, through the real lanes."""
     print(f"\nten chats of one account, real lanes{'':18} time / all-knowing, refusals per 100")
-    scores = [crowd.score(each) for each in crowd.CROWDS]
+    scores = [shared_limit.score(each) for each in shared_limit.CROWDS]
     for each in scores:
         print(f"  {each.name:52} {each.ratio:6.2f} {each.refusals:6.1f}")
     return scores

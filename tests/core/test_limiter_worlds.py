@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import crowd, worlds
+from benchmarks import shared_limit, worlds
 from benchmarks.limits import score, summary
 from benchmarks.senders import ours
 
@@ -31,7 +31,7 @@ def test_a_long_penalty_sees_five_refused_sends_at_most_and_loses_nothing(world:
 
 
 def test_ten_chats_under_one_account_limit_lose_nothing_and_are_refused_rarely() -> None:
-    result = crowd.score(crowd.CROWDS[0])
+    result = shared_limit.score(shared_limit.CROWDS[0])
     assert 0 == result.lost
     assert result.refusals <= 14
     assert result.ratio <= 1.5
