@@ -406,3 +406,13 @@ def test_outbox_retry_and_cancel_do_nothing_by_mistake(run: Run, gateway: SmallG
     ran = run("outbox", word)
     assert (2, []) == (ran.code, gateway.asked)
     assert "--all" in ran.err
+
+
+@pytest.mark.parametrize("word", ["retry", "cancel"])
+def test_outbox_ids_beside_a_filter_are_a_question_and_not_a_guess(
+    run: Run, gateway: SmallGateway, word: str
+) -> None:
+    """`cancel m_1 --state waiting` once cancelled m_1 whatever its state was: the filter went unread."""
+    ran = run("outbox", word, "m_1", "--state", "waiting")
+    assert (2, []) == (ran.code, gateway.asked)
+    assert "filters" in ran.err

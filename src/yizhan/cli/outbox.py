@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import quote
 
@@ -19,10 +20,6 @@ PAGE = 200
 """Messages asked for at once."""
 ALL_MAX = 100_000
 """Messages changed by one command."""
-
-REVIVED_BY_DEFAULT = ("failed", "expired")
-"""Neither what somebody cancelled nor what may be on a screen already."""
-ENDED_BY_DEFAULT = ("queued", "waiting")
 
 MessageIds = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Message ids, as `outbox list` shows them.")
@@ -45,78 +42,94 @@ Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 def register(group: typer.Typer) -> None:
     """Adds the verbs of the group `outbox`."""
+    verb(group, "list")(list_messages)
+    verb(group)(show)
+    for change in CHANGES:
+        verb(group, change.word, help=change.help)(change.verb())
 
-    @verb(group, "list")
-    def list_messages(
-        desk: Desk,
-        account: AccountFilter = None,
-        chat: ChatFilter = None,
-        state: StateFilter = None,
-        since: SinceFilter = None,
-        limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, newest first.")] = 50,
-    ) -> None:
-        """List messages, newest first."""
-        with desk.api() as api:
-            rows, more = _pages(api, _where(account, chat, state, since), limit)
-        if desk.as_json:
-            desk.show({"items": rows, "next": more})
-            return
-        if not rows:
-            desk.note("no messages.")
-            return
-        table(("id", "to", "state", "created", "next attempt", "why"), map(_row, rows))
-        if more:
-            desk.note(f"there are more than these {len(rows)}; see --limit.")
 
-    @verb(group)
-    def show(desk: Desk, message_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-        """Show one message with its parts and every attempt."""
-        with desk.api() as api:
-            message = api.call("GET", _path(message_id))
-        desk.show(message, *_lines(message))
+def list_messages(
+    desk: Desk,
+    account: AccountFilter = None,
+    chat: ChatFilter = None,
+    state: StateFilter = None,
+    since: SinceFilter = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, newest first.")] = 50,
+) -> None:
+    """List messages, newest first."""
+    with desk.api() as api:
+        rows, more = _pages(api, _where(account, chat, state, since), limit)
+    if desk.as_json:
+        desk.show({"items": rows, "next": more})
+        return
+    if not rows:
+        desk.note("no messages.")
+        return
+    table(("id", "to", "state", "created", "next attempt", "why"), map(_row, rows))
+    if more:
+        desk.note(f"there are more than these {len(rows)}; see --limit.")
 
-    @verb(group)
-    def retry(
-        desk: Desk,
-        message_ids: MessageIds = None,
-        account: AccountFilter = None,
-        chat: ChatFilter = None,
-        state: StateFilter = None,
-        since: SinceFilter = None,
-        everything: Everything = False,
-        yes: Sure = False,
-    ) -> int:
+
+def show(desk: Desk, message_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Show one message with its parts and every attempt."""
+    with desk.api() as api:
+        message = api.call("GET", _path(message_id))
+    desk.show(message, *_lines(message))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A verb that changes messages: those whose ids are given, or all that filters name, without --state those in the
+    states `by_default`."""
+
+    word: str
+    by_default: tuple[str, ...]
+    help: str
+
+    def verb(self) -> Callable[..., int]:
+        """As a function with the options of the command line."""
+
+        def change(
+            desk: Desk,
+            message_ids: MessageIds = None,
+            account: AccountFilter = None,
+            chat: ChatFilter = None,
+            state: StateFilter = None,
+            since: SinceFilter = None,
+            everything: Everything = False,
+            yes: Sure = False,
+        ) -> int:
+            chosen = bool(account or chat or state or since or everything)
+            if not chosen or message_ids:
+                return _each(desk, _given(message_ids, chosen), self.word)
+            return _all(desk, _where(account, chat, state or list(self.by_default), since), self.word, yes)
+
+        return change
+
+
+CHANGES = (
+    Change(
+        "retry",
+        ("failed", "expired"),  # neither what somebody cancelled nor what may be on a screen already
         """Send again what failed, expired, was cancelled or is unconfirmed; hurry what waits.
 
         Without ids: all that the filters name; without --state those that failed or expired.
-        """
-        if message_ids or not (account or chat or state or since or everything):
-            return _each(desk, _given(message_ids), "retry")
-        where = _where(account, chat, state or list(REVIVED_BY_DEFAULT), since)
-        return _all(desk, where, "retry", yes)
-
-    @verb(group)
-    def cancel(
-        desk: Desk,
-        message_ids: MessageIds = None,
-        account: AccountFilter = None,
-        chat: ChatFilter = None,
-        state: StateFilter = None,
-        since: SinceFilter = None,
-        everything: Everything = False,
-        yes: Sure = False,
-    ) -> int:
+        """,
+    ),
+    Change(
+        "cancel",
+        ("queued", "waiting"),
         """End messages that are not on the wire yet.
 
         Without ids: all that the filters name; without --state everything that waits.
-        """
-        if message_ids or not (account or chat or state or since or everything):
-            return _each(desk, _given(message_ids), "cancel")
-        where = _where(account, chat, state or list(ENDED_BY_DEFAULT), since)
-        return _all(desk, where, "cancel", yes)
+        """,
+    ),
+)
 
 
-def _given(message_ids: list[str] | None) -> list[str]:
+def _given(message_ids: list[str] | None, chosen: bool) -> list[str]:
+    if message_ids and chosen:
+        raise UsageMistake("Both ids and filters are given.", "Give the ids alone, or the filters alone.")
     if not message_ids:
         fix = "Name them (yizhan outbox list shows ids), or choose by --state, --chat, --account, --since or --all."
         raise UsageMistake("It is not said which messages are meant.", fix)
@@ -158,13 +171,15 @@ def _each(desk: Desk, message_ids: list[str], word: str) -> int:
 def _all(desk: Desk, where: Query, word: str, yes: bool) -> int:
     """Every message of a filter, the oldest first. What has changed its state meanwhile is left alone and counted."""
     with desk.api() as api:
-        rows, _ = _pages(api, where, ALL_MAX)
+        rows, more = _pages(api, where, ALL_MAX)
         if rows and not yes and not desk.as_json and sys.stdin.isatty() and not _sure(word, len(rows)):
             return FAILED
         changed = [message for message in map(_attempt(api, word), reversed(rows)) if message is not None]
         done = {"items": changed, "left_alone": len(rows) - len(changed)}
         left = f", {len(rows) - len(changed)} had changed meanwhile" if len(changed) < len(rows) else ""
         desk.show(done, f"{word}: {len(changed)} {'message' if len(changed) == 1 else 'messages'}{left}")
+        if more:
+            desk.note(f"there are more than these {len(rows)}; run it again for the rest.")
         _note_nobody_sends(desk, api, word)
     return DONE
 
