@@ -40,6 +40,8 @@ class Lane:
     window      None: not read yet
     late        accepted while the window was being read; it may or may not have them
     stale       the window, or what is being read, is void: to be read anew
+    sending     its head is on the wire, or something is being written down for it
+    entered     a request of it has been entered in the ledger, and its fate is not known yet
     probes      the host whose one probe its request on the wire is, else empty
     trial       what requests have told about its token (core/tokens.py)
     ledger      what its newest inbound message permits (core/allowance.py); None: not read yet, or never heard
@@ -69,6 +71,7 @@ class Lane:
     push_at_ms: int = 0
     loading: bool = False
     sending: bool = False
+    entered: bool = False
     queued: bool = False
     stale: bool = False
     probes: str = ""
@@ -83,6 +86,10 @@ class Lane:
         """Its own gate is wide open, or not read yet."""
         return self.pace is None or self.pace.blank
 
+    def forgettable(self, now_ms: int) -> bool:
+        """Whether nothing is known of it that the table does not know as well, or that would be missed."""
+        return self.blank and not self.expecting and self.push_at_ms <= now_ms
+
     @property
     def usable_token(self) -> ReplyToken | None:
         """Its token if it may still go out: fresh or suspect."""
@@ -95,7 +102,7 @@ class Lane:
         assert self.window is not None, "asked of a lane that is read"
         ledger = self.ledger or Ledger("", now_ms)
         purse = Purse(ledger, self.account.allowance, self.expecting, self.trial.at_once)
-        return pick(due, self.window.edge is not None, purse, now_ms)
+        return pick(due, self.window.more, purse, now_ms)
 
     def waits_for_somebody(self, entry: Entry) -> bool:
         """For an operator's word, or for the other side's first one."""
@@ -154,7 +161,7 @@ class Lane:
     def heard(self, token: ReplyToken | None, key: str, now_ms: int) -> None:
         """The other side wrote: the newest token, and a new allowance under `key`."""
         stuck = self.trial.every_way_refused(usable(self.token))
-        self.ledger = allowances.opened(key, now_ms, 0, self.ledger, self.sending, stuck)
+        self.ledger = allowances.opened(key, now_ms, 0, self.ledger, self.entered, stuck)
         self.has_written, self.token = True, token or self.token
         self.trial = UNTRIED if token else replace(self.trial, at_once=False)
         self.stale = self.stale or self.loading

@@ -55,14 +55,14 @@ class Lanes:
         if not lane.stale:
             lane.take_in(view, late, self._now_ms, self.per_lane)
         lane.stale = False
-        self._rota.ready(lane)
+        self._idle(lane)
 
     def not_loaded(self, target: Target, again_at_ms: int) -> None:
         """The table could not be read; try again then."""
         lane = self.lane(target)
         if lane is not None and lane.loading:
             lane.late, lane.loading, lane.stale = [], False, False
-            self._rota.sleep(lane, again_at_ms)
+            self._idle(lane, again_at_ms)
 
     def learned(
         self, target: Target, gates: Gates, token: ReplyToken | None, trial: Trial | None = None
@@ -101,7 +101,7 @@ class Lanes:
         elif lane.window is not None:
             lane.window.put(message)
         self._free(lane)
-        self._rota.ready(lane)
+        self._idle(lane)
 
     def put_back(self, target: Target, again_at_ms: int) -> None:
         """The chosen entry was not sent after all; its lane is read anew, not before `again_at_ms`."""
@@ -110,7 +110,7 @@ class Lanes:
             return
         lane.window, lane.stale = None, False
         self._free(lane)
-        self._rota.sleep(lane, again_at_ms)
+        self._idle(lane, again_at_ms)
 
     # what others report
 
@@ -150,8 +150,7 @@ class Lanes:
             if not lane.busy:
                 self._drop(lane)
         if not gone.lanes:
-            self._rota.forget(gone)
-            del self._accounts[account]
+            self._accounts.pop(account, None)
 
     def add(self, message: Message) -> None:
         """A message was accepted; telling it twice does no harm."""
@@ -271,6 +270,15 @@ class Lanes:
         self._rota.ready(lane)
         self._rota.activate(lane.account)
 
+    def _idle(self, lane: Lane, again_at_ms: int | None = None) -> None:
+        """It is busy no longer: to be looked at now, or then. If its account is gone, it goes as well."""
+        if not lane.account.known:
+            self._drop(lane)
+        elif again_at_ms is None:
+            self._rota.ready(lane)
+        else:
+            self._rota.sleep(lane, again_at_ms)
+
     def _free(self, lane: Lane) -> None:
         if probed := self._rota.free(lane):
             self.host_changed(probed)
@@ -292,9 +300,14 @@ class Lanes:
 
     def _empty(self, lane: Lane) -> None:
         """Nothing is left to send: beyond `idle_max` lanes, one of which nothing is known is forgotten."""
-        if self._lanes > self._idle_max and lane.blank:
+        if self._lanes > self._idle_max and lane.forgettable(self._now_ms):
             self._drop(lane)
 
     def _drop(self, lane: Lane) -> None:
-        del lane.account.lanes[lane.target.chat]
+        """With the last lane of an account that is gone, the account goes as well."""
+        account = lane.account
+        del account.lanes[lane.target.chat]
         self._lanes -= 1
+        if not account.known and not account.lanes:
+            self._rota.forget(account)
+            del self._accounts[account.account]

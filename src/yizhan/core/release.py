@@ -9,7 +9,8 @@ something is left; what stands behind it waits its turn. Four things bend that r
 - *Progress* goes only while more than a reserve is left. Progress that may not go stands in nobody's way.
 - *The extra send.* At a parked chat one part may try, rarely, whether more is permitted (core/allowance.py).
 
-A part in doubt goes in any case, while the send that is entered for it still stands.
+A part in doubt goes in any case, while the send that is entered for it still stands; so does one of which the table
+says that it was begun: the store's answer to that got lost, and what is begun is finished.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from yizhan.core.allowance import NOTICE_SOURCE, SPENT, Allowance, Closed, Ledger, closed, left
-from yizhan.model import ChatId, Entry, Message, MessageClass, Reason, WaitingFor
+from yizhan.model import ChatId, Entry, Message, MessageClass, MessageState, Reason, WaitingFor
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def pick(due: Sequence[Message], more: bool, purse: Purse, now_ms: int) -> Step 
     """What is to be done next in a lane; None if there is nothing.
 
     Args:  due   the messages that may go, in the window's order
-           more  the table has further ones
+           more  the table may have further ones, progress and those of a later date aside
     """
     held: Parked | None = None
     for message in due:
@@ -87,6 +88,8 @@ def pick(due: Sequence[Message], more: bool, purse: Purse, now_ms: int) -> Step 
 
 def _step(message: Message, due: Sequence[Message], more: bool, purse: Purse, now_ms: int) -> Step:
     entry = head_of(message)
+    if entry.state is MessageState.SENDING:
+        return Go(message, entry)
     shut = closed(purse.ledger, purse.allowance, now_ms)
     if (
         message.source == NOTICE_SOURCE

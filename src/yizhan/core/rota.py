@@ -95,7 +95,7 @@ class Rota:
     def free(self, lane: Lane) -> str:
         """What it was busy with is over, and with it the claim to be its host's probe. Answers the host that somebody
         else may probe now, empty for none."""
-        lane.sending = False
+        lane.sending = lane.entered = False
         lane.account.in_flight -= 1
         probed, lane.probes = lane.probes, ""
         return probed if probed and self._hosts.release(probed, lane) else ""

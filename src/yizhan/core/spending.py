@@ -27,7 +27,9 @@ class Spent:
 
 
 def intended(lane: Lane, entry: Entry, now_ms: int) -> Ledger | None:
-    """The ledger with one more send entered, to be written with the intent; None if none is kept."""
+    """The ledger with one more send entered, to be written with the intent; None if none is kept. From here on what
+    the other side writes opens a ledger in which the send stands as well."""
+    lane.entered = True
     allowance = lane.account.allowance
     if not allowance.counted:
         return None

@@ -16,13 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from yizhan.core.allowance import NOTICE_SOURCE
-from yizhan.model import Entry, Message, MessageState
+from yizhan.model import Entry, Message, MessageClass, MessageState
 
 Place = tuple[int, int, int, int]
 """(0 begun, or a notice about the allowance | 1 may begin | 2 has a date to come, that date or 0, class, order of
 acceptance)."""
 
 _DATED = 2
+_PROGRESS_BEGINS: Place = (1, 0, MessageClass.PROGRESS, 0)
 
 
 @dataclass(slots=True)
@@ -37,6 +38,11 @@ class Window:
         """From what the table lists, by place; `truncated`: it has more."""
         edge = place_of(listed[-1], now_ms) if truncated else None
         return cls(sorted(listed, key=_order), edge)
+
+    @property
+    def more(self) -> bool:
+        """Whether messages may stand behind the edge that may go now, progress aside."""
+        return self.edge is not None and self.edge < _PROGRESS_BEGINS
 
     def outdated(self, now_ms: int) -> bool:
         """Whether the table must be asked before anything is chosen."""
