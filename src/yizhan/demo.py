@@ -207,7 +207,7 @@ _ENGLISH = """
 
   Open both addresses in a browser, side by side. Then try:
 
-    1. On the phone page, choose Ann and write something. The answer appears below it.
+    1. On the phone page, open the chat with Bot 1 (you are Ann) and write. The answer appears below.
     2. In the console, watch the answer become "delivered": that is WeChat's receipt, not a guess.
     3. On the phone page, start an outage or a limit and write on. Answers wait; end it, and they arrive, in order.
     4. Let a program write, after step 1 (WeChat lets a bot write only to who has written to it).
@@ -230,7 +230,7 @@ _CHINESE = """
 
   请在浏览器里并排打开这两个地址，然后试试：
 
-    1. 在手机页面选择 Ann，写一句话，回答会出现在下面。
+    1. 在手机页面打开与 Bot 1 的聊天（你是 Ann），写一句话，回答会出现在下面。
     2. 在控制台看这条回答变成“已送达”：那是微信给的回执，不是猜测。
     3. 在手机页面开始一次断网或限流，继续写。回答会等待；结束之后，它们按顺序到达，一条不少。
     4. 做完第 1 步后，让程序主动发消息（微信只允许机器人给先写过信的人发消息）。在另一个终端里：
