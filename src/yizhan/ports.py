@@ -703,8 +703,8 @@ class Store(Protocol):
         """The ledger of each chat's newest inbound message; chats without one are left out."""
         ...
 
-    async def parts_left(self, target: Target) -> int:
-        """Parts of the chat that are still to be sent: progress and notices about allowances aside."""
+    async def parts_left(self, target: Target, now_ms: int) -> int:
+        """Parts of the chat that may go now and are still to be sent: progress and notices about allowances aside."""
         ...
 
     async def quoted(self, account: AccountId, platform_id: str) -> str | None:

@@ -499,13 +499,15 @@ async def test_a_notice_is_withdrawn_unless_it_has_gone(desk: Desk) -> None:
     assert MessageState.DELIVERED is (await desk.store.withdraw(gone.id, desk.tick())).state
 
 
-async def test_parts_left_are_counted_without_progress_and_notices(desk: Desk) -> None:
+async def test_parts_left_are_counted_without_progress_notices_and_what_is_due_later(desk: Desk) -> None:
+    """The number stands in a sentence on somebody's phone."""
     await desk.accept(parts=3)
+    await desk.accept(parts=7, not_before_ms=desk.tick() + 86_400_000)
     await desk.accept(parts=2, klass=MessageClass.PROGRESS)
     await desk.accept(source="allowance", klass=MessageClass.NOTICE)
     await desk.deliver(await desk.accept())
     await desk.accept(chat="o2@im.wechat")
-    assert 3 == await desk.store.parts_left(desk.target())
+    assert 3 == await desk.store.parts_left(desk.target(), desk.tick())
 
 
 async def test_a_notice_stands_with_what_has_begun(desk: Desk) -> None:

@@ -104,7 +104,7 @@ class Allowances:
     async def notify(self, target: Target, ledger: Ledger) -> None:
         """Tells the chat how many parts remain, and that any message of the other side releases them."""
         try:
-            parts = await self._store.parts_left(target)
+            parts = await self._store.parts_left(target, self._clock.now_ms())
             key = notice_key(target.chat, ledger)
             order = Order(
                 str(target),

@@ -275,8 +275,9 @@ def ledgers_of(keys: Iterable[tuple[str, str]]) -> Select[Any]:
     return select(row).where(tuple_(row.c.account, row.c.chat).in_(list(keys))).order_by(row.c.seq)
 
 
-def parts_left(account: str, chat: str) -> Select[Any]:
-    """How many parts of a chat are still to be sent: progress and notices about allowances aside."""
+def parts_left(account: str, chat: str, now_ms: int) -> Select[Any]:
+    """How many parts of a chat are still to be sent: progress, notices about allowances, and what has a later date
+    aside."""
     m, e = t.message, t.entry
     same = and_(e.c.account == m.c.account, e.c.message_id == m.c.id)
     return (
@@ -284,6 +285,7 @@ def parts_left(account: str, chat: str) -> Select[Any]:
         .select_from(m.join(e, same))
         .where(LIVE, m.c.account == account, m.c.chat == chat, m.c.source != NOTICE_SOURCE)
         .where(m.c["class"] != int(MessageClass.PROGRESS), e.c.state.in_(_UNSENT))
+        .where(func.coalesce(m.c.not_before_ms, 0) <= now_ms)
     )
 
 

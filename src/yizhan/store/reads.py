@@ -133,8 +133,8 @@ def ledgers(connection: Connection, targets: Sequence[Target]) -> dict[Target, L
     return dict(rows.ledger_of(row) for row in connection.execute(queries.ledgers_of(keys)))
 
 
-def parts_left(connection: Connection, target: Target) -> int:
-    found = connection.scalar(queries.parts_left(target.account, target.chat))
+def parts_left(connection: Connection, target: Target, now_ms: int) -> int:
+    found = connection.scalar(queries.parts_left(target.account, target.chat, now_ms))
     return int(found or 0)
 
 

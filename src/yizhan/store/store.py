@@ -188,8 +188,8 @@ class SqlStore:
     async def ledgers(self, targets: Sequence[Target]) -> Mapping[Target, Ledger]:
         return await self._read(lambda c: reads.ledgers(c, targets))
 
-    async def parts_left(self, target: Target) -> int:
-        return await self._read(lambda c: reads.parts_left(c, target))
+    async def parts_left(self, target: Target, now_ms: int) -> int:
+        return await self._read(lambda c: reads.parts_left(c, target, now_ms))
 
     async def quoted(self, account: AccountId, platform_id: str) -> str | None:
         return await self._read(lambda c: reads.quoted(c, account, platform_id))
