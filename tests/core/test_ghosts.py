@@ -92,7 +92,7 @@ def test_a_person_may_try_one_at_once(road: Any) -> None:
     for _ in range(3):
         road.dispatch()
         _ghost(road)
-    road.lanes.hurry(road.target(), road.now_ms)
+    road.lanes.insist(road.target(), road.now_ms)
     assert ["m3.1"] == road.dispatch()
     _ghost(road)
     assert [] == road.dispatch()

@@ -262,7 +262,7 @@ def test_a_retry_by_hand_before_anything_was_read_is_not_forgotten(road: Any) ->
     )
     road.commit("m")
     road.lanes.changed(road.target())
-    road.lanes.hurry(road.target(), road.now_ms)
+    road.lanes.insist(road.target(), road.now_ms)
     assert ["m.1"] == road.dispatch()
 
 

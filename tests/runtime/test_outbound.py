@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,5 +197,102 @@ def test_a_message_that_was_kept_although_the_store_said_no_goes_out_in_its_turn
             await station.push(account, ann, "two")
             await asyncio.sleep(2)
             assert ["zero", "one", "two"] == station.shown(ann)
+
+    run(story())
+
+
+@pytest.mark.parametrize("verb", ["park", "accept", "withdraw"])
+def test_a_defect_at_the_end_of_an_allowance_does_not_block_the_chat(home: Path, verb: str) -> None:
+    """What is written down there breaks once: the notice comes, the rest is parked, the user's message releases it."""
+
+    async def story() -> None:
+        async with Station(home, agent="none", delivery={"allowance": {"sends": None}}) as station:
+            account, ann = await _talking(station)
+            for number in range(14):
+                await station.push(account, ann, f"push {number}")
+                if number == 8 and verb == "accept":
+                    await asyncio.sleep(5)
+            Breaks(station.gateway.store, verb)
+            await asyncio.sleep(60)
+            station.say(ann, "go on", account)
+            await asyncio.sleep(60)
+            assert [f"push {number}" for number in range(14)] == [
+                text for text in station.shown(ann) if text.startswith("push")
+            ]
+            assert 0 == station.gateway.outbound.lanes.account_lanes(account).in_flight
+            assert [] == await findings(station)
+
+    run(story())
+
+
+def test_reviving_dead_letters_of_many_chats_hurries_their_account_once(home: Path) -> None:
+    """`outbox retry --all` in a limit window of the account: not one refused request for each of forty chats."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            station.world.turn(quota_per_inbound=0, needs_inbound=False)
+            users = [station.world.add_user(f"user {number}") for number in range(40)]
+            account = await station.link(users[0])
+            await asyncio.sleep(2)
+            station.world.add_limit(Limit(count=2, per_s=600), station.clock.now_ms())
+            for user in users:
+                await station.push(account, user, "hello")
+            await asyncio.sleep(60)
+            dead = [message.id for message in await station.messages() if message.state.live]
+            for message in dead:
+                await station.gateway.cancel(message)
+            before = refusals(station)
+            for message in dead:
+                await station.gateway.retry(message)
+                await asyncio.sleep(0.3)
+            assert refusals(station) - before <= 4, "it stays a probe"
+
+    run(story())
+
+
+def test_a_first_receipt_does_not_bring_back_the_login_from_before(home: Path) -> None:
+    """It came for a request of the old login, when the new one had just been made."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            account, ann = await _talking(station)
+            assert not station.gateway._lines[account].account.gives_receipts
+            station.world.add_fault(Fault("slow", delay_s=3), station.clock.now_ms())
+            await station.push(account, ann, "one")
+            await asyncio.sleep(1)
+            old = station.gateway._lines[account]
+            credentials = replace(old.account.credentials, base_url="http://sim.example/")
+            await station.ask(
+                station.gateway.add_account("weixin", account.removeprefix("weixin:"), credentials)
+            )
+            new = station.gateway._lines[account]
+            await asyncio.sleep(10)
+            now = station.gateway._lines[account]
+            assert new.transport is now.transport
+            assert now.account.gives_receipts
+
+    run(story())
+
+
+def test_a_message_whose_beginning_was_not_heard_of_ends_when_its_time_is_over(home: Path) -> None:
+    """The store had begun it, its answer was lost, and it was too late to send it: it must not be owed for ever."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            account, ann = await _talking(station)
+            store, begin = station.gateway.store, station.gateway.store.begin_attempt
+
+            async def lost(intent: Any) -> bool:
+                await begin(intent)
+                store.begin_attempt = begin
+                raise StoreUnavailable("the answer was lost")
+
+            store.begin_attempt = lost
+            expires_at_ms = station.clock.now_ms() + 300
+            accepted = await station.push(account, ann, "too late", expires_at_ms=expires_at_ms)
+            await asyncio.sleep(30)
+            message = await station.gateway.message(accepted.message.id)
+            assert MessageState.EXPIRED is message.state
+            assert [] == station.shown(ann)
 
     run(story())

@@ -1,8 +1,8 @@
 """Who may have a shut gate tried before its time: a person, somebody who writes, a platform that answers again.
 
 Each of them is evidence that a wait which was believed in may be over. None of them opens a gate: one probe goes
-earlier than it would have. Somebody typing line after line is evidence once, so the other side's messages hurry
-a gate that is known to be shut at most once in a while.
+earlier than it would have. Somebody typing line after line is evidence once, and so is somebody who wants a hundred
+messages tried: a gate that is known to be shut is hurried by each of them at most once in a while.
 """
 
 from __future__ import annotations
@@ -14,33 +14,44 @@ from yizhan.core import limiter
 from yizhan.core.lane import AccountLanes, Lane
 
 HURRY_GAP_MS = 60_000
-"""Somebody who writes into a limit hurries a probe at most this often."""
+"""Somebody who writes into a limit hurries a probe at most this often; so does somebody who wants messages of many
+chats tried hurry their account's."""
+INSIST_GAP_MS = 5_000
+"""A person hurries a chat at most this often, however many of its messages are wanted."""
 
 
 def by_person(lane: Lane, now_ms: int) -> None:
     """Somebody wants it tried: one probe of the chat may go at once, and one of the account."""
     lane.push_at_ms = 0
     _hurry_chat(lane, now_ms, now_ms)
-    account, gates = lane.account, lane.account.gates
-    account.gates = replace(
-        gates,
-        account=limiter.hurried(gates.account, now_ms),
-        answers=breakers.hurried(gates.answers, now_ms),
-    )
+    account = lane.account
+    if account.gates.account.probing:
+        account.insisted_at_ms = _not_again_before(account.insisted_at_ms, now_ms)
+        _hurry_account(account, now_ms, account.insisted_at_ms)
+    else:
+        _hurry_account(account, now_ms, now_ms)
+
+
+def by_opening(lane: Lane, now_ms: int) -> None:
+    """A person has resumed the account, or logged it in again."""
+    lane.push_at_ms = 0
+    _hurry_chat(lane, now_ms, now_ms)
+    _hurry_account(lane.account, now_ms, now_ms)
 
 
 def by_inbound(lane: Lane, now_ms: int) -> None:
     """The other side wrote: evidence of health."""
-    account, gates = lane.account, lane.account.gates
+    account = lane.account
     if lane.pace is not None and lane.pace.probing:
         lane.hurried_at_ms = _not_again_before(lane.hurried_at_ms, now_ms)
         _hurry_chat(lane, now_ms, lane.hurried_at_ms)
     else:
         _hurry_chat(lane, now_ms, now_ms)
-    if gates.account.probing:
+    if account.gates.account.probing:
         account.hurried_at_ms = _not_again_before(account.hurried_at_ms, now_ms)
-        gates = replace(gates, account=limiter.hurried(gates.account, account.hurried_at_ms))
-    account.gates = replace(gates, answers=breakers.hurried(gates.answers, now_ms))
+        _hurry_account(account, now_ms, account.hurried_at_ms)
+    else:
+        _hurry_answers(account, now_ms)
 
 
 def by_answer(account: AccountLanes, now_ms: int) -> list[Lane]:
@@ -51,7 +62,7 @@ def by_answer(account: AccountLanes, now_ms: int) -> list[Lane]:
     ]
     for lane in lost:
         _hurry_chat(lane, now_ms, now_ms)
-    account.gates = replace(account.gates, answers=breakers.hurried(account.gates.answers, now_ms))
+    _hurry_answers(account, now_ms)
     return lost
 
 
@@ -63,6 +74,15 @@ def _hurry_chat(lane: Lane, now_ms: int, at_ms: int) -> None:
         lane.pace = limiter.hurried(lane.pace, at_ms)
 
 
+def _hurry_account(account: AccountLanes, now_ms: int, at_ms: int) -> None:
+    account.gates = replace(account.gates, account=limiter.hurried(account.gates.account, at_ms))
+    _hurry_answers(account, now_ms)
+
+
+def _hurry_answers(account: AccountLanes, now_ms: int) -> None:
+    account.gates = replace(account.gates, answers=breakers.hurried(account.gates.answers, now_ms))
+
+
 def _not_again_before(hurried_at_ms: int, now_ms: int) -> int:
-    """When an inbound message may hurry a shut gate that was last hurried then."""
+    """When a shut gate may be hurried that was last hurried then."""
     return hurried_at_ms if hurried_at_ms > now_ms else max(now_ms, hurried_at_ms + HURRY_GAP_MS)

@@ -27,10 +27,10 @@ from yizhan.core.release import Parked, Purse, Step, head_of, pick
 from yizhan.core.shares import Share
 from yizhan.core.tokens import UNTRIED, Trial, usable
 from yizhan.core.window import Window
-from yizhan.model import AccountId, ChatId, Entry, Message, ReplyToken, Target, WaitingFor
+from yizhan.model import AccountId, ChatId, Entry, Message, MessageState, ReplyToken, Target, WaitingFor
 
 EXPIRED_MS = 1_000
-"""A head whose time is over holds its lane this long; the sweeper ends it meanwhile."""
+"""A head whose time is over holds its lane this long; the sweeper ends it meanwhile, if it was not begun."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +47,7 @@ class Lane:
     ledger      what its newest inbound message permits (core/allowance.py); None: not read yet, or never heard
     expecting   a turn is open, whose answer is to come
     rested_ms   the next request keeps its distance until then
-    hurried_at_ms  when an inbound message last hurried its gate, or will have
+    hurried_at_ms  when an inbound message last hurried its gate, or will have; `insisted_at_ms`: when a person did
     pace        None: not read yet; then `hurried_ms` keeps what is to be done to it
     ghosts      sends in a row without the receipt that was owed; pushes wait until `push_at_ms` (core/ghosts.py)
     sent_ms     when its request on the wire was chosen
@@ -65,6 +65,7 @@ class Lane:
     expecting: bool = False
     rested_ms: int = 0
     hurried_at_ms: int = 0
+    insisted_at_ms: int = 0
     pace: Pace | None = None
     hurried_ms: int | None = None
     ghosts: int = 0
@@ -112,7 +113,7 @@ class Lane:
 
     def ready_at(self, message: Message, now_ms: int) -> int:
         """The earliest time its head may go, as far as its own gate is concerned; `<= now_ms` means now."""
-        if message.expires_at_ms <= now_ms:
+        if message.expires_at_ms <= now_ms and message.state is not MessageState.SENDING:
             return now_ms + EXPIRED_MS
         ready_ms = max(self.pace.ready_at(now_ms), self.rested_ms) if self.pace else now_ms
         return max(ready_ms, self.push_at_ms) if slowed(message) else ready_ms
@@ -194,6 +195,7 @@ class AccountLanes:
     accepted: Beside = field(default_factory=Beside)
     refused: Beside = field(default_factory=Beside)
     hurried_at_ms: int = 0
+    insisted_at_ms: int = 0
     in_flight: int = 0
     lanes: dict[ChatId, Lane] = field(default_factory=dict)
     ready: deque[Lane] = field(default_factory=deque)

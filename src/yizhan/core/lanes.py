@@ -200,17 +200,22 @@ class Lanes:
             lane.ledger = replace(lane.ledger, noticed=True)
 
     def insist(self, target: Target, now_ms: int) -> None:
-        """A person wants the chat's next part to be tried, whatever is left of its allowance, and as one probe."""
+        """A person wants the chat's next part to be tried, whatever is left of its allowance, and as one probe however
+        many messages of the chat are wanted together."""
         lane = self._lane(target)
+        if now_ms - lane.insisted_at_ms < hurry.INSIST_GAP_MS:
+            return
+        lane.insisted_at_ms = now_ms
         if lane.ledger is not None:
             lane.ledger = replace(lane.ledger, probe_at_ms=now_ms)
-        self.hurry(target, now_ms)
-
-    def hurry(self, target: Target, now_ms: int) -> None:
-        """One probe of the chat may go at once."""
-        lane = self._lane(target)
         hurry.by_person(lane, now_ms)
         self._look_at(lane)
+
+    def hurry(self, account: AccountId, now_ms: int) -> None:
+        """The account was opened anew: one probe of each chat may go at once."""
+        for lane in self.shut_lanes(account):
+            hurry.by_opening(lane, now_ms)
+            self._look_at(lane)
 
     def recovered(self, account: AccountId, now_ms: int) -> None:
         """The platform answers this account again: what waits for its lost answers may try at once."""

@@ -14,9 +14,9 @@ import structlog
 from yizhan.core.allowance import NOTICE_SOURCE, Allowance, Ledger, Rule, closed, decode, left, until_ms
 from yizhan.core.lanes import Lanes
 from yizhan.core.phrases import say
-from yizhan.core.release import Parked, Withdraw, notice_key
+from yizhan.core.release import Parked, notice_key
 from yizhan.errors import RequestError, StoreError
-from yizhan.model import Account, AccountId, MessageClass, Target
+from yizhan.model import Account, AccountId, Message, MessageClass, Target
 from yizhan.ports import Clock, Parking, Store
 from yizhan.runtime.drafts import Drafts
 from yizhan.runtime.patience import STORE_PAUSE_MS
@@ -142,9 +142,8 @@ class Allowances:
         )
         self._lanes.ended(now)
 
-    async def withdraw(self, step: Withdraw) -> None:
+    async def withdraw(self, message: Message) -> None:
         """Ends a notice that would say what is no longer so."""
-        message = step.message
         try:
             now = await self._store.withdraw(message.id, self._clock.now_ms())
         except (StoreError, RequestError) as error:

@@ -3,7 +3,7 @@
     begin → encode → send → classify → react → settle
 
 One call per line; no step calls back up, and no step sleeps for a message: what must wait goes back to its lane with
-a time. Whatever breaks on the way, the lane is free again at its end.
+a time.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from yizhan.runtime.patience import STORE_PAUSE_MS, persist
 from yizhan.runtime.reach import Reach
 from yizhan.runtime.silence import Silence
 
-DEFECT_PAUSE_MS = 5_000
-"""Before a chat in which the gateway itself broke is looked at again."""
 BROKEN = InDoubt("broken", "the attempt broke in the gateway; its log says how")
 
 
@@ -67,9 +65,10 @@ class Carrier:
         self._unsettled: set[MessageId] = set()
 
     async def carry(self, message: Message, entry: Entry) -> None:
-        """One attempt. Whatever breaks, the lane is free again at its end."""
+        """One attempt. What the table says was begun and cannot be sent any more is in doubt instead."""
+        too_late = entry.state is MessageState.SENDING and message.expires_at_ms <= self._clock.now_ms()
         try:
-            if message.id in self._unsettled:
+            if too_late or message.id in self._unsettled:
                 await self._doubt(message, entry)
             elif (begun := await self._begin(message, entry)) is not None:
                 self._unsettled.add(message.id)  # until its settlement is kept
@@ -79,13 +78,11 @@ class Carrier:
                 "attempt.not_begun", message=message.id, account=message.account, error=error.detail
             )
             self._lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS)
-        except BaseException:
-            self._lanes.put_back(message.target, self._clock.now_ms() + DEFECT_PAUSE_MS)
-            raise
 
     async def _doubt(self, message: Message, entry: Entry) -> None:
-        """The attempt before this one broke in the gateway before it was settled: what is still on the wire in the
-        table is in doubt. Nothing is sent here, so that a defect that stays does not repeat the message."""
+        """An attempt was begun and not settled: it broke in the gateway, or that it was begun was learned too late.
+        What is still on the wire in the table is in doubt. Nothing is sent here, so that a defect that stays does not
+        repeat the message."""
         line = self._lines.get(message.account)
         if line is not None and entry.state is MessageState.SENDING:
             await self._conclude(line, message, entry, BROKEN, None, None)
@@ -212,7 +209,7 @@ class Carrier:
         """Ends the attempt in the store, however long the store takes: the outcome is known only here."""
         if isinstance(verdict, Delivered) and not line.account.gives_receipts:
             settlement = replace(settlement, gives_receipts=True)
-            self._lines[message.account] = replace(line, account=replace(line.account, gives_receipts=True))
+            self._note_receipts(message.account)
 
         def tell(error: StoreError) -> None:
             self._log.warning(
@@ -220,6 +217,12 @@ class Carrier:
             )
 
         return await persist(self._clock, lambda: self._store.settle(settlement), tell)
+
+    def _note_receipts(self, account: AccountId) -> None:
+        """The line may be another one by now, with a newer login, or none."""
+        line = self._lines.get(account)
+        if line is not None:
+            self._lines[account] = replace(line, account=replace(line.account, gives_receipts=True))
 
     def _tell(self, message: Message, verdict: Verdict, decision: Decision) -> None:
         """The log, and whoever must know at once."""

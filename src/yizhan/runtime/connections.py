@@ -81,8 +81,7 @@ class Connections:
         self._outbound.lanes.allow(account.id, allowance)
         self._in_vain.pop(account.id, None)
         self._standing.begins(account)
-        for lane in self._outbound.lanes.shut_lanes(account.id):
-            self._outbound.lanes.hurry(lane.target, self._clock.now_ms())
+        self._outbound.lanes.hurry(account.id, self._clock.now_ms())
         self._outbound.poke()
         if not account.paused:
             self._supervisor.keep(_loop_name(account.id), lambda: self._listen(account.id))

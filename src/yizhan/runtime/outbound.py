@@ -33,8 +33,8 @@ from yizhan.runtime.reach import Reach
 from yizhan.runtime.silence import Silence
 from yizhan.runtime.views import Order
 
-INSIST_GAP_MS = 5_000
-"""A chat is hurried at most this often, however many of its messages are."""
+DEFECT_PAUSE_MS = 5_000
+"""Before a chat in which the gateway itself broke is looked at again."""
 IN_FLIGHT_MAX = 256
 """Requests on the wire over all accounts."""
 LOAD_BATCH = 64
@@ -84,7 +84,6 @@ class Outbound:
         self._pace = numbers.reaction.pace
         self._ceiling = Ceiling(numbers.requests_per_s)
         self._on_trouble = on_trouble
-        self._insisted_ms: dict[Target, int] = {}
         self._poked = asyncio.Event()
         self._on_wire: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -133,15 +132,8 @@ class Outbound:
         self.poke()
 
     def insist(self, target: Target) -> None:
-        """A person wants the chat's next part tried now, whatever is believed of its gate and its allowance. However
-        many messages of a chat are wanted together, it stays one probe."""
-        now_ms = self._clock.now_ms()
-        self._insisted_ms = {
-            chat: at_ms for chat, at_ms in self._insisted_ms.items() if now_ms - at_ms < INSIST_GAP_MS
-        }
-        if target not in self._insisted_ms:
-            self._insisted_ms[target] = now_ms
-            self.lanes.insist(target, now_ms)
+        """A person wants the chat's next part tried now, whatever is believed of its gate and its allowance."""
+        self.lanes.insist(target, self._clock.now_ms())
         self.poke()
 
     def recovered(self, account: AccountId) -> None:
@@ -195,13 +187,13 @@ class Outbound:
                     loads.append(target)
                 case Send(message, entry):
                     self._ceiling.take(now_ms)
-                    self._spawn(self.carrier.carry(message, entry))
+                    self._spawn(message.target, self.carrier.carry(message, entry))
                 case Park(parked):
-                    self._spawn(self.allowances.park(parked))
+                    self._spawn(parked.message.target, self.allowances.park(parked))
                 case Notify(target, ledger):
-                    self._spawn(self.allowances.notify(target, ledger))
-                case Withdraw():
-                    self._spawn(self.allowances.withdraw(choice))
+                    self._spawn(target, self.allowances.notify(target, ledger))
+                case Withdraw(message):
+                    self._spawn(message.target, self.allowances.withdraw(message))
                 case LookAgain(at_ms):
                     break
                 case _:
@@ -257,10 +249,18 @@ class Outbound:
             ledger=view.ledger,
         )
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _spawn(self, target: Target, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._errand(target, work))
         self._on_wire.add(task)
         task.add_done_callback(self._landed)
+
+    async def _errand(self, target: Target, work: Coroutine[Any, Any, None]) -> None:
+        """What a lane is busy with. Whatever breaks in it, the lane is free again at its end."""
+        try:
+            await work
+        except BaseException:
+            self.lanes.put_back(target, self._clock.now_ms() + DEFECT_PAUSE_MS)
+            raise
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._on_wire.discard(task)
