@@ -118,16 +118,12 @@ class Lane:
         ready_ms = max(self.pace.ready_at(now_ms), self.rested_ms) if self.pace else now_ms
         return max(ready_ms, self.push_at_ms) if slowed(message) else ready_ms
 
-    def held_by(self, now_ms: int) -> WaitingFor | None:
-        """What its messages wait for beside gates: an operator, or the other side's first message. None if for nothing
-        of the kind, or if they have not been read yet."""
-        if self.window is None:
-            return None
-        if self.paused:
-            return WaitingFor.OPERATOR
-        message = self.window.head(now_ms)
+    def held(self, now_ms: int) -> Entry | None:
+        """Its head, if that waits for somebody beside gates: for an operator, or for the other side's first message.
+        None if it does not, or if nothing has been read yet."""
+        message = self.window.head(now_ms) if self.window else None
         entry = head_of(message) if message else None
-        return entry.waiting_for if entry and self.waits_for_somebody(entry) else None
+        return entry if entry and self.waits_for_somebody(entry) else None
 
     def parked(self, now_ms: int) -> Parked | None:
         """How its next part is held by its allowance, None if it is not, or if that is not read yet."""

@@ -6,20 +6,36 @@ whoever shows a message lays over it what holds it now.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from yizhan.core.ghosts import slowed
 from yizhan.core.hosts import Hosts
+from yizhan.core.lane import AccountLanes
 from yizhan.core.lanes import Lanes
-from yizhan.model import AccountState, Message, MessageState, Reason, Target, WaitingFor
+from yizhan.model import AccountId, AccountState, Message, MessageState, Reason, Target, WaitingFor
 from yizhan.ports import Clock
 from yizhan.runtime.standing import Standing
 
 NOT_SENDING = frozenset({AccountState.LOGIN_NEEDED, AccountState.BARRED, AccountState.PAUSED})
+PARKED = (WaitingFor.ALLOWANCE, WaitingFor.USER)
+_OF_THE_PLATFORM = (WaitingFor.LIMIT, WaitingFor.CONNECTION, WaitingFor.LOGIN)
+
 NO_RECEIPTS = Reason(
     "no-receipts",
     "the chat's last messages were accepted without a receipt; pushes to it are slowed down",
 )
+UNREACHABLE = Reason("unreachable", "the platform cannot be reached, or its answers are lost")
+LIMITED = Reason("limited", "the platform limits sending")
+BEHIND = Reason("behind-another", "a message before it in the chat is held until somebody acts")
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a message waits for, until when, and why; None: not known, or not by time."""
+
+    waiting_for: WaitingFor | None = None
+    until_ms: int | None = None
+    reason: Reason | None = None
 
 
 class Waits:
@@ -34,81 +50,94 @@ class Waits:
     def overlay(self, message: Message, running: bool) -> Message:
         """A live message with what its gates and its account make it wait for right now. What only the user or an
         operator can end stays as it was written; an account that may not send explains everything else."""
-        if not message.state.live or message.state is MessageState.SENDING:
+        if not message.state.live or message.state is MessageState.SENDING or self._stays(message):
             return message
-        if message.waiting_for is WaitingFor.OPERATOR or _never_written(message):
-            return message
-        waiting_for, at_ms, reason = self._of(message) if running else (None, None, message.reason)
-        if waiting_for is None:
-            waiting_for, at_ms = message.waiting_for, message.next_attempt_at_ms
-            if running and waiting_for in (WaitingFor.ALLOWANCE, WaitingFor.USER):
-                waiting_for, at_ms, reason = None, None, None  # released, and on its way
-        now_ms = self._clock.now_ms()
+        wait = self._now(message) if running else _as_written(message)
+        now_ms, at_ms = self._clock.now_ms(), wait.until_ms
         if message.not_before_ms and message.not_before_ms > now_ms:
             at_ms = max(message.not_before_ms, at_ms or 0)
         if at_ms is not None and at_ms < now_ms:
             at_ms = None
-        now = (waiting_for, at_ms, reason)
+        now = (wait.waiting_for, at_ms, wait.reason)
         if now == (message.waiting_for, message.next_attempt_at_ms, message.reason):
             return message
-        parked = waiting_for in (WaitingFor.ALLOWANCE, WaitingFor.USER)
-        state = MessageState.WAITING if parked else message.state
-        return replace(message, state=state, waiting_for=waiting_for, next_attempt_at_ms=at_ms, reason=reason)
+        state = MessageState.WAITING if wait.waiting_for in PARKED else message.state
+        return replace(
+            message,
+            state=state,
+            waiting_for=wait.waiting_for,
+            next_attempt_at_ms=at_ms,
+            reason=wait.reason,
+        )
 
-    def _of(self, message: Message) -> tuple[WaitingFor | None, int | None, Reason | None]:
-        """What the message waits for at this moment, until when, and why; (None, None, …) if for nothing."""
-        waiting_for, at_ms = self._of_chat(message.target)
+    def _stays(self, message: Message) -> bool:
+        """Held in doubt, or nobody has been heard yet; that is so while the account itself cannot send as well."""
+        lane = self._lanes.lane(message.target)
+        heard = lane is not None and lane.has_written
+        return message.waiting_for is WaitingFor.OPERATOR or (_never_written(message) and not heard)
+
+    def _now(self, message: Message) -> Wait:
+        """What the platform said to it stays its reason for as long as it explains the wait; else what stands before
+        its account, its chat or its host does."""
+        wait = self._of_chat(message.target) or Wait()
         push_ms = self._push_waits_until(message)
-        if waiting_for is None and push_ms is not None:
-            return WaitingFor.LIMIT, push_ms, NO_RECEIPTS
-        return waiting_for, at_ms, self._why(message, waiting_for)
+        if push_ms > (wait.until_ms or 0) and wait.waiting_for in (None, WaitingFor.LIMIT):
+            return Wait(WaitingFor.LIMIT, push_ms, NO_RECEIPTS)
+        if wait.waiting_for is None:
+            released = message.waiting_for in PARKED  # and on its way
+            return Wait() if released else _as_written(message)
+        same = wait.waiting_for is message.waiting_for or message.waiting_for is None
+        if same and message.reason is not None and wait.waiting_for in _OF_THE_PLATFORM:
+            return replace(wait, reason=message.reason)
+        return wait
 
-    def _of_chat(self, target: Target) -> tuple[WaitingFor | None, int | None]:
-        """For what the chat's next message waits now, and until when; (None, None) if for nothing."""
+    def _of_chat(self, target: Target) -> Wait | None:
+        """For what the chat's next message waits now; None if for nothing."""
         now_ms = self._clock.now_ms()
         account, lane = self._lanes.account_lanes(target.account), self._lanes.lane(target)
         if account is None or not account.open:
-            return (account.waits if account else WaitingFor.LOGIN), None
-        if lane is not None and (held := lane.held_by(now_ms)) is not None:
-            return held, None
+            waits = account.waits if account else WaitingFor.LOGIN
+            return Wait(waits, None, self._why_not_sending(target.account))
+        if lane is not None and lane.window is not None and lane.paused:
+            text = f"a person paused the chat: yizhan chat resume {target}"
+            return Wait(WaitingFor.OPERATOR, None, Reason("chat-paused", text))
+        if lane is not None and (held := lane.held(now_ms)) is not None:
+            return Wait(held.waiting_for, None, BEHIND if held.in_doubt else held.reason)
+        gate = self._of_gates(account, target, now_ms)
         if lane is not None and (parked := lane.parked(now_ms)) is not None:
-            return parked.waiting_for, parked.at_ms
-        host_ms = self._hosts.breaker(account.host).ready_at(now_ms)
-        gates = self._lanes.gates_of(target)
-        answers_ms = gates.answers.ready_at(now_ms)
-        if max(host_ms, answers_ms) > now_ms:
-            return WaitingFor.CONNECTION, max(host_ms, answers_ms)
-        limit_ms = max(gates.chat.ready_at(now_ms), gates.account.ready_at(now_ms))
-        if limit_ms > now_ms:
-            return (WaitingFor.CONNECTION if gates.chat.doubts else WaitingFor.LIMIT), limit_ms
-        return None, None
+            at_ms = parked.at_ms and max(parked.at_ms, (gate and gate.until_ms) or 0)
+            return Wait(parked.waiting_for, at_ms, parked.reason)
+        return gate
 
-    def _push_waits_until(self, message: Message) -> int | None:
-        """Until when a push waits because its chat gives no receipts; None if it does not."""
+    def _of_gates(self, account: AccountLanes, target: Target, now_ms: int) -> Wait | None:
+        gates = self._lanes.gates_of(target)
+        host_ms = self._hosts.breaker(account.host).ready_at(now_ms)
+        lost_ms = max(host_ms, gates.answers.ready_at(now_ms))
+        if lost_ms > now_ms:
+            return Wait(WaitingFor.CONNECTION, lost_ms, UNREACHABLE)
+        limit_ms = max(gates.chat.ready_at(now_ms), gates.account.ready_at(now_ms))
+        if limit_ms <= now_ms:
+            return None
+        if gates.chat.doubts:
+            return Wait(WaitingFor.CONNECTION, limit_ms, UNREACHABLE)
+        return Wait(WaitingFor.LIMIT, limit_ms, LIMITED)
+
+    def _push_waits_until(self, message: Message) -> int:
+        """Until when a push waits because its chat gives no receipts; 0 if it does not."""
         lane = self._lanes.lane(message.target)
         if lane is None or not slowed(message) or lane.push_at_ms <= self._clock.now_ms():
-            return None
+            return 0
         return lane.push_at_ms
 
-    def _why(self, message: Message, waiting_for: WaitingFor | None) -> Reason | None:
-        """What the platform said to it; else what stands before its account, its chat or its host."""
-        if message.reason is not None or waiting_for is None:
-            return message.reason
-        account, lane = self._standing.known(message.account), self._lanes.lane(message.target)
-        if account is not None and account.state in NOT_SENDING:
-            return account.reason or Reason(account.state.value, f"the account is {account.state.value}")
-        match waiting_for:
-            case WaitingFor.ALLOWANCE | WaitingFor.USER:
-                parked = lane.parked(self._clock.now_ms()) if lane else None
-                return parked.reason if parked else None
-            case WaitingFor.OPERATOR if lane is not None and lane.paused:
-                return Reason("chat-paused", f"a person paused the chat: yizhan chat resume {message.target}")
-            case WaitingFor.CONNECTION:
-                return Reason("unreachable", "the platform cannot be reached, or its answers are lost")
-            case WaitingFor.LIMIT:
-                return Reason("limited", "the platform limits sending")
-            case _:
-                return None
+    def _why_not_sending(self, account_id: AccountId) -> Reason | None:
+        account = self._standing.known(account_id)
+        if account is None or account.state not in NOT_SENDING:
+            return None
+        return account.reason or Reason(account.state.value, f"the account is {account.state.value}")
+
+
+def _as_written(message: Message) -> Wait:
+    return Wait(message.waiting_for, message.next_attempt_at_ms, message.reason)
 
 
 def _never_written(message: Message) -> bool:

@@ -246,6 +246,34 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "对方还没有写过；对方写来第一条后就会发出",
         "The other side has not written yet; its first message releases this one",
     ),
+    "reason.allowance-spent": (
+        "对方每发一条消息，可以回的条数是有限的，已经用完；对方再写一条就继续发",
+        "As many were sent as each message of the other side permits; its next one releases this",
+    ),
+    "reason.window-over": (
+        "离对方上一条消息太久了；对方再写一条就继续发",
+        "The other side’s last message is too long ago; its next one releases this",
+    ),
+    "reason.user-needed": (
+        "带不带回复凭证都被拒绝；对方再写一条就继续发",
+        "Refused with and without a reply token; the other side’s next message releases this",
+    ),
+    "reason.answer-first": (
+        "剩下的条数留给正在写的回答",
+        "What is left of the allowance is kept for the answer being written",
+    ),
+    "reason.progress-last": (
+        "剩下的条数留给回答",
+        "What is left of the allowance is kept for the answer",
+    ),
+    "reason.behind-another": (
+        "前面有一条消息要等人处理",
+        "A message before it in the chat is held until somebody acts",
+    ),
+    "reason.broken": (
+        "发送途中网关出错，不知道是否到达",
+        "The attempt broke in the gateway; whether it arrived is not known",
+    ),
     "reason.stopped": ("被 /stop 停止", "Ended by /stop"),
     "reason.superseded": ("最终回答已经到了", "The final answer has come"),
     "reason.not_sent": ("没有连上平台", "The platform could not be reached"),
