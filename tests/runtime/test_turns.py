@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import structlog
 
 from simulation.checker import findings
 from simulation.station import Station, target
-from simulation.virtual import run
+from simulation.virtual import in_virtual_time, run
 from yizhan.errors import StoreBusy
 from yizhan.model import (
     AccountId,
@@ -57,412 +58,357 @@ def _repeat(question: Question) -> list[str]:
     return [f"re: {question.text}"]
 
 
+@asynccontextmanager
+async def ann_at(home: Path, **settings: Any) -> AsyncIterator[tuple[Station, str, AccountId]]:
+    """A station with one account, and Ann, who may talk to it."""
+    async with Station(home, **settings) as station:
+        ann = station.world.add_user("Ann")
+        yield station, ann, await station.link(ann)
+
+
 async def _turns(station: Station, account: str, user: str) -> list[Turn]:
     page = await station.gateway.store.timeline(target(account, user), None, 100)
     return [row for row in page.rows if isinstance(row, Turn)][::-1]
 
 
-def test_rapid_messages_become_one_question_and_one_answer(home: Path) -> None:
+@in_virtual_time
+async def test_rapid_messages_become_one_question_and_one_answer(home: Path) -> None:
     """People write in bursts; three answers to one thought are noise."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat)
-        async with Station(home, answers=agent) as station:
-            ann = station.world.add_user("Ann")
-            await station.link(ann)
-            for text in ("one", "two", "three"):
-                station.say(ann, text)
-                await asyncio.sleep(0.3)
-            await asyncio.sleep(3)
-            assert ["one\ntwo\nthree"] == [question.text for question in agent.asked]
-            assert ["re: one\ntwo\nthree"] == station.shown(ann)
-
-    run(story())
+    agent = Scripted(_repeat)
+    async with ann_at(home, answers=agent) as (station, ann, _):
+        for text in ("one", "two", "three"):
+            station.say(ann, text)
+            await asyncio.sleep(0.3)
+        await asyncio.sleep(3)
+        assert ["one\ntwo\nthree"] == [question.text for question in agent.asked]
+        assert ["re: one\ntwo\nthree"] == station.shown(ann)
 
 
 @pytest.mark.field("F34")
-def test_a_restart_within_the_debounce_only_delays_the_answer(home: Path) -> None:
+@in_virtual_time
+async def test_a_restart_within_the_debounce_only_delays_the_answer(home: Path) -> None:
     """What is waiting to be merged lies in the store, not in a dictionary."""
 
-    async def story() -> None:
-        async with Station(home, answers=Scripted(_repeat)) as station:
-            ann = station.world.add_user("Ann")
-            await station.link(ann)
-            await asyncio.sleep(1)
-            station.say(ann, "one")
-            await asyncio.sleep(0.3)
-            await station.stop()
-            await station.start()
-            await asyncio.sleep(3)
-            assert ["re: one"] == station.shown(ann)
-
-    run(story())
+    async with ann_at(home, answers=Scripted(_repeat)) as (station, ann, _):
+        await asyncio.sleep(1)
+        station.say(ann, "one")
+        await asyncio.sleep(0.3)
+        await station.stop()
+        await station.start()
+        await asyncio.sleep(3)
+        assert ["re: one"] == station.shown(ann)
 
 
-def test_a_crash_in_the_middle_of_a_turn_asks_again_and_answers_once(home: Path) -> None:
+@in_virtual_time
+async def test_a_crash_in_the_middle_of_a_turn_asks_again_and_answers_once(home: Path) -> None:
     """The agent had not said anything yet, so it is asked again; the chat hears one answer."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat, takes_s=5)
-        async with Station(home, answers=agent) as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
-            station.say(ann, "think hard")
-            await asyncio.sleep(3)
-            await station.restart()
-            await asyncio.sleep(10)
-            assert 2 == len(agent.asked)
-            assert ["re: think hard"] == station.shown(ann)
-            assert [TurnState.DONE] == [turn.state for turn in await _turns(station, account, ann)]
-            assert [] == await findings(station)
-
-    run(story())
+    agent = Scripted(_repeat, takes_s=5)
+    async with ann_at(home, answers=agent) as (station, ann, account):
+        station.say(ann, "think hard")
+        await asyncio.sleep(3)
+        await station.restart()
+        await asyncio.sleep(10)
+        assert 2 == len(agent.asked)
+        assert ["re: think hard"] == station.shown(ann)
+        assert [TurnState.DONE] == [turn.state for turn in await _turns(station, account, ann)]
+        assert [] == await findings(station)
 
 
 @pytest.mark.field("F33")
-def test_one_chat_is_answered_in_order_while_others_are_not_kept_waiting(home: Path) -> None:
+@in_virtual_time
+async def test_one_chat_is_answered_in_order_while_others_are_not_kept_waiting(home: Path) -> None:
     """A turn of two minutes for Ann is no reason to keep Bob waiting."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat, takes_s=1)
-        async with Station(home, answers=agent) as station:
-            ann, bob = station.world.add_user("Ann"), station.world.add_user("Bob")
-            account = await station.link(ann)
-            agent._takes_s = 120
-            station.say(ann, "slow")
-            await asyncio.sleep(2)
-            agent._takes_s = 1
-            station.say(bob, "quick", account)
-            station.say(ann, "after that")
-            await asyncio.sleep(5)
-            assert ["re: quick"] == station.shown(bob)
-            assert [] == station.shown(ann)
-            await asyncio.sleep(125)
-            assert ["re: slow", "re: after that"] == station.shown(ann)
-
-    run(story())
+    agent = Scripted(_repeat, takes_s=1)
+    async with Station(home, answers=agent) as station:
+        ann, bob = station.world.add_user("Ann"), station.world.add_user("Bob")
+        account = await station.link(ann)
+        agent._takes_s = 120
+        station.say(ann, "slow")
+        await asyncio.sleep(2)
+        agent._takes_s = 1
+        station.say(bob, "quick", account)
+        station.say(ann, "after that")
+        await asyncio.sleep(5)
+        assert ["re: quick"] == station.shown(bob)
+        assert [] == station.shown(ann)
+        await asyncio.sleep(125)
+        assert ["re: slow", "re: after that"] == station.shown(ann)
 
 
 @pytest.mark.field("F33")
-def test_stop_reaches_a_running_turn_at_once(home: Path) -> None:
+@in_virtual_time
+async def test_stop_reaches_a_running_turn_at_once(home: Path) -> None:
     """Whoever says stop does not want to wait for the end first."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat, takes_s=600)
-        async with Station(home, answers=agent, language="en") as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
-            station.say(ann, "write a novel")
-            await asyncio.sleep(5)
-            station.say(ann, "/stop")
-            await asyncio.sleep(1)
-            assert ["Stopped."] == station.shown(ann)
-            assert [TurnState.STOPPED] == [turn.state for turn in await _turns(station, account, ann)]
-            assert 0 == agent.finished
-
-    run(story())
+    agent = Scripted(_repeat, takes_s=600)
+    async with ann_at(home, answers=agent, language="en") as (station, ann, account):
+        station.say(ann, "write a novel")
+        await asyncio.sleep(5)
+        station.say(ann, "/stop")
+        await asyncio.sleep(1)
+        assert ["Stopped."] == station.shown(ann)
+        assert [TurnState.STOPPED] == [turn.state for turn in await _turns(station, account, ann)]
+        assert 0 == agent.finished
 
 
-def test_new_forgets_what_was_said_and_status_and_help_answer_at_once(home: Path) -> None:
+@in_virtual_time
+async def test_new_forgets_what_was_said_and_status_and_help_answer_at_once(home: Path) -> None:
     """Commands bypass the queue of turns, and a fresh start is one."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat)
-        settings = {
-            "language": "en",
-            "agent": "model",
-            "agents": {"model": {"kind": "openai", "base_url": "http://none.example", "model": "m"}},
-        }
-        async with Station(home, answers=agent, **settings) as station:
-            ann = station.world.add_user("Ann")
-            await station.link(ann)
-            for text in ("my name is Ann", "who am I?", "/new", "and now?", "/status", "/help"):
-                station.say(ann, text)
-                await asyncio.sleep(3)
-            first, second, third = agent.asked
-            assert () == first.history
-            assert [("user", "my name is Ann"), ("assistant", "re: my name is Ann")] == _lines(second.history)
-            assert () == third.history
-            assert second.session != third.session
-            shown = station.shown(ann)
-            assert "A fresh start: what was said before is no longer taken into account." in shown
-            assert any(text.startswith("Connection: up. Answering: no.") for text in shown)
-            assert any("/stop ends" in text for text in shown)
-
-    run(story())
+    agent = Scripted(_repeat)
+    settings = {
+        "language": "en",
+        "agent": "model",
+        "agents": {"model": {"kind": "openai", "base_url": "http://none.example", "model": "m"}},
+    }
+    async with ann_at(home, answers=agent, **settings) as (station, ann, _):
+        for text in ("my name is Ann", "who am I?", "/new", "and now?", "/status", "/help"):
+            station.say(ann, text)
+            await asyncio.sleep(3)
+        first, second, third = agent.asked
+        assert () == first.history
+        assert [("user", "my name is Ann"), ("assistant", "re: my name is Ann")] == _lines(second.history)
+        assert () == third.history
+        assert second.session != third.session
+        shown = station.shown(ann)
+        assert "A fresh start: what was said before is no longer taken into account." in shown
+        assert any(text.startswith("Connection: up. Answering: no.") for text in shown)
+        assert any("/stop ends" in text for text in shown)
 
 
-def test_a_failed_turn_tells_the_chat_one_sentence_and_the_operator_the_cause(home: Path) -> None:
+@in_virtual_time
+async def test_a_failed_turn_tells_the_chat_one_sentence_and_the_operator_the_cause(home: Path) -> None:
     """The chat hears that it failed, never why; the timeline says why."""
 
     def fail(question: Question) -> list[str]:
         raise AgentFailed("agent-unreachable", "cannot connect to http://model.example")
 
-    async def story() -> None:
-        async with Station(home, answers=Scripted(fail), language="en") as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
-            station.say(ann, "hello?")
-            await asyncio.sleep(3)
-            (turn,) = await _turns(station, account, ann)
-            assert (TurnState.FAILED, "agent-unreachable") == (turn.state, turn.reason.code)
-            (notice,) = station.shown(ann)
-            assert notice.startswith("Sorry, this message could not be answered")
-            assert "model.example" not in notice
-
-    run(story())
+    async with ann_at(home, answers=Scripted(fail), language="en") as (station, ann, account):
+        station.say(ann, "hello?")
+        await asyncio.sleep(3)
+        (turn,) = await _turns(station, account, ann)
+        assert (TurnState.FAILED, "agent-unreachable") == (turn.state, turn.reason.code)
+        (notice,) = station.shown(ann)
+        assert notice.startswith("Sorry, this message could not be answered")
+        assert "model.example" not in notice
 
 
 @pytest.mark.field("F36")
-def test_a_stranger_is_listed_and_not_answered_until_somebody_allows_him(home: Path) -> None:
+@in_virtual_time
+async def test_a_stranger_is_listed_and_not_answered_until_somebody_allows_him(home: Path) -> None:
     """Deny by default, and nothing of it happens in silence."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat)
-        async with Station(home, answers=agent, access={"policy": "pairing"}) as station:
-            ann, eve = station.world.add_user("Ann"), station.world.add_user("Eve")
-            account = await station.link(ann)
-            station.say(ann, "it is me")
-            station.say(eve, "let me in", account)
-            await asyncio.sleep(3)
-            assert ["re: it is me"] == station.shown(ann)
-            assert [] == station.shown(eve)
-            (rule,) = await station.gateway.store.rules(account)
-            assert (eve, "pending", "let me in") == (rule.sender_id, rule.rule, rule.first_text)
-            await station.gateway.set_rule(account, eve, rule.rule.__class__("allow"))
-            station.say(eve, "and now?", account)
-            await asyncio.sleep(3)
-            assert ["re: and now?"] == station.shown(eve)
-
-    run(story())
+    agent = Scripted(_repeat)
+    async with Station(home, answers=agent, access={"policy": "pairing"}) as station:
+        ann, eve = station.world.add_user("Ann"), station.world.add_user("Eve")
+        account = await station.link(ann)
+        station.say(ann, "it is me")
+        station.say(eve, "let me in", account)
+        await asyncio.sleep(3)
+        assert ["re: it is me"] == station.shown(ann)
+        assert [] == station.shown(eve)
+        (rule,) = await station.gateway.store.rules(account)
+        assert (eve, "pending", "let me in") == (rule.sender_id, rule.rule, rule.first_text)
+        await station.gateway.set_rule(account, eve, rule.rule.__class__("allow"))
+        station.say(eve, "and now?", account)
+        await asyncio.sleep(3)
+        assert ["re: and now?"] == station.shown(eve)
 
 
 @pytest.mark.field("F31")
 @pytest.mark.field("F32")
-def test_the_same_words_twice_are_two_messages_and_a_repeat_is_one(home: Path) -> None:
+@in_virtual_time
+async def test_the_same_words_twice_are_two_messages_and_a_repeat_is_one(home: Path) -> None:
     """ "yes" twice is honest; the platform's repeat under another id is not. What is suppressed is listed."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat)
-        async with Station(home, answers=agent) as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
-            station.world.turn(dup_inbound={"after_ms": 3_000, "id": "new"})
-            station.say(ann, "yes")
-            await asyncio.sleep(10)
-            station.say(ann, "yes")
-            await asyncio.sleep(10)
-            assert ["re: yes", "re: yes"] == station.shown(ann)
-            page = await station.gateway.store.timeline(target(account, ann), None, 100)
-            assert 2 == sum(isinstance(row, Inbound) for row in page.rows)
-            assert 2 == sum(row.__class__.__name__ == "Suppressed" for row in page.rows)
-
-    run(story())
+    agent = Scripted(_repeat)
+    async with ann_at(home, answers=agent) as (station, ann, account):
+        station.world.turn(dup_inbound={"after_ms": 3_000, "id": "new"})
+        station.say(ann, "yes")
+        await asyncio.sleep(10)
+        station.say(ann, "yes")
+        await asyncio.sleep(10)
+        assert ["re: yes", "re: yes"] == station.shown(ann)
+        page = await station.gateway.store.timeline(target(account, ann), None, 100)
+        assert 2 == sum(isinstance(row, Inbound) for row in page.rows)
+        assert 2 == sum(row.__class__.__name__ == "Suppressed" for row in page.rows)
 
 
-def test_a_quote_by_id_reaches_the_agent_in_full(home: Path) -> None:
+@in_virtual_time
+async def test_a_quote_by_id_reaches_the_agent_in_full(home: Path) -> None:
     """ "this one" means nothing without the words it points at."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat)
-        async with Station(home, answers=agent) as station:
-            ann = station.world.add_user("Ann")
-            await station.link(ann)
-            station.say(ann, "the red one or the blue one?")
-            await asyncio.sleep(3)
-            answer = station.world.shown(ann)[-1]
-            quote = Quote(message_id=answer.message_id)
-            station.world.say(ann, "this one", station.clock.now_ms(), quote=quote)
-            await asyncio.sleep(3)
-            assert "> re: the red one or the blue one?\nthis one" == agent.asked[-1].text
-
-    run(story())
+    agent = Scripted(_repeat)
+    async with ann_at(home, answers=agent) as (station, ann, _):
+        station.say(ann, "the red one or the blue one?")
+        await asyncio.sleep(3)
+        answer = station.world.shown(ann)[-1]
+        quote = Quote(message_id=answer.message_id)
+        station.world.say(ann, "this one", station.clock.now_ms(), quote=quote)
+        await asyncio.sleep(3)
+        assert "> re: the red one or the blue one?\nthis one" == agent.asked[-1].text
 
 
-def test_the_answer_ends_progress_that_was_not_sent(home: Path) -> None:
+@in_virtual_time
+async def test_the_answer_ends_progress_that_was_not_sent(home: Path) -> None:
     """Progress is for the time before the answer."""
 
-    async def story() -> None:
-        async with Station(home, agent="none") as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
-            station.say(ann, "hi")
-            await asyncio.sleep(2)
-            station.world.add_limit(Limit(count=1, per_s=30), station.clock.now_ms())
-            for text in ("step 1", "step 2", "step 3"):
-                await station.push(account, ann, text, klass=MessageClass.PROGRESS)
-            await asyncio.sleep(1)
-            await station.push(account, ann, "done", klass=MessageClass.REPLY)
-            await station.until_quiet(600)
-            assert ["step 1", "step 2", "done"] == station.shown(ann)
-            ended = {message.text: message.state.value for message in await station.messages()}
-            assert "cancelled" == ended["step 3"]
-
-    run(story())
+    async with ann_at(home, agent="none") as (station, ann, account):
+        station.say(ann, "hi")
+        await asyncio.sleep(2)
+        station.world.add_limit(Limit(count=1, per_s=30), station.clock.now_ms())
+        for text in ("step 1", "step 2", "step 3"):
+            await station.push(account, ann, text, klass=MessageClass.PROGRESS)
+        await asyncio.sleep(1)
+        await station.push(account, ann, "done", klass=MessageClass.REPLY)
+        await station.until_quiet(600)
+        assert ["step 1", "step 2", "done"] == station.shown(ann)
+        ended = {message.text: message.state.value for message in await station.messages()}
+        assert "cancelled" == ended["step 3"]
 
 
-def test_a_sender_who_can_be_no_chat_gets_no_answer_and_is_not_asked_about_for_ever(home: Path) -> None:
+@in_virtual_time
+async def test_a_sender_who_can_be_no_chat_gets_no_answer_and_is_not_asked_about_for_ever(home: Path) -> None:
     """His turn ends visibly; before, it stayed open and the agent was asked again at every restart."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat)
-        async with Station(home, answers=agent) as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
-            await asyncio.sleep(1)
-            await _hear(station, account, "crowd@chatroom", "hello", "/help")
-            await asyncio.sleep(3)
-            assert ((), ()) == await _open(station)
-            (turn,) = await _turns(station, account, "crowd@chatroom")
-            assert (TurnState.FAILED, "unknown-chat") == (turn.state, turn.reason.code)
-            await station.restart()
-            await asyncio.sleep(3)
-            assert 1 == len(agent.asked)
-
-    run(story())
+    agent = Scripted(_repeat)
+    async with ann_at(home, answers=agent) as (station, _, account):
+        await asyncio.sleep(1)
+        await _hear(station, account, "crowd@chatroom", "hello", "/help")
+        await asyncio.sleep(3)
+        assert ((), ()) == await _open(station)
+        (turn,) = await _turns(station, account, "crowd@chatroom")
+        assert (TurnState.FAILED, "unknown-chat") == (turn.state, turn.reason.code)
+        await station.restart()
+        await asyncio.sleep(3)
+        assert 1 == len(agent.asked)
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_removing_an_account_ends_the_turn_that_was_running(home: Path, told: bool) -> None:
+@in_virtual_time
+async def test_removing_an_account_ends_the_turn_that_was_running(home: Path, told: bool) -> None:
     """Its answer has nowhere to go; nothing is asked again, and nothing is left open."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat, takes_s=30)
-        async with Station(home, answers=agent) as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
-            station.say(ann, "hello")
-            await asyncio.sleep(2)
-            await station.gateway.remove_account(account)
-            if told:
-                station.gateway.turns.forget(account)
-            await asyncio.sleep(60)
-            assert ((), ()) == await _open(station)
-            (turn,) = await _turns(station, account, ann)
-            assert (TurnState.STOPPED, "account-removed") == (turn.state, turn.reason.code)
-            await station.restart()
-            await asyncio.sleep(60)
-            assert (1, []) == (len(agent.asked), station.shown(ann))
-
-    run(story())
+    agent = Scripted(_repeat, takes_s=30)
+    async with ann_at(home, answers=agent) as (station, ann, account):
+        station.say(ann, "hello")
+        await asyncio.sleep(2)
+        await station.gateway.remove_account(account)
+        if told:
+            station.gateway.turns.forget(account)
+        await asyncio.sleep(60)
+        assert ((), ()) == await _open(station)
+        (turn,) = await _turns(station, account, ann)
+        assert (TurnState.STOPPED, "account-removed") == (turn.state, turn.reason.code)
+        await station.restart()
+        await asyncio.sleep(60)
+        assert (1, []) == (len(agent.asked), station.shown(ann))
 
 
-def test_a_message_whose_account_goes_while_it_is_merged_starts_no_turn(home: Path) -> None:
+@in_virtual_time
+async def test_a_message_whose_account_goes_while_it_is_merged_starts_no_turn(home: Path) -> None:
     """Between the message and its turn lies the debounce, and much can happen in it."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat)
-        async with Station(home, answers=agent, turns={"debounce_s": 5}) as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
-            station.say(ann, "hello")
-            await asyncio.sleep(2)
-            await station.gateway.remove_account(account)
-            await asyncio.sleep(10)
-            assert ((), ()) == await _open(station)
-            assert [] == agent.asked
-
-    run(story())
+    agent = Scripted(_repeat)
+    async with ann_at(home, answers=agent, turns={"debounce_s": 5}) as (station, ann, account):
+        station.say(ann, "hello")
+        await asyncio.sleep(2)
+        await station.gateway.remove_account(account)
+        await asyncio.sleep(10)
+        assert ((), ()) == await _open(station)
+        assert [] == agent.asked
 
 
-def test_stop_reaches_a_turn_that_waits_for_a_free_worker(home: Path) -> None:
+@in_virtual_time
+async def test_stop_reaches_a_turn_that_waits_for_a_free_worker(home: Path) -> None:
     """ "Nothing is running", and then the answer comes: nobody would believe us again."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat, takes_s=60)
-        async with Station(home, answers=agent, language="en", turns={"workers": 1}) as station:
-            ann, bob = station.world.add_user("Ann"), station.world.add_user("Bob")
-            account, other = await station.link(ann), await station.link(bob)
-            station.say(ann, "one")
-            await asyncio.sleep(2)
-            station.say(bob, "two")
-            await asyncio.sleep(2)
-            (waiting,) = await _turns(station, other, bob)
-            assert (TurnState.QUEUED, None) == (waiting.state, waiting.started_at_ms)
-            station.say(bob, "/stop")
-            await asyncio.sleep(2)
-            assert ["Stopped."] == station.shown(bob)
-            await asyncio.sleep(120)
-            assert (["Stopped."], ["re: one"]) == (station.shown(bob), station.shown(ann))
-            assert [TurnState.STOPPED] == [turn.state for turn in await _turns(station, other, bob)]
-            assert [TurnState.DONE] == [turn.state for turn in await _turns(station, account, ann)]
-            assert ["one"] == [question.text for question in agent.asked]
-
-    run(story())
+    agent = Scripted(_repeat, takes_s=60)
+    async with Station(home, answers=agent, language="en", turns={"workers": 1}) as station:
+        ann, bob = station.world.add_user("Ann"), station.world.add_user("Bob")
+        account, other = await station.link(ann), await station.link(bob)
+        station.say(ann, "one")
+        await asyncio.sleep(2)
+        station.say(bob, "two")
+        await asyncio.sleep(2)
+        (waiting,) = await _turns(station, other, bob)
+        assert (TurnState.QUEUED, None) == (waiting.state, waiting.started_at_ms)
+        station.say(bob, "/stop")
+        await asyncio.sleep(2)
+        assert ["Stopped."] == station.shown(bob)
+        await asyncio.sleep(120)
+        assert (["Stopped."], ["re: one"]) == (station.shown(bob), station.shown(ann))
+        assert [TurnState.STOPPED] == [turn.state for turn in await _turns(station, other, bob)]
+        assert [TurnState.DONE] == [turn.state for turn in await _turns(station, account, ann)]
+        assert ["one"] == [question.text for question in agent.asked]
 
 
-def test_stop_reaches_a_turn_whose_opening_waits_for_the_disk(home: Path) -> None:
+@in_virtual_time
+async def test_stop_reaches_a_turn_whose_opening_waits_for_the_disk(home: Path) -> None:
     """The store is slow or full, and the person does not want the answer any more."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat)
-        async with Station(home, answers=agent, language="en") as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
-            busy = _Busy(station.gateway.store, "start_turn")
-            station.say(ann, "one")
-            await asyncio.sleep(3)
-            assert busy.refused > 0
-            station.say(ann, "/stop")
-            await asyncio.sleep(1)
-            busy.end()
-            await asyncio.sleep(3)
-            assert ["Stopped."] == station.shown(ann)
-            assert [TurnState.STOPPED] == [turn.state for turn in await _turns(station, account, ann)]
-            assert [] == agent.asked
-
-    run(story())
+    agent = Scripted(_repeat)
+    async with ann_at(home, answers=agent, language="en") as (station, ann, account):
+        busy = _Busy(station.gateway.store, "start_turn")
+        station.say(ann, "one")
+        await asyncio.sleep(3)
+        assert busy.refused > 0
+        station.say(ann, "/stop")
+        await asyncio.sleep(1)
+        busy.end()
+        await asyncio.sleep(3)
+        assert ["Stopped."] == station.shown(ann)
+        assert [TurnState.STOPPED] == [turn.state for turn in await _turns(station, account, ann)]
+        assert [] == agent.asked
 
 
-def test_stop_reaches_turns_that_were_to_be_resumed_after_a_restart(home: Path) -> None:
+@in_virtual_time
+async def test_stop_reaches_turns_that_were_to_be_resumed_after_a_restart(home: Path) -> None:
     """They end as stopped, whether a worker has them or not: Bob's waits for Ann's."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat, takes_s=60)
-        async with Station(home, answers=agent, language="en", turns={"workers": 1}) as station:
-            ann, bob = station.world.add_user("Ann"), station.world.add_user("Bob")
-            account, other = await station.link(ann), await station.link(bob)
-            station.say(ann, "one")
-            await asyncio.sleep(2)
-            station.say(bob, "two")
-            await asyncio.sleep(2)
-            await station.restart()
-            await asyncio.sleep(2)
-            station.say(ann, "/stop")
-            station.say(bob, "/stop")
-            await asyncio.sleep(90)
-            assert [["Stopped."], ["Stopped."]] == [station.shown(ann), station.shown(bob)]
-            ended = [*await _turns(station, account, ann), *await _turns(station, other, bob)]
-            assert [TurnState.STOPPED] * 2 == [turn.state for turn in ended]
-            assert 0 == agent.finished
-
-    run(story())
+    agent = Scripted(_repeat, takes_s=60)
+    async with Station(home, answers=agent, language="en", turns={"workers": 1}) as station:
+        ann, bob = station.world.add_user("Ann"), station.world.add_user("Bob")
+        account, other = await station.link(ann), await station.link(bob)
+        station.say(ann, "one")
+        await asyncio.sleep(2)
+        station.say(bob, "two")
+        await asyncio.sleep(2)
+        await station.restart()
+        await asyncio.sleep(2)
+        station.say(ann, "/stop")
+        station.say(bob, "/stop")
+        await asyncio.sleep(90)
+        assert [["Stopped."], ["Stopped."]] == [station.shown(ann), station.shown(bob)]
+        ended = [*await _turns(station, account, ann), *await _turns(station, other, bob)]
+        assert [TurnState.STOPPED] * 2 == [turn.state for turn in ended]
+        assert 0 == agent.finished
 
 
-def test_a_stop_that_a_crash_kept_from_being_carried_out_stops_the_resumed_turn(home: Path) -> None:
+@in_virtual_time
+async def test_a_stop_that_a_crash_kept_from_being_carried_out_stops_the_resumed_turn(home: Path) -> None:
     """It was stored, so it counts: the turn of before the crash is not asked to its end."""
 
-    async def story() -> None:
-        agent = Scripted(_repeat, takes_s=60)
-        async with Station(home, answers=agent, language="en") as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
-            station.say(ann, "one")
-            await asyncio.sleep(3)
-            station.gate.at, station.gate.after = len(station.gate.seen) + 1, True
-            station.say(ann, "/stop")
-            await station.gate.struck.wait()
-            assert "commit_inbound" == station.gate.seen[-1]
-            await station.restart()
-            await asyncio.sleep(90)
-            assert ["Stopped."] == station.shown(ann)
-            assert [TurnState.STOPPED] == [turn.state for turn in await _turns(station, account, ann)]
-            assert 0 == agent.finished
-
-    run(story())
+    agent = Scripted(_repeat, takes_s=60)
+    async with ann_at(home, answers=agent, language="en") as (station, ann, account):
+        station.say(ann, "one")
+        await asyncio.sleep(3)
+        station.gate.at, station.gate.after = len(station.gate.seen) + 1, True
+        station.say(ann, "/stop")
+        await station.gate.struck.wait()
+        assert "commit_inbound" == station.gate.seen[-1]
+        await station.restart()
+        await asyncio.sleep(90)
+        assert ["Stopped."] == station.shown(ann)
+        assert [TurnState.STOPPED] == [turn.state for turn in await _turns(station, account, ann)]
+        assert 0 == agent.finished
 
 
-def test_a_broken_agent_ends_its_turn_and_the_next_one_is_answered(home: Path) -> None:
+@in_virtual_time
+async def test_a_broken_agent_ends_its_turn_and_the_next_one_is_answered(home: Path) -> None:
     """Whatever an agent yields or raises, it breaks one turn and no chat."""
 
     def odd(question: Question) -> list[Any]:
@@ -470,21 +416,16 @@ def test_a_broken_agent_ends_its_turn_and_the_next_one_is_answered(home: Path) -
             raise ZeroDivisionError
         return [7] if question.text == "number" else ["fine"]
 
-    async def story() -> None:
-        async with Station(home, answers=Scripted(odd)) as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
-            for text in ("raise", "number", "text"):
-                station.say(ann, text)
-                await asyncio.sleep(3)
-            ends = [
-                (turn.state, turn.reason and turn.reason.code) for turn in await _turns(station, account, ann)
-            ]
-            failed = TurnState.FAILED
-            assert [(failed, "agent-broke"), (failed, "turn-broke"), (TurnState.DONE, None)] == ends
-            assert "fine" == station.shown(ann)[-1]
-
-    run(story())
+    async with ann_at(home, answers=Scripted(odd)) as (station, ann, account):
+        for text in ("raise", "number", "text"):
+            station.say(ann, text)
+            await asyncio.sleep(3)
+        ends = [
+            (turn.state, turn.reason and turn.reason.code) for turn in await _turns(station, account, ann)
+        ]
+        failed = TurnState.FAILED
+        assert [(failed, "agent-broke"), (failed, "turn-broke"), (TurnState.DONE, None)] == ends
+        assert "fine" == station.shown(ann)[-1]
 
 
 CANARY = "kumquat-4711"
@@ -500,9 +441,7 @@ def test_what_was_said_stands_in_no_log_and_in_no_event_but_its_own(home: Path) 
         raise AgentFailed("agent-error", f"sh: {question.text}: not found\x00 " + "x" * 5_000)
 
     async def story() -> None:
-        async with Station(home, answers=Scripted(quote)) as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
+        async with ann_at(home, answers=Scripted(quote)) as (station, ann, account):
             for text in (CANARY, f"broken {CANARY}"):
                 station.say(ann, text)
                 await asyncio.sleep(3)
@@ -521,27 +460,23 @@ def test_what_was_said_stands_in_no_log_and_in_no_event_but_its_own(home: Path) 
     assert CANARY not in repr(logged)
 
 
-def test_a_dead_token_does_not_go_out_with_typing_either(home: Path) -> None:
+@in_virtual_time
+async def test_a_dead_token_does_not_go_out_with_typing_either(home: Path) -> None:
     """What sends may not use, getconfig may not show."""
 
-    async def story() -> None:
-        async with Station(home, agent="none") as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
-            station.say(ann, "hi")
-            await asyncio.sleep(2)
-            outbound, chat = station.gateway.outbound, target(account, ann)
-            lane = outbound.lanes.lane(chat)
-            seen = {}
-            for state in TokenState:
-                lane.token = replace(lane.token, state=state)
-                token: ReplyToken | None = outbound.usable_token(chat)
-                seen[state] = token is not None
-            usable = {TokenState.FRESH, TokenState.SUSPECT}
-            assert {state: state in usable for state in TokenState} == seen
-            assert None is outbound.usable_token(Target(account, ChatId("nobody@im.wechat")))
-
-    run(story())
+    async with ann_at(home, agent="none") as (station, ann, account):
+        station.say(ann, "hi")
+        await asyncio.sleep(2)
+        outbound, chat = station.gateway.outbound, target(account, ann)
+        lane = outbound.lanes.lane(chat)
+        seen = {}
+        for state in TokenState:
+            lane.token = replace(lane.token, state=state)
+            token: ReplyToken | None = outbound.usable_token(chat)
+            seen[state] = token is not None
+        usable = {TokenState.FRESH, TokenState.SUSPECT}
+        assert {state: state in usable for state in TokenState} == seen
+        assert None is outbound.usable_token(Target(account, ChatId("nobody@im.wechat")))
 
 
 class _Busy:

@@ -11,11 +11,13 @@ may strike (`strike_at`), and the whole process may be stopped for a while (`fre
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import selectors
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 START_MS = 1_790_000_000_000
@@ -88,6 +90,16 @@ def run(work: Coroutine[Any, Any, T], seed: int | None = None) -> T:
     """Runs a coroutine in virtual time, to its end. With a seed, ready call-backs are shuffled by it."""
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(seed)) as runner:
         return runner.run(work)
+
+
+def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """A test that is a story: it runs to its end, and no waiting in it takes time."""
+
+    @functools.wraps(test)
+    def told(*given: P.args, **named: P.kwargs) -> None:
+        run(test(*given, **named))
+
+    return told
 
 
 def the_loop() -> VirtualLoop:
