@@ -296,3 +296,37 @@ def test_a_message_whose_beginning_was_not_heard_of_ends_when_its_time_is_over(h
             assert [] == station.shown(ann)
 
     run(story())
+
+
+@pytest.mark.parametrize("verb", ["cancel", "expire_due"])
+def test_a_held_message_that_ended_unheard_of_holds_nobody_up(home: Path, verb: str) -> None:
+    """The store ended it and its answer was lost: what is behind it must not wait for somebody who has nothing left to
+    decide."""
+
+    async def story() -> None:
+        async with Station(home, agent="none", delivery={"in_doubt": "hold"}) as station:
+            account, ann = await _talking(station)
+            station.world.add_fault(Fault("lost_answer", times=1), station.clock.now_ms())
+            expires_at_ms = station.clock.now_ms() + 60_000
+            held = await station.push(account, ann, "one", expires_at_ms=expires_at_ms)
+            await asyncio.sleep(5)
+            await station.push(account, ann, "two")
+            await asyncio.sleep(5)
+            assert ["one"] == station.shown(ann)
+            store, end = station.gateway.store, getattr(station.gateway.store, verb)
+
+            async def lost(*given: Any) -> Any:
+                ended = await end(*given)
+                if ended:
+                    setattr(store, verb, end)
+                    raise StoreUnavailable("the answer was lost")
+                return ended
+
+            setattr(store, verb, lost)
+            if verb == "cancel":
+                with pytest.raises(StoreUnavailable):
+                    await station.gateway.cancel(held.message.id)
+            await asyncio.sleep(90)
+            assert ["one", "two"] == station.shown(ann)
+
+    run(story())

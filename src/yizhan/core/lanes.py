@@ -265,6 +265,11 @@ class Lanes:
         lanes = self._accounts.get(account)
         return [lane for lane in lanes.lanes.values() if lane.push_at_ms > now_ms] if lanes else []
 
+    def outlived(self, now_ms: int) -> list[Target]:
+        """Chats of which memory holds a message whose time is over."""
+        lanes = (lane for account in self._accounts.values() for lane in account.lanes.values())
+        return [lane.target for lane in lanes if lane.window and lane.window.outlived(now_ms)]
+
     def __len__(self) -> int:
         return self._lanes
 

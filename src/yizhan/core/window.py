@@ -62,6 +62,10 @@ class Window:
         """The earliest date in the window."""
         return min((each.not_before_ms for each in self.messages if each.not_before_ms), default=None)
 
+    def outlived(self, now_ms: int) -> bool:
+        """Whether the time of a message in it is over."""
+        return any(each.expires_at_ms <= now_ms for each in self.messages)
+
     def take(self, message: Message, now_ms: int, most: int) -> None:
         """A message was accepted. Known ones are not taken twice; beyond `most` the last one is left to the table."""
         if self.edge is not None and place_of(message, now_ms) > self.edge:

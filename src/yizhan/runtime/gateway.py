@@ -210,7 +210,9 @@ class Gateway:
 
     async def cancel(self, message: MessageId) -> Message:
         """Ends every part that is not on the wire."""
-        cancelled = await self.store.cancel(message, self.clock.now_ms())
+        before = await self.store.message(message, with_attempts=False)
+        with self.outbound.doubtful(before.target):
+            cancelled = await self.store.cancel(message, self.clock.now_ms())
         self.outbound.changed(cancelled.target)
         return cancelled
 

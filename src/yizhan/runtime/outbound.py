@@ -77,7 +77,7 @@ class Outbound:
             on_barred=on_barred,
             on_trouble=on_trouble,
         )
-        self.expiry = Expiry(store, clock, self._expired)
+        self.expiry = Expiry(store, clock, self._expired, self._perhaps_expired)
         self._store = store
         self._clock = clock
         self._lines = lines
@@ -163,6 +163,10 @@ class Outbound:
         for target in targets:
             self.changed(target)
         self._on_trouble()
+
+    def _perhaps_expired(self) -> None:
+        for target in self.lanes.outlived(self._clock.now_ms()):
+            self.changed(target)
 
     # the dispatcher
 
