@@ -145,3 +145,28 @@ def test_a_parked_message_promises_no_try_before_its_gate_opens(home: Path) -> N
             assert (MessageState.WAITING, WaitingFor.ALLOWANCE) == (waiting.state, waiting.waiting_for)
 
     run(story())
+
+
+def test_a_message_that_was_released_and_never_tried_is_queued_again(home: Path) -> None:
+    """It "waits", and for nothing: nobody could tell what to do about that."""
+
+    async def story() -> None:
+        allowance = {"sends": None, "window_s": None}
+        async with Station(home, agent="none", delivery={"allowance": allowance}) as station:
+            account, ann = await _linked(station)
+            for number in range(11):
+                await station.push(account, ann, f"push {number}")
+            await asyncio.sleep(30)
+            await station.push(account, ann, "answer", klass=MessageClass.REPLY)
+            await asyncio.sleep(5)
+            parked = {each.text: each.state for each in await _waiting(station)}
+            assert {"push 9", "push 10", "answer"} == parked.keys()
+            assert {MessageState.WAITING} == set(parked.values())
+            station.world.add_fault(Fault("slow", delay_s=3), station.clock.now_ms())
+            station.say(ann, "go on", account)
+            await asyncio.sleep(2)
+            now = {each.text: (each.state, each.waiting_for) for each in await _waiting(station)}
+            assert (MessageState.SENDING, None) == now["answer"]
+            assert (MessageState.QUEUED, None) == now["push 9"]
+
+    run(story())

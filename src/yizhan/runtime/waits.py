@@ -61,7 +61,7 @@ class Waits:
         now = (wait.waiting_for, at_ms, wait.reason)
         if now == (message.waiting_for, message.next_attempt_at_ms, message.reason):
             return message
-        state = MessageState.WAITING if wait.waiting_for in PARKED else message.state
+        state = _state(message, wait)
         return replace(
             message,
             state=state,
@@ -134,6 +134,15 @@ class Waits:
         if account is None or account.state not in NOT_SENDING:
             return None
         return account.reason or Reason(account.state.value, f"the account is {account.state.value}")
+
+
+def _state(message: Message, wait: Wait) -> MessageState:
+    """What is parked waits, though its row may not say so yet; what was parked and never tried is only queued."""
+    if wait.waiting_for in PARKED:
+        return MessageState.WAITING
+    untried = not any(entry.attempts_made for entry in message.entries)
+    released = message.waiting_for in PARKED and wait.waiting_for is None
+    return MessageState.QUEUED if released and untried else message.state
 
 
 def _as_written(message: Message) -> Wait:
