@@ -136,15 +136,19 @@ def test_one_way_refused_closes_nothing(trial: Trial) -> None:
 
 def test_shortly_after_an_acceptance_a_limit_explains_a_refusal_better() -> None:
     """A burst is not the end of an allowance."""
-    ledger, learned = a.refused(used(5), WECHAT, replace(BOTH, probes=9), True, True, T0 + SETTLED_MS - 1)
+    ledger, learned = a.refused(
+        used(5), WECHAT, replace(BOTH, probes=9, full_waits=2), True, True, T0 + SETTLED_MS - 1
+    )
     assert (used(5), NOTHING) == (ledger, learned)
 
 
-@pytest.mark.parametrize(("beside", "probes", "shut"), [(True, 0, True), (False, 1, False), (False, 2, True)])
+@pytest.mark.parametrize(
+    ("beside", "full_waits", "shut"), [(True, 0, True), (False, 1, False), (False, 2, True)]
+)
 def test_refused_both_ways_while_others_are_served_or_again_after_a_wait_needs_the_user(
-    beside: bool, probes: int, shut: bool
+    beside: bool, full_waits: int, shut: bool
 ) -> None:
-    trial = replace(BOTH, probes=probes)
+    trial = replace(BOTH, probes=9, full_waits=full_waits)
     ledger, _ = a.refused(used(5), WECHAT, trial, True, beside, T0 + SETTLED_MS)
     assert shut is ledger.closed
     if shut:

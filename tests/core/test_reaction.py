@@ -173,7 +173,7 @@ def test_refused_otherwise_the_chat_is_slowed_and_nothing_is_learned_of_the_toke
     assert decision.token is None
     assert not (decision.trial and decision.trial.at_once)
     assert (MessageState.WAITING, WaitingFor.LIMIT) == (decision.entry.state, decision.entry.waiting_for)
-    assert NOW + 24_000 == decision.entry.next_attempt_at_ms == decision.gates.chat.not_before_ms
+    assert NOW + 30_000 == decision.entry.next_attempt_at_ms == decision.gates.chat.not_before_ms
     assert OPEN == decision.gates.account
 
 
@@ -239,17 +239,15 @@ def test_something_accepted_between_them_clears_the_account() -> None:
 
 def test_a_refused_probe_of_the_account_makes_the_account_quiet_for_longer() -> None:
     """It alone: a probe says nothing about the chat that carried it."""
-    gates = decide(
-        LIMIT, gates=Gates(account=Pace(1, NOW, 8_000, since_ms=NOW - 8_000, refused_ms=NOW - 8_000))
-    ).gates
+    pace = Pace(1, NOW, 8_000, since_ms=NOW - 8_000, refused_ms=NOW - 8_000, last_ms=NOW - 8_100)
+    gates = decide(LIMIT, gates=Gates(account=pace)).gates
     assert (2, NOW + 24_000) == (gates.account.refusals, gates.account.not_before_ms)
     assert not gates.chat.probing
 
 
 def test_an_accounts_longer_wait_is_the_time_that_is_shown() -> None:
-    decision = decide(
-        LIMIT, gates=Gates(account=Pace(3, NOW, 24_000, since_ms=NOW - 32_000, refused_ms=NOW - 24_000))
-    )
+    pace = Pace(3, NOW, 24_000, since_ms=NOW - 32_000, refused_ms=NOW - 24_000, last_ms=NOW - 32_100)
+    decision = decide(LIMIT, gates=Gates(account=pace))
     assert NOW + 62_000 == decision.entry.next_attempt_at_ms
 
 

@@ -119,3 +119,13 @@ def test_a_token_that_the_platform_names_in_a_long_penalty_is_not_kept_until_the
     assert None is token_for(SUSPECT, again, NOW, 0)  # the 8th probe
     later = tokens.refused(replace(again, probes=9), SUSPECT, True, gates_open=False, now_ms=NOW, named=True)
     assert SUSPECT is token_for(SUSPECT, later, NOW, 0)
+
+
+def test_only_a_refusal_after_a_long_wait_counts_towards_a_closed_chat() -> None:
+    """Seconds and minutes are what a limit takes; twenty bad minutes are no reason to wait for the user."""
+    trial, now_ms = Trial(NOW, True, True, refused_ms=NOW), NOW
+    for wait_s, expected in ((30, 0), (150, 0), (720, 1), (1_800, 2)):
+        now_ms += wait_s * 1_000
+        trial = tokens.refused(trial, SUSPECT, False, gates_open=False, now_ms=now_ms)
+        assert expected == trial.full_waits
+    assert 0 == tokens.accepted(trial, True).full_waits

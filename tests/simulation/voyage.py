@@ -45,9 +45,9 @@ LOOK_S = 2.0
 HEAL_S, HEAL_SHARE = 120, 2.5
 """After the trouble: so long, and so many times the trouble's own length, until nothing is owed. A wait that was
 learned in the trouble may be as long as all before it."""
-MAX_QUIET_S, LONG_WAITS = 3_700, 3
-"""`limiter.max_quiet_s` and a little: a limit that was met again and again may be waited out so long, if the time of
-the next attempt is shown; and again by what was learned of it, a few times."""
+MAX_QUIET_S, LONG_WAITS = 3_700, 1
+"""`limiter.max_quiet_s` and a little: a limit that was met again and again may be waited out so long, once, if the
+time of the next attempt is shown."""
 AFTERWARDS_S = 60
 """A platform that is well answers a message and takes a push within this."""
 DISK_MS = 30_000

@@ -63,11 +63,11 @@ async def test_a_storm_of_retries_kills_the_bot(tale: Tale) -> None:
 async def test_a_storm_of_refusals_is_told_in_a_few_lines(tale: Tale) -> None:
     """A log line per refusal fills the disk and hides the one line that matters."""
     await tale.ann_writes()
-    tale.wechat_refuses(for_s=600)
+    tale.wechat_refuses(for_s=1_000)
     with structlog.testing.capture_logs() as lines:
         for number in range(50):
             await tale.push(f"news {number}")
-        await tale.passes(600)
+        await tale.passes(1_000)
     assert tale.refusals() >= 4, "too few refusals to tell anything"
     told = [line for line in lines if line["log_level"] != "debug"]
     assert 1 <= len([line for line in told if "chat" in line]) <= 2, "that it is limited, and once"
@@ -91,7 +91,8 @@ async def test_one_refusal_and_the_notification_is_gone(tale: Tale) -> None:
 @pytest.mark.field("F04")
 @in_virtual_time()
 async def test_cooldown_active_for_hours_and_nothing_is_sent(tale: Tale) -> None:
-    """After the limit has ended, the next probe opens the chat, and it comes when the page said it would."""
+    """After the limit has ended, the next probe opens the chat, and it comes when the page said it would: within a few
+    times as long as the limit lasted."""
     await tale.ann_writes()
     tale.wechat_refuses(for_s=300)
     push = await tale.push("one")
@@ -99,10 +100,13 @@ async def test_cooldown_active_for_hours_and_nothing_is_sent(tale: Tale) -> None
     await tale.passes(200)
     (gate,) = await tale.gates()
     assert "chat" == gate["scope"]
-    assert (await tale.message(push))["next_attempt_at"] == gate["ready_at"]
+    shown = (await tale.message(push))["next_attempt_at"]
+    assert shown == gate["ready_at"]
     probes = gaps_s(tale.requests())[1:]  # the first follows at once: it asks whether the token is to blame
     assert all(gap_s > 2 for gap_s in probes), "one probe per wait"
-    await tale.passes(100 + max(probes) * 2)
+    due_s = tale.seconds_to(shown)
+    assert 3 * 300 >= 200 + due_s
+    await tale.passes(due_s + 5)
     assert ["one", "two"] == tale.phone()
     assert [] == await tale.gates()
 
@@ -231,7 +235,7 @@ async def test_blocked_for_most_of_a_day_because_it_kept_asking(tale: Tale) -> N
     tale.world.add_limit(Limit(kind="log", count=6, per_s=600, extend_s=600), tale.now_ms)
     for number in range(8):
         await tale.push(f"news {number}")
-    for _ in range(75):
+    for _ in range(105):
         await tale.passes(60)
         assert 5 >= tale.refusals()
     assert [f"news {number}" for number in range(8)] == tale.phone()

@@ -29,6 +29,8 @@ NOTICE_SOURCE = "allowance"
 """`source` of the message that tells a chat how many parts remain."""
 SETTLED_MS = 600_000
 """A refusal so long after the last acceptance is hardly the answer to a burst; one that names the token never is."""
+FULL_WAITS = 2
+"""So many long waits in a row that ended in a refusal, and no limit explains them."""
 BESIDE_MS = 60_000
 """Another chat's acceptance so shortly before the first refusal still says that the account may send."""
 DAY_MS = 86_400_000
@@ -291,7 +293,7 @@ def refused(
         return probed, replace(learned, window=True) if over else learned
     since_ms = max(ledger.accepted_at_ms, ledger.opened_at_ms)
     settled = trial.named or now_ms - since_ms >= SETTLED_MS
-    if not settled or not (beside or trial.probes >= 2):
+    if not settled or not (beside or trial.full_waits >= FULL_WAITS):
         return ledger, learned
     if beside and not ledger.unsure:
         learned = _closed_at(learned, ledger.used, allowance)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 
+from yizhan.core.lessons import PENALTIES_MAX, WARY_MAX_MS
 from yizhan.core.pace import OPEN, TRUST_MAX, Limit, Pace, PaceNumbers
 
 KEPT_MS = 7 * 86_400_000
-_VERSION = 2
+_VERSION = 3
 _TENTHS = 10
 _FITS_MAX = 160
 
@@ -31,7 +32,7 @@ def encode(pace: Pace) -> str:
         pace.refused_ms,
     )
     learned = (limit.fits, limit.lo_ms, limit.hi_ms, limit.interval_ms, limit.quiet_ms)
-    judged = (max(0, limit.budget) // _TENTHS, limit.trust, int(limit.costly))
+    judged = (max(0, limit.budget) // _TENTHS, limit.trust, limit.penalties, limit.wary_until_ms)
     return json.dumps([_VERSION, *row, *learned, *judged], separators=(",", ":"))
 
 
@@ -42,7 +43,7 @@ def decode(text: str, numbers: PaceNumbers, now_ms: int) -> Pace:
     try:
         version, *values = (int(number) for number in json.loads(text))
         refusals, not_before_ms, quiet_ms, since_ms, refused_ms, *rest = values
-        fits, lo_ms, hi_ms, interval_ms, light_ms, budget, trust, costly = rest
+        fits, lo_ms, hi_ms, interval_ms, light_ms, budget, trust, penalties, wary_until_ms = rest
     except (ValueError, TypeError, OverflowError, RecursionError):
         return OPEN
     if version != _VERSION or min(values) < 0 or max(refused_ms, not_before_ms) + KEPT_MS < now_ms:
@@ -59,7 +60,8 @@ def decode(text: str, numbers: PaceNumbers, now_ms: int) -> Pace:
         budget=min(budget, numbers.reject_budget) * _TENTHS,
         trust=min(trust, TRUST_MAX),
         quiet_ms=min(light_ms, longest_ms),
-        costly=bool(costly),
+        penalties=min(penalties, PENALTIES_MAX),
+        wary_until_ms=min(wary_until_ms, now_ms + WARY_MAX_MS),
     )
     return Pace(
         refusals=refusals,

@@ -10,6 +10,7 @@ Every function answers the limit as it is now known and the wait it suggests; co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from yizhan.core.pace import COSTLY_MS, Limit, Pace, PaceNumbers, Search
@@ -26,30 +27,59 @@ HOLD, HOLD_MAX, RUNS_HELD = 15, 160, 3
 """An unproven move is tried after so many acceptances and runs; when it fails, twice as many, up to the second."""
 LOOSEN_PERCENT = 85
 BELIEVED_MAX = 64
+WARY_MS, WARY_MAX_MS, PENALTIES_MAX = 3_600_000, 86_400_000, 6
+"""A first long penalty is remembered for so long, each that follows twice as long, up to the second; so many count."""
 INTERVAL_MIN_MS = 50
 SMALL_HOLD, LARGE_HOLD = 8, 20
 _MORE = 1.3
 """A burst that finds so much more room has found another limit: the pause is searched anew."""
 
+_OUTAGE_PARTS = (120, 24, 5, 2, 1)
+"""Of the longest wait: 30 s, 2 min 30 s, 12, 30 and 60 min by default."""
+
 Lesson = tuple[Limit, int]
 
 
 def out_of_the_blue(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int) -> bool:
-    """Nothing is known, and nothing had gone through before the row of refusals for as long as windows last."""
+    """Nothing had gone through before the row of refusals for longer than windows last: no limit was met."""
     first_ms = pace.since_ms if pace.refusals else now_ms
-    return not limit.hi_ms and first_ms - pace.last_ms > numbers.soft_cap_ms
+    return first_ms - pace.last_ms > max(numbers.soft_cap_ms, 2 * max(limit.hi_ms, limit.interval_ms))
 
 
-def quiet_step_ms(numbers: PaceNumbers, elapsed_ms: int) -> int:
-    """The wait after a refusal where nothing is known: first, longer, longest likely; by the time since the first
-    refusal, so that waits cut short by a hint do not use up the steps."""
+def quiet_step_ms(pace: Pace, numbers: PaceNumbers, now_ms: int) -> int:
+    """The wait where nothing is known: the first steps end nearly every window that was seen in the field."""
+    return _step_ms(_window_steps(numbers), pace, now_ms)
+
+
+def outage_step_ms(pace: Pace, numbers: PaceNumbers, now_ms: int) -> int:
+    """The wait after a refusal out of the blue: from seconds to the longest, so that the end of a block is noticed
+    within a few times its length, and five of them outlast the longest penalty."""
+    parts = (numbers.max_quiet_ms // part for part in _OUTAGE_PARTS)
+    return _step_ms((max(1, numbers.first_quiet_ms, part_ms) for part_ms in parts), pace, now_ms)
+
+
+def _window_steps(numbers: PaceNumbers) -> Iterator[int]:
     quiet_ms, over_ms = max(1, numbers.first_quiet_ms), 0
     while quiet_ms < numbers.soft_cap_ms and over_ms < numbers.soft_cap_ms:
+        yield quiet_ms
         over_ms += quiet_ms
-        if elapsed_ms < over_ms * 9 // 10:
-            return quiet_ms
         quiet_ms = min(int(quiet_ms * numbers.growth), numbers.soft_cap_ms)
-    return max(quiet_ms, numbers.soft_cap_ms)
+    yield max(quiet_ms, numbers.soft_cap_ms)
+
+
+def _step_ms(steps: Iterator[int], pace: Pace, now_ms: int) -> int:
+    """By the time since the first refusal, so that waits cut short by a hint or by an inbound message do not use up
+    the steps. The first is passed over for a refusal that the reply token answered for."""
+    elapsed_ms = now_ms - pace.since_ms if pace.refusals else 0
+    step_ms = over_ms = next(steps)
+    if not pace.spared and elapsed_ms < over_ms * 9 // 10:
+        return step_ms
+    elapsed_ms += step_ms if pace.spared else 0
+    for step_ms in steps:
+        over_ms += step_ms
+        if elapsed_ms < over_ms * 9 // 10:
+            break
+    return step_ms
 
 
 # acceptances
@@ -80,27 +110,67 @@ def flowed(pace: Pace, limit: Limit, now_ms: int) -> Pace:
 def recovered(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int) -> Limit:
     """The probe after a row of refusals went through."""
     search, quiet_ms = limit.search, min(now_ms - pace.refused_ms, pace.quiet_ms)
-    if search.light:
+    if out_of_the_blue(pace, limit, numbers, now_ms):
+        pass
+    elif search.light:
         gentler_ms = max(LIGHT_MIN_MS, min(LIGHT_MAX_MS, quiet_ms * 85 // 100))
         limit = replace(limit, quiet_ms=gentler_ms)
-    elif quiet_ms > max(COSTLY_MS, 4 * numbers.soft_cap_ms):
-        limit = _after_penalty(pace, limit, quiet_ms)
+    elif silent(pace, numbers):
+        limit = _after_penalty(pace, limit, numbers, now_ms)
     elif limit.interval_ms or _late(pace, now_ms):
         pass
     elif not limit.hi_ms:
         limit = _first_pause(pace, limit, numbers, now_ms)
     elif search.proven:
         limit = _contradicted(pace, limit, now_ms)
-    elif search.early and not search.extending:
+    elif search.early and not search.extending and quiet_ms < limit.lo_ms:
         limit = replace(limit, search=replace(search, plain=True))
     return replace(limit, search=replace(limit.search, proven=False, early=False, light=False))
 
 
-def _after_penalty(pace: Pace, limit: Limit, quiet_ms: int) -> Limit:
-    """What ran into it may be too much; the pause is searched from above. A block out of the blue tells neither."""
-    if pace.run_count < LEARNING_MIN:
-        return replace(limit, costly=True, fits=0, lo_ms=0, hi_ms=0)
-    return replace(limit, costly=True, fits=limit.fits or pace.run_count, lo_ms=0, hi_ms=quiet_ms)
+def silent(pace: Pace, numbers: PaceNumbers) -> bool:
+    """The wait before now was one that only a long penalty gets."""
+    return pace.quiet_ms >= max(COSTLY_MS, numbers.max_quiet_ms // 2)
+
+
+def _after_penalty(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int) -> Limit:
+    """What ran into it was too much: less from now on, for a while, and less again the next time. A handful of
+    messages tells nothing."""
+    if pace.run_count < LEARNING_MIN and not limit.penalties:
+        return replace(limit, fits=limit.fits if limit.hi_ms else 0, interval_ms=0)
+    fits = min(limit.fits or pace.run_count, max(1, pace.run_count)) * 3 // 4
+    pause_ms = max(numbers.soft_cap_ms, limit.hi_ms * (2 if limit.penalties else 1))
+    return _wary(limit, limit.penalties + 1, max(1, fits), min(pause_ms, numbers.max_quiet_ms // 2), now_ms)
+
+
+def _wary(limit: Limit, penalties: int, fits: int, pause_ms: int, now_ms: int) -> Limit:
+    penalties = min(penalties, PENALTIES_MAX)
+    until_ms = now_ms + min(WARY_MAX_MS, WARY_MS << penalties - 1)
+    return replace(
+        limit,
+        fits=fits,
+        lo_ms=pause_ms,
+        hi_ms=pause_ms,
+        interval_ms=0,
+        penalties=penalties,
+        wary_until_ms=until_ms,
+        search=replace(limit.search, bursting=False, loosened=False, trial_ms=0, extending=0),
+    )
+
+
+def while_wary(pace: Pace, limit: Limit) -> Lesson:
+    """Refused again after a long penalty: no more than went through now, and no try before a whole pause."""
+    fits = limit.fits if pace.refusals else max(1, min(limit.fits, pace.run_count))
+    return replace(limit, fits=fits), limit.hi_ms
+
+
+def relaxed(limit: Limit, now_ms: int) -> Limit:
+    """A penalty is remembered for a bounded time: then half the pause will do, and in the end nothing is held back."""
+    if not limit.penalties or now_ms < limit.wary_until_ms:
+        return limit
+    if limit.penalties == 1:
+        return replace(limit, penalties=0, fits=0, lo_ms=0, hi_ms=0, interval_ms=0)
+    return _wary(limit, limit.penalties - 1, limit.fits, limit.hi_ms // 2, now_ms)
 
 
 def _late(pace: Pace, now_ms: int) -> bool:
@@ -137,7 +207,7 @@ def _confirmed(limit: Limit, count: int) -> Limit:
 def _tried(limit: Limit) -> Limit:
     """Now and then something unproven: a run without a bound, or a shorter pause."""
     search = limit.search
-    if search.extending or limit.costly or limit.hi_ms > COSTLY_MS or limit.budget < 20:
+    if search.extending or limit.penalties or limit.hi_ms > COSTLY_MS or limit.budget < 20:
         return limit
     if search.to_burst >= _held(search.burst_hold, limit.fits):
         return replace(limit, search=replace(search, bursting=True, to_burst=0))
@@ -186,9 +256,7 @@ def inside(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, waiting:
     if not limit.hi_ms:
         if waiting < LEARNING_MIN:
             return _light(pace, limit, numbers, now_ms)
-        return replace(limit, fits=max(1, pace.run_count)), quiet_step_ms(
-            numbers, _head_start_ms(pace, limit, numbers, now_ms)
-        )
+        return replace(limit, fits=max(1, pace.run_count)), quiet_step_ms(pace, numbers, now_ms)
     if not limit.fits:
         return replace(limit, fits=max(1, pace.run_count)), limit.hi_ms
     pause_ms = limit.pause_ms()
@@ -211,11 +279,11 @@ def inside(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, waiting:
 
 def at_opening(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth: int) -> Lesson:
     """Refused when a run was to open: the first request after a pause, or a probe. `nth` of its row."""
-    search, elapsed_ms = limit.search, now_ms - pace.since_ms if nth > 1 else 0
+    search = limit.search
     if limit.interval_ms:
         return _too_quick(limit, numbers, nth)
     if search.light or not limit.hi_ms:
-        return limit, quiet_step_ms(numbers, elapsed_ms + _head_start_ms(pace, limit, numbers, now_ms))
+        return limit, quiet_step_ms(pace, numbers, now_ms)
     age_ms, hi_ms = now_ms - pace.run_ms, limit.hi_ms
     if search.extending:
         limit = replace(limit, search=replace(search, proven=True))
@@ -248,17 +316,9 @@ def spaced(limit: Limit, now_ms: int, last: int) -> Lesson:
 
 
 def _light(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int) -> Lesson:
-    quiet_ms = limit.quiet_ms or quiet_step_ms(numbers, _head_start_ms(pace, limit, numbers, now_ms))
+    quiet_ms = limit.quiet_ms or quiet_step_ms(pace, numbers, now_ms)
     longer_ms = max(LIGHT_MIN_MS, min(LIGHT_MAX_MS, quiet_ms * 3 // 2))
     return replace(limit, quiet_ms=longer_ms, search=replace(limit.search, light=True)), quiet_ms
-
-
-def _head_start_ms(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int) -> int:
-    """Steps that are passed over: one for a refusal that the reply token answered for, one out of the blue, where
-    no short window can have been filled."""
-    first_ms = numbers.first_quiet_ms
-    passed = int(pace.spared) + int(out_of_the_blue(pace, limit, numbers, now_ms))
-    return first_ms * passed if passed < 2 else first_ms + int(first_ms * numbers.growth)
 
 
 def _burst_over(limit: Limit, within: int) -> Limit:

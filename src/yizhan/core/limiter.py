@@ -29,8 +29,8 @@ __all__ = [
 ]  # fmt: skip
 
 TENTHS = 10
-_OUTAGE_STEPS = 5
-"""A refusal out of the blue is waited out so many times the longest window before a penalty is assumed."""
+_UNHINTED = 4
+"""A wait of so many times the longest window is for a penalty, and no hint shortens it."""
 _WAIT_MIN_MS = 50
 """However small an operator makes the waits, a refused scope is no hot loop."""
 
@@ -48,6 +48,7 @@ def accepted(pace: Pace, numbers: PaceNumbers, now_ms: int, sent_ms: int | None 
     budget = min(numbers.reject_budget * TENTHS, limit.budget + 1)
     limit = lessons.logged(replace(limit, budget=budget), now_ms)
     if not pace.refusals:
+        limit = lessons.relaxed(limit, now_ms)
         return lessons.flowed(replace(pace, doubts=0, spared=False), limit, now_ms)
     if sent_ms is not None and sent_ms < pace.refused_ms:
         return replace(pace, run_count=pace.run_count + 1, last_ms=now_ms, limit=limit)
@@ -78,10 +79,8 @@ def refused(
     nth = pace.refusals + 1
     limit, own_ms = _learned(pace, hints.lied(limit), numbers, now_ms, nth, waiting)
     since_ms = pace.since_ms if pace.refusals else now_ms
-    if _is_penalty(pace, limit, numbers, now_ms, nth):
-        wait_ms = _silence_ms(pace, numbers, now_ms)
-    elif _is_outage(pace, limit, numbers, now_ms, nth):
-        wait_ms = _OUTAGE_STEPS * numbers.soft_cap_ms
+    if silence_ms := _silence_ms(pace, limit, numbers, now_ms, own_ms):
+        wait_ms = silence_ms
     elif hint_ms is not None:
         age_ms = now_ms - pace.run_ms
         limit, wait_ms = hints.follow(limit, hint_ms, own_ms, age_ms, nth > 1, numbers.max_quiet_ms)
@@ -127,6 +126,10 @@ def testing(pace: Pace) -> bool:
 def _learned(
     pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth: int, waiting: int
 ) -> lessons.Lesson:
+    if lessons.out_of_the_blue(pace, limit, numbers, now_ms):
+        return limit, lessons.outage_step_ms(pace, numbers, now_ms)
+    if limit.penalties and limit.hi_ms:
+        return lessons.while_wary(pace, limit)
     opening = limit.known and not limit.search.bursting and pace.run_count >= limit.fits
     if nth > 1 or opening or limit.interval_ms:
         limit, wait_ms = lessons.at_opening(pace, limit, numbers, now_ms, nth)
@@ -137,24 +140,13 @@ def _learned(
     return limit, wait_ms
 
 
-def _is_penalty(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth: int) -> bool:
-    """Refused again after a wait that ends any window, or after any wait where it has once been so."""
-    if nth == 1:
-        return False
-    longest_ms = numbers.soft_cap_ms * 97 // 100
+def _silence_ms(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, own_ms: int) -> int:
+    """The wait of a long penalty: refused again after a wait that ends any window. 0 where it is none."""
     if lessons.out_of_the_blue(pace, limit, numbers, now_ms):
-        longest_ms *= _OUTAGE_STEPS
-    after_silence = pace.quiet_ms > 2 * max(_OUTAGE_STEPS * numbers.soft_cap_ms, limit.hi_ms)
-    return limit.costly or after_silence or now_ms - pace.refused_ms >= max(longest_ms, limit.hi_ms)
-
-
-def _is_outage(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth: int) -> bool:
-    """Out of the blue, and longer than a window: one step of minutes comes before the silence."""
-    waited = nth > 1 and now_ms - pace.refused_ms >= numbers.soft_cap_ms * 97 // 100
-    return waited and lessons.out_of_the_blue(pace, limit, numbers, now_ms)
-
-
-def _silence_ms(pace: Pace, numbers: PaceNumbers, now_ms: int) -> int:
-    """Most of the longest wait first, all of it from then on."""
-    silent = pace.refusals and pace.quiet_ms >= numbers.max_quiet_ms // 2
-    return numbers.max_quiet_ms if silent else numbers.max_quiet_ms * 5 // 6
+        return own_ms if own_ms > _UNHINTED * numbers.soft_cap_ms else 0
+    if not pace.refusals:
+        return 0
+    if lessons.silent(pace, numbers):
+        return numbers.max_quiet_ms
+    waited = now_ms - pace.refused_ms >= max(numbers.soft_cap_ms * 97 // 100, limit.hi_ms)
+    return numbers.max_quiet_ms * 13 // 20 if waited else 0

@@ -67,7 +67,7 @@ class Search:
     hinted: bool = False
     plain: bool = False
     extending: int = 0
-    believed: int = 3
+    believed: int = 8
     clean: int = 0
     interval_hold: int = 8
 
@@ -81,7 +81,8 @@ class Limit:
     budget               tenths of refusals that may still be spent on learning
     trust                in the server's hints, at most 100
     quiet_ms             the wait that suits light traffic
-    costly               a refusal has once closed the scope for very long
+    penalties            long ones that followed each other; what ran into the last is kept away from until
+                         `wary_until_ms`, and nothing is tried
     log                  times of the last acceptances, the newest last
     """
 
@@ -93,7 +94,8 @@ class Limit:
     budget: int = 120
     trust: int = TRUST_MAX
     quiet_ms: int = 0
-    costly: bool = False
+    penalties: int = 0
+    wary_until_ms: int = 0
     log: tuple[int, ...] = ()
     search: Search = Search()
 

@@ -31,7 +31,8 @@ class Trial:
     refused_with     a request with the token was refused
     refused_without  one without it was
     at_once          the next request goes the other way, and waits for nothing
-    probes           requests refused since both ways were
+    refused_ms       time of the last one
+    probes           requests refused since both ways were; `full_waits` those of them after a long wait
     named            the token was refused by name: no limit is meant
     owed             the first time behind shut gates: the next request goes without it
     """
@@ -40,7 +41,9 @@ class Trial:
     refused_with: bool = False
     refused_without: bool = False
     at_once: bool = False
+    refused_ms: int = 0
     probes: int = 0
+    full_waits: int = 0
     named: bool = False
     owed: bool = False
 
@@ -54,6 +57,8 @@ class Trial:
 
 
 UNTRIED = Trial()
+FULL_WAIT_MS = 600_000
+"""Who has waited so long since the last refusal did not run into a window."""
 FOUND_STALE = "refused with it, accepted without it"
 
 
@@ -108,7 +113,9 @@ def refused(
         refused_with=refused_with,
         refused_without=refused_without,
         at_once=at_once,
+        refused_ms=now_ms,
         probes=trial.probes + trial.both_refused,
+        full_waits=trial.full_waits + (trial.both_refused and now_ms - trial.refused_ms >= FULL_WAIT_MS),
         named=trial.named or named,
         owed=named and with_token and not at_once and not trial.named,
     )
@@ -116,7 +123,7 @@ def refused(
 
 def limited(trial: Trial, now_ms: int) -> Trial:
     """A request was refused, and no token explains it: the other way need not be tried now."""
-    return replace(trial, since_ms=trial.since_ms or now_ms, at_once=False)
+    return replace(trial, since_ms=trial.since_ms or now_ms, refused_ms=now_ms, at_once=False)
 
 
 def accepted(trial: Trial, with_token: bool) -> Trial:
