@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from yizhan_simulator.qq.knobs import QqKnobs
+
 Wording = Literal[
     "prepare failed",
     "rate limited",
@@ -118,18 +120,20 @@ class Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Inbound images carry `aeskey` as hex beside `media.aes_key`."""
     typing_fade_ms: int = 10_000
     qr: QrKnobs = QrKnobs()
+    qq: QqKnobs = QqKnobs()
+
+
+_TABLES = ("qr", "qq", "refusal", "stale_refusal")
 
 
 def merged(knobs: Knobs, change: dict[str, object]) -> Knobs:
-    """The knobs with some of them turned; nested tables (`qr`, `refusal` …) are merged too.
+    """The knobs with some of them turned; nested tables (`qr`, `qq`, `refusal` …) are merged too.
 
     Raises: msgspec.ValidationError naming the key.
     """
     table: dict[str, object] = msgspec.to_builtins(knobs)
     for name, value in change.items():
         old = table.get(name)
-        nested = (
-            name in ("qr", "refusal", "stale_refusal") and isinstance(old, dict) and isinstance(value, dict)
-        )
+        nested = name in _TABLES and isinstance(old, dict) and isinstance(value, dict)
         table[name] = {**old, **value} if nested else value  # type: ignore[dict-item]
     return msgspec.convert(table, Knobs)

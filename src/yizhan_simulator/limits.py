@@ -45,6 +45,8 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """In force during this part of the script only: limits that change are several rules."""
     hint: Hint = Hint(kind="none")
     refusal: Refusal = Refusal(ret=-2, errmsg="rate limited")
+    code: int = 22009
+    """QQ's word for it."""
     name: str = ""
 
     def __post_init__(self) -> None:

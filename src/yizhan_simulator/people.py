@@ -47,7 +47,8 @@ class Bot:
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
-    """What a phone shows. `kind`: text, image, file, video, voice. `media` is a key for `Cdn.plain`, if any."""
+    """What a phone shows. `kind`: text, image, file, video, voice. `media` is a key for `Cdn.plain`, if any.
+    `author`: who said it, where several people write in one room."""
 
     number: int
     at_ms: int
@@ -60,6 +61,7 @@ class Bubble:
     size: int = 0
     quoted: str = ""
     media: str = ""
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True)

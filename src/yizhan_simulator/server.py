@@ -25,6 +25,7 @@ from yizhan_simulator import line
 from yizhan_simulator.clock import Clock, RealClock
 from yizhan_simulator.control import Control
 from yizhan_simulator.ledger import Record
+from yizhan_simulator.qq.carrier import Carrier
 from yizhan_simulator.script import Script
 from yizhan_simulator.windows import Windows
 from yizhan_simulator.wire import Hold, SimReply, SimRequest, WireKind
@@ -44,6 +45,7 @@ class SimServer:
         self.control_url = ""
         self._control = Control(world, clock)
         self._pages = Windows(self._control)
+        self._carrier = Carrier(world.qq, clock, self._sleep)
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._agenda_moved = asyncio.Event()
         self._platform = self._web_server()
@@ -92,6 +94,7 @@ class SimServer:
             await asyncio.gather(self._keeper, return_exceptions=True)
         for close in self._closers:
             close()
+        await self._carrier.stop()
         await self._close_listener()
         if self._reserved is not None:
             self._reserved.close()
@@ -139,6 +142,7 @@ class SimServer:
             self._agenda_moved.set()
         if key == "page":
             self._pages.page_changed()
+        self._carrier.heard(key)
         keys = list(self._waiters) if key == "*" else [key]
         for waiter in (waiter for key in keys for waiter in self._waiters.pop(key, ())):
             if not waiter.done():
@@ -169,6 +173,8 @@ class SimServer:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
+        if self._carrier.wanted(request):
+            return await self._carrier.carry(request)
         if not call_of(path) and (found := await self._pages.answer(request)) is not None:
             return found
         query: Mapping[str, str] = request.query

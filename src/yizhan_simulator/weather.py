@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,11 +18,17 @@ from yizhan_simulator.knobs import Refusal
 from yizhan_simulator.limits import Hint
 from yizhan_simulator.wire import JSON_HEADERS, PLAIN, SimReply, Wire, WireKind
 
-FaultKind = Literal[
+HttpKind = Literal[
     "reset_before", "reset_after", "hang", "lost_answer", "slow", "status", "html", "truncated", "cut",
     "null", "list", "number", "text", "bytes", "wrong_types", "nested", "gzip_bomb", "huge", "wrong_length",
-    "drip", "empty", "empty_object", "ret0", "refuse", "auth",
+    "drip", "empty", "empty_object", "ret0", "refuse", "auth", "ghost",
 ]  # fmt: skip
+FrameKind = Literal[
+    "silence", "mute", "close", "invalid_session", "slow", "late", "accept_close", "accept_mute", "lose_gap",
+    "replay_older", "double", "double_new_s", "absurd_interval", "not_json", "not_object", "unknown_op", "no_op",
+    "wrong_types", "nested", "unknown_event", "null_d", "empty_d", "bare", "extra", "forged", "stale_stamp",
+]  # fmt: skip
+"""What befalls single frames of a QQ socket, and pushes to a webhook; see `qq/session.py`."""
 
 KINDS: dict[str, bool] = {
     "reset_before": False,
@@ -50,23 +56,45 @@ KINDS: dict[str, bool] = {
     "ret0": True,
     "refuse": False,
     "auth": False,
+    "ghost": True,
 }
-"""Kind → does the request take effect, unless the rule says otherwise with `effect`."""
+"""Kind of a request's fault → does the request take effect, unless the rule says otherwise with `effect`."""
+
+_ACCEPTED = frozenset({"accept_close", "accept_mute"})
+_ODD = frozenset({"not_json", "not_object", "unknown_op", "no_op", "wrong_types", "nested"})
+_EVENTS = frozenset({"unknown_event", "null_d", "empty_d", "bare", "extra"})
+FRAMES: dict[str, frozenset[str]] = {
+    "qq.hello": frozenset({"silence", "mute", "close", "slow", "absurd_interval"}) | _ODD,
+    "qq.identify": frozenset({"silence", "mute", "close", "slow", "invalid_session"}) | _ACCEPTED | _ODD,
+    "qq.heartbeat": frozenset({"silence", "mute", "close", "slow", "invalid_session"}) | _ODD,
+    "qq.resume": frozenset(
+        {"silence", "mute", "close", "slow", "invalid_session", "lose_gap", "replay_older"}
+    )
+    | _ACCEPTED
+    | _ODD,
+    "qq.dispatch": frozenset({"silence", "mute", "close", "late", "double", "double_new_s", "accept_close"})
+    | _EVENTS
+    | _ODD,
+    "qq.push": frozenset({"double", "forged", "stale_stamp"}),
+}
+"""Frame → the kinds that can strike it."""
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`call`: `sendmessage`, `getupdates` …, or `*`. It strikes `times` times (null: always), during `between_s`
-    of the script, with `probability`, optionally for one `user` or `bot` only; `skip` lets the first ones pass.
+    """`call`: `sendmessage`, `qq.send.c2c`, `qq.resume` …, `qq.send.*`, or `*` for every request. It strikes
+    `times` times (null: always), during `between_s` of the script, with `probability`, optionally for one `user` or
+    `bot` only; `skip` lets the first ones pass.
     """
 
-    kind: FaultKind
+    kind: HttpKind | FrameKind
     call: str = "sendmessage"
     times: int | None = None
     skip: int = 0
     between_s: tuple[float, float] | None = None
     probability: float = 1.0
     effect: bool | None = None
-    status: int = 502
+    status: int | None = None
+    """null: 502; for a refusal of QQ, what goes with its code."""
     delay_s: float = 60
     chunk: int = 1
     every_ms: int = 1000
@@ -75,11 +103,32 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bot: str = ""
     refusal: Refusal = Refusal()
     hint: Hint = Hint(kind="none")
+    code: int = 0
+    """QQ: of the refusal (`err_code` beside it), or of the close."""
+    err_code: int | None = None
+    reason: str = ""
+    """QQ: the words of the close."""
+    count: int = 3
+    """`replay_older`: how many events too many."""
+    value: Any = -1
+    """`absurd_interval`: what HELLO announces."""
     name: str = ""
+
+    def __post_init__(self) -> None:
+        known = FRAMES.get(self.call, KINDS)
+        if self.kind not in known:
+            raise ValueError(
+                f"`{self.kind}` does not befall `{self.call}`; what does: {', '.join(sorted(known))}"
+            )
 
     @property
     def takes_effect(self) -> bool:
         return KINDS[self.kind] if self.effect is None else self.effect
+
+    def concerns(self, call: str) -> bool:
+        if self.call.endswith("*"):
+            return call not in FRAMES and call.startswith(self.call[:-1])
+        return self.call == call
 
 
 class Outage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,7 +204,7 @@ class Weather:
 
 def _concerns(armed: _Armed, call: str, bot_id: str, users: tuple[str, ...], now_ms: int) -> bool:
     fault = armed.fault
-    if fault.call not in ("*", call) or (fault.times is not None and armed.struck >= fault.times):
+    if not fault.concerns(call) or (fault.times is not None and armed.struck >= fault.times):
         return False
     if fault.between_s is not None:
         since_s = (now_ms - armed.since_ms) / 1000
@@ -170,6 +219,7 @@ _HTML = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>
 _TEXT = {"Content-Type": "text/html; charset=utf-8"}
 _WRONG_TYPES = {
     "ret": "0", "errcode": [], "errmsg": 7, "message_id": {"id": 1}, "msgs": {"0": None}, "get_updates_buf": 7,
+    "access_token": 7, "expires_in": "soon", "url": [], "shards": "one", "session_start_limit": 3, "code": {}, "id": 9,
     "longpolling_timeout_ms": "soon", "typing_ticket": ["x"], "status": 3, "qrcode": None, "upload_param": 1.5,
 }  # fmt: skip
 _BODIES = {
@@ -200,7 +250,8 @@ def dress(fault: Fault, reply: SimReply) -> SimReply:
     if fault.kind in _BODIES:
         return SimReply(200, JSON_HEADERS, _BODIES[fault.kind])
     if fault.kind == "status":
-        return SimReply(fault.status, _TEXT, f"<h1>{fault.status}</h1>".encode())
+        status = fault.status or 502
+        return SimReply(status, _TEXT, f"<h1>{status}</h1>".encode())
     if fault.kind == "html":
         return SimReply(200, _TEXT, _HTML)
     if fault.kind == "gzip_bomb":

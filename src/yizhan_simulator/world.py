@@ -1,4 +1,4 @@
-"""The simulated WeChat as one value: `reply = world.handle(request, now_ms)`.
+"""The simulated WeChat, and with `world.qq` QQ beside it, as one value: `reply = world.handle(request, now_ms)`.
 
 No sockets, no clock, no chance of its own: time is an argument and everything random comes from the seed, so the
 same requests at the same times give the same answers. A driver carries requests in and answers out; when it gets
@@ -14,18 +14,18 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-import msgspec
-
 from yizhan_simulator import login, phone, polling, presence, sending
+from yizhan_simulator.answering import parsed, reply, swallowed
 from yizhan_simulator.knobs import Knobs, merged
 from yizhan_simulator.ledger import Draft, Effect, Ledger
 from yizhan_simulator.limits import Limit, Limits
 from yizhan_simulator.people import Bot, Bubble, Conversation, People, SimError, User
 from yizhan_simulator.phone import Attachment, Quote
+from yizhan_simulator.qq.side import QqSide
 from yizhan_simulator.replies import INVALID, auth_failed, refuse
 from yizhan_simulator.state import Exchange, Json, Login, Outcome, State, Told, Waiting
-from yizhan_simulator.weather import OUTAGE_WIRE, Fault, Outage, Weather, dress
-from yizhan_simulator.wire import JSON_HEADERS, Hold, SimReply, SimRequest
+from yizhan_simulator.weather import Fault, Outage, Weather
+from yizhan_simulator.wire import Hold, SimReply, SimRequest
 
 Endpoint = Callable[[State, Exchange], Outcome]
 
@@ -60,6 +60,7 @@ class World:
     def __init__(self, seed: int = 0, knobs: Knobs | None = None, ledger_limit: int = 1_000_000) -> None:
         rng = Random(seed)
         self.state = State(rng, People(rng), Limits(), Weather(rng), knobs or Knobs(), Ledger(ledger_limit))
+        self.qq = QqSide(self.state, seed)
         self._held: dict[int, Exchange] = {}
         self._ticket = 0
 
@@ -68,20 +69,21 @@ class World:
     def handle(self, request: SimRequest, now_ms: int) -> SimReply | Hold:
         """Answers one request, or holds it. Never raises for what a client sends."""
         self.advance(now_ms)
+        if self.qq.knows(request):
+            return self.qq.handle(request, now_ms)
         call = call_of(request.path)
         draft = Draft()
-        body = _parsed(request.body) if not call.startswith("c2c/") else {}
+        body = parsed(request.body) if not call.startswith("c2c/") else {}
         bot = self._authorised(request)
         draft.bot_id = bot.bot_id if bot else ""
         exchange = Exchange(call, request, body if body is not None else {}, bot, now_ms, None, draft)
-        swallowed = self._outage(exchange)
-        if swallowed is not None:
-            return swallowed
+        if (lost := self._outage(exchange)) is not None:
+            return lost
         if self.state.weather.faults:
             users = self._user_names(exchange.body)
             exchange.fault = self.state.weather.pick(call, draft.bot_id, users, now_ms)
         if exchange.fault is not None and not exchange.fault[1].takes_effect:
-            return self._reply(exchange, self._without_effect(exchange))
+            return reply(self.state, exchange, self._without_effect(exchange))
         return self._settle(exchange, self._outcome(exchange, body is None))
 
     def resume(self, hold: Hold, now_ms: int) -> SimReply | Hold:
@@ -89,8 +91,9 @@ class World:
         exchange = self._held.pop(hold.ticket)
         self.advance(now_ms)
         exchange.now_ms = now_ms
-        swallowed = self._outage(exchange)
-        return swallowed or self._settle(exchange, ENDPOINTS[exchange.call][0](self.state, exchange))
+        return self._outage(exchange) or self._settle(
+            exchange, ENDPOINTS[exchange.call][0](self.state, exchange)
+        )
 
     def abandon(self, hold: Hold) -> None:
         """The client is gone; nothing was consumed for it."""
@@ -127,21 +130,11 @@ class World:
 
     def _settle(self, exchange: Exchange, outcome: Outcome) -> SimReply | Hold:
         if isinstance(outcome, Told):
-            return self._reply(exchange, outcome)
+            return reply(self.state, exchange, outcome)
         assert isinstance(outcome, Waiting)
         self._ticket += 1
         self._held[self._ticket] = exchange
         return Hold(outcome.until_ms, outcome.key, self._ticket)
-
-    def _reply(self, exchange: Exchange, told: Told) -> SimReply:
-        body = told.body if isinstance(told.body, bytes) else msgspec.json.encode(told.body)
-        reply = SimReply(told.status, told.headers, body)
-        wire = ""
-        if exchange.fault is not None:
-            wire, fault = exchange.fault
-            reply = dress(fault, reply)
-        self.state.ledger.note(exchange.now_ms, exchange.call, exchange.draft, reply.status, wire)
-        return reply
 
     def _without_effect(self, exchange: Exchange) -> Told:
         assert exchange.fault is not None
@@ -156,14 +149,9 @@ class World:
         return Told({})
 
     def _outage(self, exchange: Exchange) -> SimReply | None:
-        outage = self.state.weather.outage_at(exchange.now_ms) if self.state.weather.outages else None
-        if outage is None:
-            return None
-        if exchange.call == "sendmessage":
+        if self.state.weather.outages and exchange.call == "sendmessage":
             sending.describe(exchange)
-        exchange.draft.effect = Effect.LOST
-        self.state.ledger.note(exchange.now_ms, exchange.call, exchange.draft, 0, f"outage:{outage.kind}")
-        return SimReply(0, JSON_HEADERS, b"", OUTAGE_WIRE[outage.kind])
+        return swallowed(self.state, exchange)
 
     def _authorised(self, request: SimRequest) -> Bot | None:
         """Source: a request without AuthorizationType is answered -14 at once (ilink-hub)."""
@@ -279,8 +267,12 @@ class World:
         """`from_s` and `to_s` count from now. Polls under way are cut when it starts."""
         name = self.state.weather.add_outage(outage, now_ms)
         for at_s in (outage.from_s, outage.to_s):
-            self.state.later(now_ms + round(at_s * 1000), lambda _: self.state.signal("*"))
+            self.state.later(now_ms + round(at_s * 1000), self._weather_moved)
         return name
+
+    def _weather_moved(self, now_ms: int) -> None:
+        self.qq.weather_moved(now_ms)
+        self.state.signal("*")
 
     def remove(self, name: str) -> bool:
         """Takes a limit, fault or outage away."""
@@ -317,17 +309,3 @@ class World:
     def cancel(self, handle: str, now_ms: int) -> None:
         self.advance(now_ms)
         login.cancel(self.state, self.login(handle), now_ms)
-
-
-_decode = msgspec.json.Decoder().decode
-
-
-def _parsed(body: bytes) -> Json | None:
-    """None: bytes that are no JSON object. No body at all counts as an empty object."""
-    if not body:
-        return {}
-    try:
-        value = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

@@ -4,18 +4,21 @@ people's clients, made when first needed.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import hashlib
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from simulator.qq_caller import QqCaller
 from yizhan_simulator import Hold, SimReply, SimRequest, World
 
 NOW = 1_790_000_000_000
@@ -114,12 +117,11 @@ def run(*command: str | Path, cwd: Path | None = None) -> None:
     assert 0 == done.returncode, f"{' '.join(map(str, command))} failed:\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.fixture(scope="session")
-def peer_python() -> Path:
-    """The interpreter of `.venv-peers/python`. Without a package index this fails, it does not skip: the project
+def made(name: str, requirements: Path) -> Path:
+    """The interpreter of `.venv-peers/<name>`. Without a package index this fails, it does not skip: the project
     itself cannot be installed without one.
     """
-    home, requirements = HOMES / "python", PEERS / "requirements.txt"
+    home = HOMES / name
     python, stamp = home / "bin" / "python", home / ".made-from"
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     with alone():
@@ -128,6 +130,46 @@ def peer_python() -> Path:
             run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements)
             stamp.write_text(wanted)
     return python
+
+
+@pytest.fixture(scope="session")
+def peer_python() -> Path:
+    """With other people's WeChat clients."""
+    return made("python", PEERS / "requirements.txt")
+
+
+@pytest.fixture(scope="session")
+def qq_python() -> Path:
+    """With other people's QQ clients."""
+    return made("qq", PEERS / "qq-requirements.txt")
+
+
+Drive = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture
+def drive() -> Drive:
+    """Runs one driver of tests/peers to its end and reads its last line."""
+
+    async def driven(python: Path, script: str, *arguments: str | Path) -> Any:
+        clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        process = await asyncio.create_subprocess_exec(
+            python,
+            PEERS / script,
+            *arguments,
+            env=clean,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            out, errors = await asyncio.wait_for(process.communicate(), 60)
+        except (TimeoutError, asyncio.CancelledError):
+            process.kill()
+            raise
+        assert 0 == process.returncode, errors.decode()[-3000:]
+        return json.loads(out.decode().splitlines()[-1])
+
+    return driven
 
 
 @pytest.fixture(scope="session")
@@ -141,3 +183,13 @@ def official_package() -> Path:
             run("npm", "pack", "--silent", "--pack-destination", target, name, cwd=target)
             run("tar", "-xzf", next(target.glob("*.tgz")), "-C", target)
     return target / "package"
+
+
+@pytest.fixture
+def qq(world: World, ann: str) -> QqCaller:
+    """A QQ client whose bot Echo is online, and to whom Ann has said hello."""
+    client = QqCaller(world, world.qq.add_bot("Echo"))
+    client.identify()
+    world.qq.say(ann, "hello", client.now_ms)
+    client.read()
+    return client

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import pytest
 from yizhan_simulator import Attachment, Effect, World
 from yizhan_simulator.server import running
 
-PEERS = Path(__file__).resolve().parents[1] / "peers"
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("peers")]
 
 
@@ -24,24 +22,8 @@ async def until(come: Callable[[], bool]) -> None:
         await asyncio.sleep(0.02)
 
 
-async def drive(python: Path, script: str, *arguments: str | Path) -> Any:
-    """Runs one driver to its end and reads its last line."""
-    clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    process = await asyncio.create_subprocess_exec(
-        python,
-        PEERS / script,
-        *arguments,
-        env=clean,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, errors = await asyncio.wait_for(process.communicate(), 60)
-    assert 0 == process.returncode, errors.decode()[-3000:]
-    return json.loads(out.decode().splitlines()[-1])
-
-
 async def test_wechatbot_sdk_receives_and_sends(
-    peer_python: Path, world: World, ann: str, tmp_path: Path
+    peer_python: Path, world: World, ann: str, tmp_path: Path, drive: Any
 ) -> None:
     """Texts both ways, a picture both ways, typing, start and stop."""
     world.turn(hold_ms=500)
@@ -69,7 +51,7 @@ async def test_wechatbot_sdk_receives_and_sends(
 
 
 async def test_wechatbot_sdk_logs_in_by_qr_code_with_a_verify_code(
-    peer_python: Path, world: World, ann: str, tmp_path: Path
+    peer_python: Path, world: World, ann: str, tmp_path: Path, drive: Any
 ) -> None:
     """The whole login through another client's state machine: scan, a wrong and a right code, confirm."""
     world.turn(hold_ms=500, qr={"verify_code": "424242"})
@@ -94,7 +76,9 @@ async def test_wechatbot_sdk_logs_in_by_qr_code_with_a_verify_code(
     ]
 
 
-async def test_weilink_receives_and_sends(peer_python: Path, world: World, ann: str, tmp_path: Path) -> None:
+async def test_weilink_receives_and_sends(
+    peer_python: Path, world: World, ann: str, tmp_path: Path, drive: Any
+) -> None:
     """Text and file in, text and file out, typing, the cursor."""
     world.turn(hold_ms=500)
     bot = world.add_bot(ann)

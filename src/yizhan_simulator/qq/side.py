@@ -1,0 +1,404 @@
+"""The simulated QQ as one value, `world.qq`: requests and sockets come in, people act, time passes in the world.
+
+    reply = world.handle(SimRequest.of("POST", url, headers, body), now_ms)      HTTP, as for WeChat
+    line = world.qq.connect(SimRequest.of("GET", "ws://sim.test/websocket", {}), now_ms)
+    line.deliver('{"op":2,"d":{…}}', now_ms)        a frame from the client
+    line.take()                                     [Text(text), HangUp(code, reason) …] for the client, in order
+    line.hang_up(now_ms)                            the client is gone
+
+`world.listen` hears `line.key` whenever something waits to be taken. No socket, clock or chance of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Literal
+
+from yizhan_simulator.answering import parsed, reply, swallowed
+from yizhan_simulator.ledger import Draft, Effect, Record
+from yizhan_simulator.people import Bubble, SimError, User
+from yizhan_simulator.phone import Attachment
+from yizhan_simulator.qq import dispatch, phone, routes, sending, session, tokens, webhook
+from yizhan_simulator.qq.people import (
+    ALL_INTENTS,
+    QqBot,
+    Receive,
+    Room,
+    Scene,
+    guild_user_id,
+    member_openid,
+    openid_of,
+    user_openid,
+)
+from yizhan_simulator.qq.phone import Change
+from yizhan_simulator.qq.push import Push
+from yizhan_simulator.qq.replies import headers, refuse
+from yizhan_simulator.qq.socket import Outgoing, Socket
+from yizhan_simulator.qq.state import QqState, Visit
+from yizhan_simulator.state import Exchange, State, Told
+from yizhan_simulator.wire import SimReply, SimRequest
+
+
+class SocketLine:
+    """One WebSocket, without a network. `muted`: half-open. `ended`: nothing will come out after what waits."""
+
+    def __init__(self, state: QqState, socket: Socket) -> None:
+        self._state = state
+        self.socket = socket
+        self.key = socket.key
+
+    @property
+    def muted(self) -> bool:
+        return self.socket.muted
+
+    @property
+    def ended(self) -> bool:
+        return self.socket.ended
+
+    def deliver(self, text: str, now_ms: int) -> None:
+        """A frame from the client. Never raises for what is in it."""
+        _advance(self._state, now_ms)
+        session.received(self._state, self.socket, text, now_ms)
+
+    def take(self) -> list[Outgoing]:
+        """What waits for the client, in order; taken out."""
+        return self.socket.take()
+
+    def hang_up(self, now_ms: int) -> None:
+        """The client is gone, with or without a close frame."""
+        _advance(self._state, now_ms)
+        session.left(self._state, self.socket, now_ms)
+
+
+class QqSide:
+    def __init__(self, shared: State, seed: int) -> None:
+        self.state = QqState(shared, Random(f"qq {seed}"), seed)
+
+    # What the line brings.
+
+    def knows(self, request: SimRequest) -> bool:
+        return routes.found(request.method, request.path) is not None
+
+    def handle(self, request: SimRequest, now_ms: int) -> SimReply:
+        """Answers one request. Raises nothing for what a client sends; `knows` it must be."""
+        visit, body = self._visit(request, now_ms)
+        if (early := self._early(visit)) is not None:
+            return early
+        return reply(self.state.shared, visit.ex, self._told(visit, body is None))
+
+    def connect(self, request: SimRequest, now_ms: int) -> SocketLine | SimReply:
+        """A WebSocket is asked for; a reply instead of a line means that there is none."""
+        _advance(self.state, now_ms)
+        visit, _ = self._visit(request, now_ms)
+        if (early := self._early(visit)) is not None:
+            return early
+        self.state.shared.ledger.note(now_ms, routes.SOCKET, visit.ex.draft)
+        return SocketLine(self.state, session.opened(self.state, now_ms))
+
+    def _visit(self, request: SimRequest, now_ms: int) -> tuple[Visit, dict[str, object] | None]:
+        found = routes.found(request.method, request.path)
+        assert found is not None
+        call, parts = found
+        body = parsed(request.body)
+        return Visit(Exchange(call, request, body or {}, None, now_ms, None, Draft()), parts), body
+
+    def _early(self, visit: Visit) -> SimReply | None:
+        """Swallowed by an outage, or struck by a fault before it could take effect."""
+        ex, shared = visit.ex, self.state.shared
+        if ex.call in routes.SENDS:
+            sending.describe(visit)
+        self._guess_bot(visit)
+        if (lost := swallowed(shared, ex)) is not None:
+            return lost
+        if shared.weather.faults:
+            ex.fault = shared.weather.pick(ex.call, ex.draft.bot_id, self._about(visit), ex.now_ms)
+        if ex.fault is not None and not ex.fault[1].takes_effect:
+            return reply(shared, ex, _without_effect(visit))
+        return None
+
+    def _guess_bot(self, visit: Visit) -> None:
+        """For faults that name a bot, and for the ledger; nothing is decided by it."""
+        value = visit.ex.request.headers.get("authorization", "").partition(" ")[2]
+        bot = tokens.owner_of(self.state, value.strip(), visit.ex.now_ms)
+        told = str(visit.ex.body.get("appId", ""))
+        visit.ex.draft.bot_id = bot.app_id if bot else told
+
+    def _about(self, visit: Visit) -> tuple[str, ...]:
+        if not visit.parts:
+            return ()
+        app_id, openid = visit.ex.draft.bot_id, visit.parts[0]
+        for scene in Scene:
+            if (room := self.state.register.index.get((app_id, scene, openid))) is not None:
+                names = [self.state.shared.people.users[user_id].name for user_id in room.members]
+                return (openid, room.room_id, room.name, *(names if scene in (Scene.C2C, Scene.DM) else ()))
+        return (openid,)
+
+    def _told(self, visit: Visit, unreadable: bool) -> Told:
+        route = routes.ROUTES.get(visit.ex.call)
+        if route is None:
+            visit.ex.draft.effect, visit.ex.draft.rule = Effect.REFUSED, "no upgrade"
+            return Told({"message": "websocket upgrade required", "code": 400}, 400, headers(visit))
+        refused = tokens.admit(self.state, visit) if route.needs_token else None
+        if refused is None and unreadable:
+            refused = refuse(visit, "unreadable body", 12002)
+        return refused or route.endpoint(self.state, visit)
+
+    def weather_moved(self, now_ms: int) -> None:
+        """An outage begins or ends: what is open breaks, or goes quiet for ever."""
+        outage = self.state.shared.weather.outage_at(now_ms)
+        for socket in list(self.state.sockets.values()) if outage else []:
+            if outage is not None and outage.kind == "hang":
+                session.mute(self.state, socket, now_ms)
+            else:
+                session.drop(self.state, socket, 1006, now_ms)
+
+    # Who is there.
+
+    def add_bot(
+        self,
+        name: str = "",
+        app_id: str = "",
+        secret: str = "",
+        *,
+        intents: int = ALL_INTENTS,
+        public: bool = True,
+        webhook_url: str = "",
+    ) -> QqBot:
+        """Raises: SimError when the app id or the name is taken."""
+        bots = self.state.register.bots
+        made_id = app_id or str(102_000_000 + len(bots))
+        made_name = name or f"QQ bot {len(bots) + 1}"
+        if not made_id.isdecimal() or made_id in bots or any(bot.name == made_name for bot in bots.values()):
+            raise SimError(f"app id {made_id!r} or name {made_name!r} is taken, or the id is not a number")
+        made_secret = secret or openid_of("secret", str(self.state.seed), made_id)[:28]
+        user_id = str(6_000_000_000_000_000_000 + int(openid_of("bot number", made_id)[:14], 16))
+        bots[made_id] = QqBot(made_id, made_secret, made_name, user_id, intents, public, webhook_url)
+        self.state.shared.changed()
+        return bots[made_id]
+
+    def bot(self, id_or_name: str) -> QqBot:
+        return self.state.register.bot(id_or_name)
+
+    def add_group(
+        self, name: str, members: tuple[str, ...], bots: tuple[str, ...], receive: Receive = "mention"
+    ) -> Room:
+        """The first member owns it. Raises: SimError."""
+        return self._add_room(Scene.GROUP, f"group:{name}", name, members, bots, receive)
+
+    def add_channel(self, name: str, members: tuple[str, ...], bots: tuple[str, ...]) -> Room:
+        """A channel in a guild of its own. Raises: SimError."""
+        channel_id = str(int(openid_of("channel", name)[:10], 16))
+        room = self._add_room(Scene.CHANNEL, f"channel:{channel_id}", name, members, bots, "mention")
+        room.guild_id = str(int(openid_of("guild", name)[:12], 16))
+        return room
+
+    def _add_room(
+        self, scene: Scene, room_id: str, name: str, members: tuple[str, ...], bots: tuple[str, ...],
+        receive: Receive,
+    ) -> Room:  # fmt: skip
+        register = self.state.register
+        if room_id in register.rooms or not name:
+            raise SimError(f"there is already a room named {name!r}, or it has no name")
+        people = [self.state.shared.people.user(each).user_id for each in members]
+        listed = [self.bot(each) for each in bots]
+        roles = {user_id: "owner" if place == 0 else "member" for place, user_id in enumerate(people)}
+        room = register.rooms[room_id] = Room(room_id, scene, name, roles)
+        for bot in listed:
+            register.sit(room, bot.app_id, receive)
+        self.state.shared.changed()
+        return room
+
+    def room(self, to: str, user: str = "", scene: Literal["", "c2c", "dm"] = "") -> Room:
+        """By id or name; a bot's id or name means its chat with the user (`scene` "dm": its direct messages)."""
+        bots = self.state.register.bots
+        named = next((bot for bot in bots.values() if to in (bot.app_id, bot.name)), None)
+        if named is None or not user:
+            return self.state.register.room(to)
+        person = self.state.shared.people.user(user)
+        return self.state.register.private(Scene.DM if scene == "dm" else Scene.C2C, named, person.user_id)
+
+    def openid(self, bot: str, user: str) -> str:
+        """How the bot addresses this person in C2C."""
+        return user_openid(self.bot(bot).app_id, self._user(user).user_id)
+
+    def group_openid(self, bot: str, group: str) -> str:
+        return self.state.register.room(group).seats[self.bot(bot).app_id].openid
+
+    def member_openid(self, bot: str, group: str, user: str) -> str:
+        room = self.state.register.room(group)
+        return member_openid(self.bot(bot).app_id, room.room_id, self._user(user).user_id)
+
+    def guild_user_id(self, user: str) -> str:
+        return guild_user_id(self._user(user).user_id)
+
+    def _user(self, user: str) -> User:
+        return self.state.shared.people.user(user)
+
+    # What people do.
+
+    def say(
+        self,
+        user: str,
+        text: str,
+        now_ms: int,
+        to: str = "",
+        *,
+        scene: Literal["", "c2c", "dm"] = "",
+        at: bool | tuple[str, ...] = False,
+        items: tuple[Attachment, ...] = (),
+        quote_id: str = "",
+    ) -> str:
+        """The user writes to a bot, a group or a channel (`to`: id or name; empty: the only bot there is).
+
+        at   True mentions every bot in the room, or names say which
+        Gives the message's id. Raises: SimError.
+        """
+        _advance(self.state, now_ms)
+        room = self.room(to or self._only_bot(), user, scene)
+        wanted = list(room.seats) if at is True else [self.bot(each).app_id for each in at or ()]
+        return phone.say(self.state, room, self._user(user), text, tuple(wanted), items, quote_id, now_ms)
+
+    def _only_bot(self) -> str:
+        bots = list(self.state.register.bots)
+        if len(bots) != 1:
+            raise SimError(f"say to whom: {', '.join(bots) or 'there is no QQ bot'}")
+        return bots[0]
+
+    def change(self, user: str, bot: str, what: Change, now_ms: int, to: str = "") -> str:
+        """The user changes how the bot sits in a group (`to`), or in their chat: add, remove, allow or forbid
+        unasked messages, receive all or receive mentions, mute, unmute. Gives the id of the event, if there is one.
+        """
+        _advance(self.state, now_ms)
+        found, room = self.bot(bot), self.room(to or bot, user)
+        if what != "add" and found.app_id not in room.seats:
+            raise SimError(f"{found.name!r} was never in {room.name!r}")
+        return phone.change(self.state, found, room, self._user(user), what, now_ms)
+
+    def press(self, user: str, bot: str, button: str, payload: str, now_ms: int, to: str = "") -> str:
+        """A button below a message; gives the interaction's id."""
+        _advance(self.state, now_ms)
+        return phone.press(
+            self.state, self.bot(bot), self.room(to or bot, user), self._user(user), button, payload, now_ms
+        )
+
+    # What tests and operators arrange.
+
+    def lines(self, bot: str = "") -> list[Socket]:
+        """Connections that the server believes in, oldest first; of one bot, those that have identified."""
+        app_id = self.bot(bot).app_id if bot else ""
+        return [socket for socket in self.state.sockets.values() if socket.app_id == app_id or not bot]
+
+    def online(self, bot: str) -> bool:
+        """Has the bot a connection that is ready and alive?"""
+        return any(socket.live and socket.session_id for socket in self.lines(bot))
+
+    def close(self, bot: str, code: int, now_ms: int, reason: str = "") -> int:
+        """The server closes the bot's connections; says how many."""
+        return self._each(bot, now_ms, lambda socket: session.drop(self.state, socket, code, now_ms, reason))
+
+    def mute(self, bot: str, now_ms: int) -> int:
+        """The bot's connections become half-open, for ever; says how many."""
+        return self._each(bot, now_ms, lambda socket: session.mute(self.state, socket, now_ms))
+
+    def ask_reconnect(self, bot: str, now_ms: int) -> int:
+        """Op 7."""
+        return self._each(bot, now_ms, lambda socket: session.reconnect(self.state, socket))
+
+    def invalidate(self, bot: str, now_ms: int, code: int = 0) -> int:
+        """Op 9, and with a code the close after it."""
+        return self._each(bot, now_ms, lambda socket: session.invalidate(self.state, socket, code, now_ms))
+
+    def _each(self, bot: str, now_ms: int, act: Callable[[Socket], None]) -> int:
+        _advance(self.state, now_ms)
+        found = [socket for socket in self.lines(bot) if socket.live]
+        for socket in found:
+            act(socket)
+        return len(found)
+
+    def forget_sessions(self, bot: str) -> int:
+        """No session of the bot can be resumed from now on; those that are connected live on until they end."""
+        app_id = self.bot(bot).app_id
+        doomed = [each for each in self.state.sessions.values() if each.app_id == app_id]
+        for each in doomed:
+            del self.state.sessions[each.session_id]
+            if each.socket is not None:
+                self.state.sessions[f"unresumable {each.session_id}"] = each
+                each.socket.session_id = f"unresumable {each.session_id}"
+                each.session_id = each.socket.session_id
+        return len(doomed)
+
+    def replay(self, bot: str, count: int, now_ms: int) -> int:
+        """The last `count` events once more, with new numbers and the same ids; says how many went out."""
+        _advance(self.state, now_ms)
+        return dispatch.again(self.state, self.bot(bot), count, now_ms)
+
+    def expire_tokens(self, bot: str) -> int:
+        """Access tokens die before their time; says how many."""
+        found = self.bot(bot)
+        count, found.tokens = len(found.tokens), []
+        return count
+
+    def expire_windows(self, bot: str) -> int:
+        """No message so far can be answered any more; says how many could."""
+        found = self.state.answerable(self.bot(bot).app_id).values()
+        open_ones = [each for each in found if not each.expired]
+        for each in open_ones:
+            each.expired = True
+        return len(open_ones)
+
+    def spend_allowances(self, bot: str) -> int:
+        """Every message so far has been answered as often as it may be; says how many."""
+        found = self.state.answerable(self.bot(bot).app_id).values()
+        for each in found:
+            each.replies = 1 << 30
+        return len(found)
+
+    def shown(self, to: str, user: str = "") -> list[Bubble]:
+        """What bots have said in a room, in order; `to` as for `say`."""
+        return [bubble for bubble in self.room(to, user).bubbles if bubble.from_bot]
+
+    def sends(self, bot: str = "", openid: str = "") -> list[Record]:
+        """The ledger's records of sends."""
+        app_id = self.bot(bot).app_id if bot else ""
+        return [
+            record
+            for record in self.state.shared.ledger
+            if record.call in routes.SENDS
+            and app_id in ("", record.bot_id)
+            and openid in ("", record.user_id)
+        ]
+
+    # Webhook.
+
+    def validate_webhook(self, bot: str, now_ms: int) -> int:
+        """The console checks the address (op 13)."""
+        _advance(self.state, now_ms)
+        return webhook.validate(self.state, self.bot(bot), now_ms)
+
+    def pushes(self) -> list[Push]:
+        """Requests for the driver to make, taken out; `world.listen` hears `pushes` when there are some."""
+        taken = list(self.state.pushes.values())
+        self.state.pushes.clear()
+        return taken
+
+    def pushed(self, push: Push, status: int | None, body: bytes, now_ms: int) -> None:
+        """What came back for one; `status` None: no answer."""
+        _advance(self.state, now_ms)
+        webhook.answered(self.state, push, status, body, now_ms)
+
+
+def _advance(state: QqState, now_ms: int) -> None:
+    for at_ms, action in state.shared.agenda.due(now_ms):
+        action(at_ms)
+
+
+def _without_effect(visit: Visit) -> Told:
+    assert visit.ex.fault is not None
+    name, fault = visit.ex.fault
+    if fault.kind == "auth":
+        return refuse(visit, name, 11243)
+    if fault.kind == "refuse":
+        return refuse(visit, name, fault.code or 22009, fault.status, fault.err_code)
+    visit.ex.draft.effect, visit.ex.draft.rule = Effect.LOST, name
+    return Told({}, headers=headers(visit))

@@ -1,0 +1,254 @@
+"""The QQ gateway's end of the socket: HELLO to RESUMED, and every way a connection ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.qq_caller import NOW, QqCaller, events
+from yizhan_simulator import Effect, Fault, Outage, World
+from yizhan_simulator.qq.codes import CLOSES
+
+CLOSE_CODES = sorted(CLOSES)
+
+
+def test_a_client_connects_and_hears_a_person(world: World, ann: str) -> None:
+    """The first road: token, address, HELLO, IDENTIFY, READY, an event, a reply on the screen."""
+    client = QqCaller(world, world.qq.add_bot("Echo", app_id="102000007", secret="s3cr3t"))
+    assert "7200" == client.get_token()["expires_in"]
+    (ready,) = client.identify()
+    assert {"op": 10, "d": {"heartbeat_interval": 41_250}} == client.frames[0]
+    assert ("READY", 1, "Echo", [0, 1]) == (
+        ready["t"], ready["s"], ready["d"]["user"]["username"], ready["d"]["shard"]
+    )  # fmt: skip
+    message_id = world.qq.say(ann, "hello", NOW)
+    (event,) = client.read()
+    assert ("C2C_MESSAGE_CREATE", 2, "hello", message_id) == (
+        event["t"], event["s"], event["d"]["content"], event["d"]["id"]
+    )  # fmt: skip
+    assert event["id"].startswith("C2C_MESSAGE_CREATE:")
+    assert world.qq.openid("Echo", "Ann") == event["d"]["author"]["user_openid"]
+    told = client.c2c("Ann", "hi", msg_id=message_id, msg_seq=1)
+    (bubble,) = world.qq.shown("Echo", "Ann")
+    assert ("hi", told["id"]) == (bubble.text, bubble.message_id)
+
+
+def test_heartbeats_are_answered_and_missing_ones_end_the_connection(qq: QqCaller) -> None:
+    """Two intervals without op 1: 4009, and the session can be resumed."""
+    assert [{"op": 11}] == qq.beat()
+    qq.later(80)
+    assert ([], []) == (qq.read(), qq.ends)
+    qq.later(3)
+    qq.read()
+    assert [4009] == qq.ends
+    assert ["RESUMED"] == [frame["t"] for frame in qq.resume()]
+
+
+def test_after_half_an_hour_the_server_asks_to_reconnect_and_closes(qq: QqCaller) -> None:
+    """Normal life: op 7, then 4009; what is said in between comes with RESUME, in order and before RESUMED."""
+    for _ in range(60):
+        qq.later(30)
+        qq.beat()
+    assert [7, 11] == sorted(frame["op"] for frame in qq.frames[-2:])
+    qq.later(1)
+    qq.read()
+    assert [4009] == qq.ends
+    world = qq.world
+    world.qq.say("Ann", "one", qq.now_ms)
+    world.qq.say("Ann", "two", qq.now_ms)
+    frames = qq.resume()
+    assert [("C2C_MESSAGE_CREATE", "one"), ("C2C_MESSAGE_CREATE", "two")] == events(frames)
+    assert ("RESUMED", "", qq.seq) == (frames[-1]["t"], frames[-1]["d"], frames[-1]["s"])
+    assert sorted(frame["s"] for frame in frames) == [frame["s"] for frame in frames]
+
+
+@pytest.mark.parametrize("code", CLOSE_CODES)
+def test_every_close_code_can_be_played(qq: QqCaller, code: int) -> None:
+    """The codes of the documentation and those seen; afterwards a session is resumable or not, as the table says."""
+    qq.world.qq.close("Echo", code, qq.now_ms)
+    qq.read()
+    assert [code] == qq.ends
+    resumable = code < 4000 or code in (4000, 4004, 4008, 4009)
+    told = [frame.get("t") or frame["op"] for frame in qq.resume()]
+    assert (["RESUMED"] if resumable else [9]) == told
+
+
+@pytest.mark.parametrize(
+    ("how", "told", "end"), [("op9", [9], 4006), ("close", [], 4006), ("silent", [], 1005)]
+)
+def test_a_refused_resume_comes_in_all_its_forms(qq: QqCaller, how: str, told: list[int], end: int) -> None:
+    """A client that waits for op 9 alone would resume for ever."""
+    qq.world.turn(qq={"resume_refusal": how})
+    qq.world.qq.forget_sessions("Echo")
+    qq.world.qq.close("Echo", 4009, qq.now_ms)
+    qq.read()
+    assert told == [frame["op"] for frame in qq.resume()]
+    assert [4009, end] == qq.ends
+    assert ["READY"] == [frame["t"] for frame in qq.identify()]
+
+
+def test_a_sequence_number_from_nowhere_is_refused(qq: QqCaller) -> None:
+    """4007: the client claims to have read what was never written."""
+    qq.world.qq.close("Echo", 4009, qq.now_ms)
+    qq.read()
+    qq.resume(seq=999)
+    assert 4007 == qq.ends[-1]
+
+
+def test_a_muted_socket_gives_no_sign(qq: QqCaller) -> None:
+    """Half-open: no frame, no acknowledgement, no close, though the server has long given up."""
+    qq.world.qq.mute("Echo", qq.now_ms)
+    qq.world.qq.say("Ann", "are you there?", qq.now_ms)
+    assert [] == qq.beat()
+    qq.later(600)
+    assert [] == qq.read()
+    assert [] == qq.ends
+    lost = qq.world.ledger.select("qq.dispatch", effect=Effect.LOST)
+    assert ["are you there?"] == [row.text for row in lost]
+    assert [("C2C_MESSAGE_CREATE", "are you there?")] == events(qq.resume())
+
+
+def test_identify_is_refused_by_its_code(world: World, ann: str) -> None:
+    """Each wrong IDENTIFY closes with the code of the documentation."""
+    bot = world.qq.add_bot("Echo", intents=(1 << 25) | (1 << 30))
+    client = QqCaller(world, bot)
+    client.identify(intents=1 << 31)
+    client.identify(intents=(1 << 25) | (1 << 12))
+    client.identify(shard=[1, 1])
+    client.identify(token="QQBot wrong")
+    client.identify(token=None)
+    assert [4013, 4014, 4010, 4004, 4002] == client.ends
+    assert ["READY"] == [frame["t"] for frame in client.identify(intents=1 << 25)]
+    bot.offline = True
+    client.identify(intents=1 << 25)
+    bot.banned = True
+    client.identify(intents=1 << 25)
+    assert [4914, 4915] == client.ends[-2:]
+
+
+def test_the_ration_of_identifies_is_counted_and_comes_back(world: World, ann: str) -> None:
+    """An identify loop burns the day's allowance; a day later it is whole again."""
+    world.turn(qq={"identify_total": 3})
+    client = QqCaller(world, world.qq.add_bot("Echo"))
+    for _ in range(3):
+        assert ["READY"] == [frame["t"] for frame in client.identify()]
+    limit = client.json("GET", "/gateway/bot")["session_start_limit"]
+    assert (3, 0, 1) == (limit["total"], limit["remaining"], limit["max_concurrency"])
+    assert [] == client.identify()
+    assert [4903] == client.ends
+    client.later(limit["reset_after"] / 1000 + 1)
+    client.get_token()
+    assert ["READY"] == [frame["t"] for frame in client.identify()]
+
+
+@pytest.mark.parametrize(
+    "frame", ['{"op":', "[]", '"x"', "{}", '{"op":2}', '{"op":6,"d":7}', '{"op":"2"}', "[" * 9000]
+)
+def test_no_frame_of_a_client_breaks_the_server(qq: QqCaller, frame: str) -> None:
+    """Whatever comes is answered with a close, and the next connection works."""
+    qq.connect()
+    qq.read()
+    qq.put(frame)
+    qq.read()
+    assert 1 == len(qq.ends)
+    assert ["READY"] == [each["t"] for each in qq.identify()]
+
+
+def test_a_second_connection_keeps_the_first(qq: QqCaller) -> None:
+    """Nobody knows whether the platform closes the older one; both hear the event."""
+    first = qq.line
+    qq.identify()
+    qq.world.qq.say("Ann", "both of you", qq.now_ms)
+    assert [("C2C_MESSAGE_CREATE", "both of you")] == events(qq.read())
+    assert first is not None
+    assert 1 == len(first.take())
+
+
+def test_without_a_session_nothing_is_kept(world: World, ann: str) -> None:
+    """The platform answers the person itself then, and the message does not come later."""
+    client = QqCaller(world, world.qq.add_bot("Echo"))
+    world.qq.say(ann, "anybody?", NOW)
+    assert [] == events(client.identify())
+    assert ["no session"] == [row.rule for row in world.ledger.select("qq.dispatch", effect=Effect.LOST)]
+
+
+def test_an_outage_breaks_or_silences_what_is_open(qq: QqCaller) -> None:
+    """refuse: the connection is gone without a close frame; hang: it becomes half-open and stays so."""
+    qq.world.add_outage(Outage(to_s=10, kind="refuse"), qq.now_ms)
+    qq.later(0)
+    qq.read()
+    assert [1006] == qq.ends
+    qq.later(10)
+    qq.resume()
+    qq.world.add_outage(Outage(to_s=10, kind="hang"), qq.now_ms)
+    qq.later(11)
+    assert [] == qq.beat()
+    assert [1006] == qq.ends
+
+
+@pytest.mark.parametrize(
+    ("fault", "ops", "ends"),
+    [
+        (Fault(kind="silence", call="qq.resume"), [], []),
+        (Fault(kind="close", call="qq.resume", code=4902), [], [4902]),
+        (Fault(kind="invalid_session", call="qq.resume"), [9], []),
+        (Fault(kind="invalid_session", call="qq.resume", code=4903), [9], [4903]),
+        (Fault(kind="accept_close", call="qq.resume", code=1000), [0, 0], [1000]),
+        (Fault(kind="lose_gap", call="qq.resume"), [0], []),
+        (Fault(kind="mute", call="qq.resume"), [], []),
+        (Fault(kind="not_json", call="qq.resume"), [None, 0, 0], []),
+    ],
+)
+def test_faults_of_a_resume(qq: QqCaller, fault: Fault, ops: list[int | None], ends: list[int]) -> None:
+    """Each way in which a RESUME has gone wrong in public logs."""
+    qq.world.qq.close("Echo", 4009, qq.now_ms)
+    qq.read()
+    qq.ends.clear()
+    qq.world.qq.say("Ann", "in the gap", qq.now_ms)
+    qq.world.add_fault(fault, qq.now_ms)
+    assert ops == [frame.get("op") for frame in qq.resume()]
+    assert ends == qq.ends
+
+
+def test_a_resume_can_give_again_what_was_read(qq: QqCaller) -> None:
+    """Messages seen minutes before come again: a client must recognise them by their id."""
+    for number in range(5):
+        qq.world.qq.say("Ann", f"word {number}", qq.now_ms)
+    qq.read()
+    qq.world.qq.close("Echo", 4009, qq.now_ms)
+    qq.read()
+    qq.world.add_fault(Fault(kind="replay_older", call="qq.resume", count=2), qq.now_ms)
+    assert [("C2C_MESSAGE_CREATE", "word 3"), ("C2C_MESSAGE_CREATE", "word 4")] == events(qq.resume())
+
+
+@pytest.mark.parametrize(
+    ("kind", "heard"),
+    [
+        ("double", ["x", "x"]),
+        ("double_new_s", ["x", "x"]),
+        ("silence", []),
+        ("late", []),
+        ("unknown_event", ["?", "x"]),
+        ("null_d", [None, "x"]),
+        ("empty_d", [None, "x"]),
+        ("bare", ["x"]),
+        ("extra", ["x"]),
+        ("unknown_op", ["x"]),
+    ],
+)
+def test_faults_of_an_event(qq: QqCaller, kind: str, heard: list[str | None]) -> None:
+    """Doubled, delayed, swallowed and strange events; strange ones come beside the true one, never instead."""
+    qq.world.add_fault(Fault(kind=kind, call="qq.dispatch", times=1, delay_s=5), qq.now_ms)  # type: ignore[arg-type]
+    qq.world.qq.say("Ann", "x", qq.now_ms)
+    assert heard == [text for _, text in events(qq.read())]
+    if kind == "late":
+        qq.world.qq.say("Ann", "y", qq.now_ms)
+        qq.later(5)
+        assert ["y", "x"] == [text for _, text in events(qq.read())]
+
+
+def test_a_fault_that_fits_no_such_frame_is_refused() -> None:
+    """A script with a kind in the wrong place would silently do nothing."""
+    with pytest.raises(ValueError, match=r"does not befall `qq\.hello`"):
+        Fault(kind="double", call="qq.hello")
+    with pytest.raises(ValueError, match="does not befall `sendmessage`"):
+        Fault(kind="mute")
