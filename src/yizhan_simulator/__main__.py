@@ -8,14 +8,15 @@ import sys
 from pathlib import Path
 
 from yizhan_simulator.clock import Clock, ManualClock, RealClock
-from yizhan_simulator.script import Script, ScriptError
+from yizhan_simulator.reading import ScriptError
+from yizhan_simulator.script import Script
 from yizhan_simulator.server import serve
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 stopped, 1 port in use, 2 wrong arguments or script."""
     parser = argparse.ArgumentParser(
-        prog="python -m yizhan_simulator", description="a simulated WeChat (iLink)"
+        prog="python -m yizhan_simulator", description="simulated WeChat (iLink) and QQ"
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")

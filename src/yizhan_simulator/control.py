@@ -6,20 +6,21 @@ end of the class. `{user}` is a user's id or name. `windows.py` carries them ove
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from yizhan_simulator.ask import Ask, Route, Routes
 from yizhan_simulator.clock import Clock, ManualClock
+from yizhan_simulator.items import Item, attachment
 from yizhan_simulator.ledger import Effect
 from yizhan_simulator.limits import Limit
 from yizhan_simulator.people import Bot, SimError
-from yizhan_simulator.phone import Attachment, Quote
-from yizhan_simulator.script import Script, check_knobs, read
+from yizhan_simulator.phone import Quote
+from yizhan_simulator.qq import routes
+from yizhan_simulator.qq.control import QqControl
+from yizhan_simulator.reading import check_knobs, read
+from yizhan_simulator.script import Script
 from yizhan_simulator.state import Login
 from yizhan_simulator.weather import Fault, Outage
 from yizhan_simulator.world import World
@@ -35,14 +36,6 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     items: list[Item] = []
     quote_text: str = ""
     quote_id: str = ""
-
-
-class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    kind: str
-    name: str = ""
-    size: int = 0
-    content: str = ""
-    text: str = ""
 
 
 class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,25 +59,14 @@ class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     advance_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One control request: parts of the path, query, and the JSON body."""
-
-    parts: tuple[str, ...]
-    query: dict[str, str]
-    body: Any = field(repr=False)
-
-
-Route = Callable[[Ask], Any]
-
-
 class Control:
     def __init__(self, world: World, clock: Clock) -> None:
         self.world = world
         self.clock = clock
         self.platform_url = ""
         self.control_url = ""
-        self._routes = self._table()
+        self._qq = QqControl(world.qq, clock)
+        self._routes = {**self._table(), **self._qq.table()}
 
     def find(self, method: str, parts: tuple[str, ...]) -> Route | None:
         """The route for a path below `/_sim/`, None if there is none."""
@@ -131,7 +113,7 @@ class Control:
     def _say(self, ask: Ask) -> Json:
         words = read(ask.body, Words)
         quote = Quote(words.quote_text, words.quote_id) if words.quote_text or words.quote_id else None
-        items = tuple(_attachment(item) for item in words.items)
+        items = tuple(attachment(item) for item in words.items)
         ids = self.world.say(ask.parts[1], words.text, self._now(), words.bot, items=items, quote=quote)
         return {"message_ids": list(ids)}
 
@@ -145,13 +127,13 @@ class Control:
         user = self.world.user(ask.query.get("user", ""))
         bot_id = ask.query.get("bot", "")
         contacts = [self._contact(user.user_id, bot) for bot in self.world.state.people.bots.values()]
-        shown = [row for row in contacts if row["live"] or row["last"]]
+        shown = [row for row in contacts if row["live"] or row["last"]] + self._qq.contacts(user)
         chat = self.world.state.people.conversations.get((bot_id, user.user_id))
         rows = chat.bubbles[-300:] if chat else []
         return {
             "revision": self.world.state.revision, "now_ms": self._now(), "user": self._user(user.user_id),
-            "contacts": shown, "bubbles": [_bubble(row) for row in rows],
-            "typing_ms": self._typing_ms(user.user_id, bot_id),
+            "contacts": shown, "bubbles": [_bubble(row) for row in rows] + self._qq.bubbles(bot_id),
+            "typing_ms": self._typing_ms(user.user_id, bot_id) or self._qq.typing_ms(bot_id),
             "logins": [_login(login) for login in self.world.logins()], "weather": self._weather(ask),
             "tally": self._tally(),
         }  # fmt: skip
@@ -161,6 +143,7 @@ class Control:
         last = chat.bubbles[-1] if chat and chat.bubbles else None
         return {
             **self._bot(bot),
+            "platform": "weixin",
             "token": "",
             "mine": bot.user_id == user_id,
             "last": _bubble(last) if last else None,
@@ -172,7 +155,8 @@ class Control:
 
     def _tally(self) -> Json:
         counts = self.world.ledger.counts
-        sends = {effect.value: counts[f"sendmessage/{effect.value}"] for effect in Effect}
+        calls = ("sendmessage", *routes.SENDS)
+        sends = {effect.value: sum(counts[f"{call}/{effect.value}"] for call in calls) for effect in Effect}
         return {name: count for name, count in sends.items() if count}
 
     def _logins(self, ask: Ask) -> Json:
@@ -274,7 +258,7 @@ class Control:
     def _urls(self) -> Json:
         return {"platform": self.platform_url, "control": self.control_url}
 
-    def _table(self) -> dict[tuple[str, tuple[str, ...]], Route]:
+    def _table(self) -> Routes:
         return {
             ("GET", ("users",)): self._users,
             ("POST", ("users",)): self._add_user,
@@ -318,13 +302,3 @@ def _login(login: Login) -> Json:
         "expires_at_ms": login.expires_at_ms, "verify_code": login.verify_code, "tries": login.tries,
         "bot_id": login.confirmed_bot,
     }  # fmt: skip
-
-
-def _attachment(item: Item) -> Attachment:
-    try:
-        content = base64.b64decode(item.content, validate=True)
-    except binascii.Error as error:
-        raise SimError(f"content of {item.name!r} is not base64") from error
-    if item.kind not in ("image", "voice", "file", "video"):
-        raise SimError(f"kind must be image, voice, file or video, not {item.kind!r}")
-    return Attachment(item.kind, item.name, item.size, content, item.text)  # type: ignore[arg-type]

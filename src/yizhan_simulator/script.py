@@ -6,26 +6,20 @@ with the nearest key there is.
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 import yaml
 
-from yizhan_simulator.knobs import DupInbound, Knobs, LateInbound, QrKnobs, Refusal, merged
-from yizhan_simulator.limits import Hint, Limit
+from yizhan_simulator.knobs import Knobs
+from yizhan_simulator.limits import Limit
 from yizhan_simulator.people import SimError
+from yizhan_simulator.qq.script import QqScript
+from yizhan_simulator.reading import ScriptError, check_knobs, read
 from yizhan_simulator.weather import Fault, Outage
 from yizhan_simulator.world import World
-
-T = TypeVar("T")
-
-
-class ScriptError(ValueError):
-    """The script cannot be used; the text names the place and, for a wrong key, the nearest right one."""
 
 
 class ScriptUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +58,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     faults: list[Fault] = []
     outages: list[Outage] = []
     timeline: list[Step] = []
+    qq: QqScript = QqScript()
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Script:
@@ -98,6 +93,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 world.add_user(user.name, user.user_id)
             for bot in self.bots:
                 world.add_bot(bot.user, bot.token, bot.bot_id, now_ms, bot.label)
+            self.qq.start(world.qq, now_ms)
         except SimError as error:
             raise ScriptError(str(error)) from error
         for limit in self.limits:
@@ -128,48 +124,3 @@ def _do(world: World, step: Step, at_ms: int) -> None:
             world.replay(step.bot, step.count, at_ms)
         case "clear":
             world.clear_weather()
-
-
-_TABLES = (
-    Script,
-    ScriptUser,
-    ScriptBot,
-    Step,
-    Limit,
-    Fault,
-    Outage,
-    Hint,
-    Refusal,
-    Knobs,
-    QrKnobs,
-    DupInbound,
-    LateInbound,
-)
-_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
-
-
-def read(table: Any, kind: type[T]) -> T:
-    """One table as `kind`. Raises: ScriptError with the place and the nearest key."""
-    try:
-        return msgspec.convert(table, kind)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise ScriptError(_plainly(str(error), _TABLES)) from error
-
-
-def check_knobs(knobs: Knobs, change: Mapping[str, Any]) -> Knobs:
-    """The knobs after the change. Raises: ScriptError."""
-    try:
-        return merged(knobs, dict(change))
-    except (msgspec.ValidationError, ValueError) as error:
-        raise ScriptError(
-            "knobs: " + _plainly(str(error), (Knobs, QrKnobs, Refusal, DupInbound, LateInbound))
-        ) from error
-
-
-def _plainly(words: str, kinds: Iterable[type]) -> str:
-    found = _UNKNOWN.search(words)
-    if not found:
-        return words
-    known = sorted({field.name for kind in kinds for field in msgspec.structs.fields(kind)})
-    near = difflib.get_close_matches(found.group(1), known, 1)
-    return f"{words}; did you mean `{near[0]}`?" if near else f"{words}; known keys: {', '.join(known)}"

@@ -14,9 +14,10 @@ from urllib.parse import quote, unquote
 import msgspec
 from aiohttp import web
 
-from yizhan_simulator.control import Ask, Control
+from yizhan_simulator.ask import Ask
+from yizhan_simulator.control import Control
 from yizhan_simulator.people import SimError
-from yizhan_simulator.script import ScriptError
+from yizhan_simulator.reading import ScriptError
 
 
 class Windows:

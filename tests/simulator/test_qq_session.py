@@ -141,7 +141,9 @@ def test_the_ration_of_identifies_is_counted_and_comes_back(world: World, ann: s
 
 
 @pytest.mark.parametrize(
-    "frame", ['{"op":', "[]", '"x"', "{}", '{"op":2}', '{"op":6,"d":7}', '{"op":"2"}', "[" * 9000]
+    "frame",
+    ['{"op":', "[]", '"x"', "{}", '{"op":2}', '{"op":6,"d":7}', '{"op":"2"}', "[" * 9000],
+    ids=["cut", "list", "text", "empty", "identify", "resume", "types", "nested"],
 )
 def test_no_frame_of_a_client_breaks_the_server(qq: QqCaller, frame: str) -> None:
     """Whatever comes is answered with a close, and the next connection works."""

@@ -140,7 +140,7 @@ class QqSide:
             visit.ex.draft.effect, visit.ex.draft.rule = Effect.REFUSED, "no upgrade"
             return Told({"message": "websocket upgrade required", "code": 400}, 400, headers(visit))
         refused = tokens.admit(self.state, visit) if route.needs_token else None
-        if refused is None and unreadable:
+        if refused is None and unreadable and route.needs_token:
             refused = refuse(visit, "unreadable body", 12002)
         return refused or route.endpoint(self.state, visit)
 
