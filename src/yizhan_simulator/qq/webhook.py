@@ -88,14 +88,17 @@ def _again(state: QqState, bot: QqBot, push: Push, now_ms: int) -> None:
 
 
 def _is_yes(bot: QqBot, asked: Json, status: int | None, body: bytes) -> bool:
-    """An event: 200 with `{"op":12,"d":0}`. The validation: the signature that only the secret's owner can make."""
+    """An event: any 200 but `{"op":12,"d":1}`, which says that it failed; receivers in use answer all kinds of
+    bodies. The validation: the signature that only the secret's owner can make.
+    """
+    if status != 200:
+        return False
     try:
-        told = msgspec.json.decode(body) if status == 200 else None
+        told = msgspec.json.decode(body)
     except msgspec.DecodeError:
-        return False
-    if not isinstance(told, dict):
-        return False
+        told = None
+    found = told if isinstance(told, dict) else {}
     if asked["op"] == 13:
         right = validation_signature(bot.secret, asked["d"]["event_ts"], asked["d"]["plain_token"])
-        return told.get("plain_token") == asked["d"]["plain_token"] and told.get("signature") == right
-    return told.get("op") == 12 and told.get("d") == 0
+        return found.get("plain_token") == asked["d"]["plain_token"] and found.get("signature") == right
+    return not (found.get("op") == 12 and found.get("d") != 0)
