@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from simulator.qq_caller import QqCaller
 from yizhan_simulator import World
 from yizhan_simulator.server import SimServer, running
 
@@ -95,4 +96,53 @@ async def test_a_newcomer_makes_a_person_scans_a_code_and_gets_an_answer(page: A
         await page.get_by_text("Fine weather.").wait_for()
         assert {} == world.state.limits.rules
         bot.cancel()
+    assert [] == errors
+
+
+def answering(world: World, bot: str, now_ms: int) -> QqCaller:
+    """A QQ bot without a socket that answers whatever mentions it."""
+    client = QqCaller(world, world.qq.bot(bot), now_ms)
+    client.identify()
+
+    def heard(key: str) -> None:
+        if client.line is not None and key == client.line.key:
+            for frame in client.read():
+                if frame.get("t") == "GROUP_AT_MESSAGE_CREATE":
+                    body = frame["d"]
+                    path = f"/v2/groups/{body['group_openid']}/messages"
+                    client.send(path, f"echo:{body['content']}", msg_id=body["id"])
+
+    world.listen(heard)
+    return client
+
+
+async def test_a_qq_group_has_names_mentions_and_switches(page: Any, world: World, ann: str) -> None:
+    """Everything by clicking: a group beside the chats, who said what, a mention, a bot silenced, a connection cut."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    world.add_user("Bob")
+    for name in ("Echo", "Quiet"):
+        world.qq.add_bot(name)
+    world.qq.add_group("Weekend hike", ("Ann", "Bob"), ("Echo", "Quiet"))
+    async with running(world) as sim:
+        client = answering(world, "Echo", sim.clock.now_ms())
+        world.qq.say("Bob", "where to?", sim.clock.now_ms(), "Weekend hike")
+        await page.goto(f"{sim.phone_url}?user=Ann")
+        await page.get_by_role("button", name="Weekend hike").click()
+        await page.locator(".author").get_by_text("Bob", exact=True).wait_for()
+        await page.get_by_role("button", name="@Quiet").click()
+        await page.get_by_placeholder("Write something").fill("will it rain?")
+        await page.keyboard.press("Enter")
+        await page.locator(".bubble").get_by_text("echo: will it rain?", exact=True).wait_for()
+        assert ["where to?", "@Echo will it rain?", "echo: will it rain?"] == [
+            bubble.text for bubble in world.qq.room("Weekend hike").bubbles
+        ]
+        await page.get_by_role("button", name="What this bot may do").click()
+        await page.get_by_role("switch", name="Muted").first.click()
+        await page.get_by_role("switch", name="Muted", checked=True).wait_for()
+        assert 40054002 == client.group("Weekend hike", "anybody?")["code"]
+        await page.keyboard.press("Escape")
+        await page.get_by_role("button", name="QQ: connection ends").click()
+        await page.locator("#under").get_by_text("offline").wait_for()
+        assert [4009] == client.ends
     assert [] == errors
