@@ -127,6 +127,11 @@ class State:
         self.agenda.at(at_ms, action)
         self.signal("agenda")
 
+    def advance(self, now_ms: int) -> None:
+        """Lets everything happen that was due until now."""
+        for at_ms, action in self.agenda.due(now_ms):
+            action(at_ms)
+
     def changed(self) -> None:
         self.revision += 1
         self.signal("page")

@@ -101,8 +101,7 @@ class World:
 
     def advance(self, now_ms: int) -> None:
         """Lets everything happen that was due until now."""
-        for at_ms, action in self.state.agenda.due(now_ms):
-            action(at_ms)
+        self.state.advance(now_ms)
 
     def next_event_at(self) -> int | None:
         """When something will happen by itself, ms; None: nothing is planned."""

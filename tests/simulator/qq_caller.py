@@ -59,9 +59,10 @@ class QqCaller:
 
     # The socket.
 
-    def connect(self) -> SocketLine:
-        url = self.json("GET", "/gateway")["url"]
-        opened = self.world.qq.connect(SimRequest.of("GET", url), self.now_ms)
+    def connect(self, url: str = "") -> SocketLine:
+        """`url`: empty asks for it."""
+        wanted = url or self.json("GET", "/gateway")["url"]
+        opened = self.world.qq.connect(SimRequest.of("GET", wanted), self.now_ms)
         assert isinstance(opened, SocketLine), opened
         self.line = opened
         return opened
@@ -103,8 +104,10 @@ class QqCaller:
         )
         return self.read()
 
-    def resume(self, seq: int | None = None, session_id: str | None = None) -> list[dict[str, Any]]:
-        self.connect()
+    def resume(
+        self, seq: int | None = None, session_id: str | None = None, url: str = ""
+    ) -> list[dict[str, Any]]:
+        self.connect(url)
         self.read()
         wish = {
             "token": f"QQBot {self.token}",

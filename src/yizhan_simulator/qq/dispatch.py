@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from yizhan_simulator.ledger import Effect
-from yizhan_simulator.qq import odd, session, webhook
+from yizhan_simulator.qq import ends, odd, webhook
 from yizhan_simulator.qq.people import QqBot
-from yizhan_simulator.qq.socket import Json, Socket
+from yizhan_simulator.qq.socket import Json, Socket, id_in
 from yizhan_simulator.qq.state import Event, QqState, Session
 from yizhan_simulator.weather import Fault
 
@@ -59,26 +59,26 @@ def _give(
     state: QqState, each: Session, socket: Socket, numbered: Json, fault: Fault | None, now_ms: int
 ) -> None:
     def out(_: int = 0) -> None:
-        session.put(state, socket, numbered)
+        ends.put(state, socket, numbered)
 
     match fault.kind if fault else "":
         case "silence":
             return
         case "mute":
-            session.mute(state, socket, now_ms)
+            ends.mute(state, socket, now_ms)
         case "late" if fault:
             state.shared.later(now_ms + round(fault.delay_s * 1000), out)
         case "close" if fault:
-            session.drop(state, socket, fault.code or 4009, now_ms, fault.reason)
+            ends.drop(state, socket, fault.code or 4009, now_ms, fault.reason)
         case "accept_close" if fault:
             out()
-            session.drop(state, socket, fault.code or 4009, now_ms, fault.reason)
+            ends.drop(state, socket, fault.code or 4009, now_ms, fault.reason)
         case "double":
             out()
             out()
         case "double_new_s":
             out()
-            session.put(state, socket, _keep(each, numbered))
+            ends.put(state, socket, _keep(each, numbered))
         case _:
             out()
 
@@ -90,17 +90,17 @@ def again(state: QqState, bot: QqBot, count: int, now_ms: int) -> int:
         for _, frame in list(each.buffer)[-count:] if count > 0 else []:
             numbered = _keep(each, frame)
             state.note(
-                now_ms, "qq.replay", bot.app_id, count=each.seq, receipt=str(session.id_in(frame)),
+                now_ms, "qq.replay", bot.app_id, count=each.seq, receipt=id_in(frame),
                 client_id=str(frame.get("id", "")), detail="out of the blue",
             )  # fmt: skip
             assert each.socket is not None
-            session.put(state, each.socket, numbered)
+            ends.put(state, each.socket, numbered)
             given += 1
     return given
 
 
 def _note(state: QqState, app_id: str, frame: Json, event: Event, now_ms: int, **what: object) -> None:
     state.note(
-        now_ms, "qq.dispatch", app_id, user_id=event.user_id, text=event.text, receipt=str(session.id_in(frame)),
+        now_ms, "qq.dispatch", app_id, user_id=event.user_id, text=event.text, receipt=id_in(frame),
         client_id=str(frame.get("id", "")), count=int(frame.get("s", 0)), detail=event.type, **what,
     )  # fmt: skip

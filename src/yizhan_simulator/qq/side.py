@@ -15,11 +15,11 @@ from collections.abc import Callable
 from random import Random
 from typing import Literal
 
-from yizhan_simulator.answering import parsed, reply, swallowed
-from yizhan_simulator.ledger import Draft, Effect, Record
+from yizhan_simulator.answering import reply
+from yizhan_simulator.ledger import Record
 from yizhan_simulator.people import Bubble, SimError, User
 from yizhan_simulator.phone import Attachment
-from yizhan_simulator.qq import dispatch, phone, routes, sending, session, tokens, webhook
+from yizhan_simulator.qq import desk, dispatch, ends, phone, routes, session, webhook
 from yizhan_simulator.qq.people import (
     ALL_INTENTS,
     QqBot,
@@ -33,10 +33,9 @@ from yizhan_simulator.qq.people import (
 )
 from yizhan_simulator.qq.phone import Change
 from yizhan_simulator.qq.push import Push
-from yizhan_simulator.qq.replies import headers, refuse
 from yizhan_simulator.qq.socket import Outgoing, Socket
-from yizhan_simulator.qq.state import QqState, Visit
-from yizhan_simulator.state import Exchange, State, Told
+from yizhan_simulator.qq.state import QqState
+from yizhan_simulator.state import State
 from yizhan_simulator.wire import SimReply, SimRequest
 
 
@@ -58,7 +57,7 @@ class SocketLine:
 
     def deliver(self, text: str, now_ms: int) -> None:
         """A frame from the client. Never raises for what is in it."""
-        _advance(self._state, now_ms)
+        self._state.shared.advance(now_ms)
         session.received(self._state, self.socket, text, now_ms)
 
     def take(self) -> list[Outgoing]:
@@ -67,8 +66,8 @@ class SocketLine:
 
     def hang_up(self, now_ms: int) -> None:
         """The client is gone, with or without a close frame."""
-        _advance(self._state, now_ms)
-        session.left(self._state, self.socket, now_ms)
+        self._state.shared.advance(now_ms)
+        ends.left(self._state, self.socket, now_ms)
 
 
 class QqSide:
@@ -82,76 +81,28 @@ class QqSide:
 
     def handle(self, request: SimRequest, now_ms: int) -> SimReply:
         """Answers one request. Raises nothing for what a client sends; `knows` it must be."""
-        visit, body = self._visit(request, now_ms)
-        if (early := self._early(visit)) is not None:
+        visit, body = desk.visit_of(request, now_ms)
+        if (early := desk.early(self.state, visit)) is not None:
             return early
-        return reply(self.state.shared, visit.ex, self._told(visit, body is None))
+        return reply(self.state.shared, visit.ex, desk.told(self.state, visit, body is None))
 
     def connect(self, request: SimRequest, now_ms: int) -> SocketLine | SimReply:
         """A WebSocket is asked for; a reply instead of a line means that there is none."""
-        _advance(self.state, now_ms)
-        visit, _ = self._visit(request, now_ms)
-        if (early := self._early(visit)) is not None:
+        self.state.shared.advance(now_ms)
+        visit, _ = desk.visit_of(request, now_ms)
+        if (early := desk.early(self.state, visit)) is not None:
             return early
         self.state.shared.ledger.note(now_ms, routes.SOCKET, visit.ex.draft)
         return SocketLine(self.state, session.opened(self.state, now_ms))
-
-    def _visit(self, request: SimRequest, now_ms: int) -> tuple[Visit, dict[str, object] | None]:
-        found = routes.found(request.method, request.path)
-        assert found is not None
-        call, parts = found
-        body = parsed(request.body)
-        return Visit(Exchange(call, request, body or {}, None, now_ms, None, Draft()), parts), body
-
-    def _early(self, visit: Visit) -> SimReply | None:
-        """Swallowed by an outage, or struck by a fault before it could take effect."""
-        ex, shared = visit.ex, self.state.shared
-        if ex.call in routes.SENDS:
-            sending.describe(visit)
-        self._guess_bot(visit)
-        if (lost := swallowed(shared, ex)) is not None:
-            return lost
-        if shared.weather.faults:
-            ex.fault = shared.weather.pick(ex.call, ex.draft.bot_id, self._about(visit), ex.now_ms)
-        if ex.fault is not None and not ex.fault[1].takes_effect:
-            return reply(shared, ex, _without_effect(visit))
-        return None
-
-    def _guess_bot(self, visit: Visit) -> None:
-        """For faults that name a bot, and for the ledger; nothing is decided by it."""
-        value = visit.ex.request.headers.get("authorization", "").partition(" ")[2]
-        bot = tokens.owner_of(self.state, value.strip(), visit.ex.now_ms)
-        told = str(visit.ex.body.get("appId", ""))
-        visit.ex.draft.bot_id = bot.app_id if bot else told
-
-    def _about(self, visit: Visit) -> tuple[str, ...]:
-        if not visit.parts:
-            return ()
-        app_id, openid = visit.ex.draft.bot_id, visit.parts[0]
-        for scene in Scene:
-            if (room := self.state.register.index.get((app_id, scene, openid))) is not None:
-                names = [self.state.shared.people.users[user_id].name for user_id in room.members]
-                return (openid, room.room_id, room.name, *(names if scene in (Scene.C2C, Scene.DM) else ()))
-        return (openid,)
-
-    def _told(self, visit: Visit, unreadable: bool) -> Told:
-        route = routes.ROUTES.get(visit.ex.call)
-        if route is None:
-            visit.ex.draft.effect, visit.ex.draft.rule = Effect.REFUSED, "no upgrade"
-            return Told({"message": "websocket upgrade required", "code": 400}, 400, headers(visit))
-        refused = tokens.admit(self.state, visit) if route.needs_token else None
-        if refused is None and unreadable and route.needs_token:
-            refused = refuse(visit, "unreadable body", 12002)
-        return refused or route.endpoint(self.state, visit)
 
     def weather_moved(self, now_ms: int) -> None:
         """An outage begins or ends: what is open breaks, or goes quiet for ever."""
         outage = self.state.shared.weather.outage_at(now_ms)
         for socket in list(self.state.sockets.values()) if outage else []:
             if outage is not None and outage.kind == "hang":
-                session.mute(self.state, socket, now_ms)
+                ends.mute(self.state, socket, now_ms)
             else:
-                session.drop(self.state, socket, 1006, now_ms)
+                ends.drop(self.state, socket, 1006, now_ms)
 
     # Who is there.
 
@@ -254,7 +205,7 @@ class QqSide:
         at   True mentions every bot in the room, or names say which
         Gives the message's id. Raises: SimError.
         """
-        _advance(self.state, now_ms)
+        self.state.shared.advance(now_ms)
         room = self.room(to or self._only_bot(), user, scene)
         wanted = list(room.seats) if at is True else [self.bot(each).app_id for each in at or ()]
         return phone.say(self.state, room, self._user(user), text, tuple(wanted), items, quote_id, now_ms)
@@ -269,7 +220,7 @@ class QqSide:
         """The user changes how the bot sits in a group (`to`), or in their chat: add, remove, allow or forbid
         unasked messages, receive all or receive mentions, mute, unmute. Gives the id of the event, if there is one.
         """
-        _advance(self.state, now_ms)
+        self.state.shared.advance(now_ms)
         found, room = self.bot(bot), self.room(to or bot, user)
         if what != "add" and found.app_id not in room.seats:
             raise SimError(f"{found.name!r} was never in {room.name!r}")
@@ -277,7 +228,7 @@ class QqSide:
 
     def press(self, user: str, bot: str, button: str, payload: str, now_ms: int, to: str = "") -> str:
         """A button below a message; gives the interaction's id."""
-        _advance(self.state, now_ms)
+        self.state.shared.advance(now_ms)
         return phone.press(
             self.state, self.bot(bot), self.room(to or bot, user), self._user(user), button, payload, now_ms
         )
@@ -295,22 +246,22 @@ class QqSide:
 
     def close(self, bot: str, code: int, now_ms: int, reason: str = "") -> int:
         """The server closes the bot's connections; says how many."""
-        return self._each(bot, now_ms, lambda socket: session.drop(self.state, socket, code, now_ms, reason))
+        return self._each(bot, now_ms, lambda socket: ends.drop(self.state, socket, code, now_ms, reason))
 
     def mute(self, bot: str, now_ms: int) -> int:
         """The bot's connections become half-open, for ever; says how many."""
-        return self._each(bot, now_ms, lambda socket: session.mute(self.state, socket, now_ms))
+        return self._each(bot, now_ms, lambda socket: ends.mute(self.state, socket, now_ms))
 
     def ask_reconnect(self, bot: str, now_ms: int) -> int:
         """Op 7."""
-        return self._each(bot, now_ms, lambda socket: session.reconnect(self.state, socket))
+        return self._each(bot, now_ms, lambda socket: ends.reconnect(self.state, socket))
 
     def invalidate(self, bot: str, now_ms: int, code: int = 0) -> int:
         """Op 9, and with a code the close after it."""
-        return self._each(bot, now_ms, lambda socket: session.invalidate(self.state, socket, code, now_ms))
+        return self._each(bot, now_ms, lambda socket: ends.invalidate(self.state, socket, code, now_ms))
 
     def _each(self, bot: str, now_ms: int, act: Callable[[Socket], None]) -> int:
-        _advance(self.state, now_ms)
+        self.state.shared.advance(now_ms)
         found = [socket for socket in self.lines(bot) if socket.live]
         for socket in found:
             act(socket)
@@ -330,7 +281,7 @@ class QqSide:
 
     def replay(self, bot: str, count: int, now_ms: int) -> int:
         """The last `count` events once more, with new numbers and the same ids; says how many went out."""
-        _advance(self.state, now_ms)
+        self.state.shared.advance(now_ms)
         return dispatch.again(self.state, self.bot(bot), count, now_ms)
 
     def expire_tokens(self, bot: str) -> int:
@@ -373,7 +324,7 @@ class QqSide:
 
     def validate_webhook(self, bot: str, now_ms: int) -> int:
         """The console checks the address (op 13)."""
-        _advance(self.state, now_ms)
+        self.state.shared.advance(now_ms)
         return webhook.validate(self.state, self.bot(bot), now_ms)
 
     def pushes(self) -> list[Push]:
@@ -384,21 +335,5 @@ class QqSide:
 
     def pushed(self, push: Push, status: int | None, body: bytes, now_ms: int) -> None:
         """What came back for one; `status` None: no answer."""
-        _advance(self.state, now_ms)
+        self.state.shared.advance(now_ms)
         webhook.answered(self.state, push, status, body, now_ms)
-
-
-def _advance(state: QqState, now_ms: int) -> None:
-    for at_ms, action in state.shared.agenda.due(now_ms):
-        action(at_ms)
-
-
-def _without_effect(visit: Visit) -> Told:
-    assert visit.ex.fault is not None
-    name, fault = visit.ex.fault
-    if fault.kind == "auth":
-        return refuse(visit, name, 11243)
-    if fault.kind == "refuse":
-        return refuse(visit, name, fault.code or 22009, fault.status, fault.err_code)
-    visit.ex.draft.effect, visit.ex.draft.rule = Effect.LOST, name
-    return Told({}, headers=headers(visit))

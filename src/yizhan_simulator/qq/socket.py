@@ -70,3 +70,9 @@ class Socket:
         taken = list(self.waiting)
         self.waiting.clear()
         return taken
+
+
+def id_in(frame: Json) -> str:
+    """The message's id in an event; empty where there is none."""
+    body = frame.get("d")
+    return str(body.get("id", "")) if isinstance(body, dict) else ""

@@ -46,6 +46,11 @@ def owner_of(state: QqState, value: str, now_ms: int) -> QqBot | None:
     return None
 
 
+def told_owner(state: QqState, token: object, now_ms: int) -> QqBot | None:
+    """The bot that a frame's `token` speaks for; with or without `QQBot ` before it: botgo resumes without."""
+    return owner_of(state, token.removeprefix("QQBot ").strip(), now_ms) if isinstance(token, str) else None
+
+
 def admit(state: QqState, visit: Visit) -> Told | None:
     """Says who calls, or refuses. An address that is not listed is refused before the token is looked at; a banned
     bot may still ask where to connect, and hears 4915 there."""
