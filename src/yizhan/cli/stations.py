@@ -109,7 +109,7 @@ def _register_sim(group: typer.Typer) -> None:
             typer.Option(metavar="real|manual", help="manual: time stands until the control API moves it."),
         ] = None,
     ) -> int:
-        """Run the simulated WeChat alone: server, phone page, control API."""
+        """Run the simulated WeChat and QQ alone: server, phone page, control API."""
         from yizhan_simulator.__main__ import main
 
         given = {
