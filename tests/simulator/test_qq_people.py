@@ -189,3 +189,10 @@ def test_what_cannot_be_said_is_refused_with_a_reason(qq: QqCaller, world: World
     with pytest.raises(SimError, match="nothing to say"):
         world.qq.say("Ann", "", NOW, team)
     assert [] == world.ledger.select("qq.say", effect=Effect.REFUSED)
+
+
+def test_any_event_can_be_played(qq: QqCaller, world: World) -> None:
+    """Recalls, reactions and what the platform will invent next year, by their intents."""
+    world.qq.emit("Echo", "MESSAGE_REACTION_ADD", {"user_id": "1", "emoji": {"id": "4", "type": 1}}, NOW)
+    world.qq.emit("Echo", "SOMETHING_OF_2030", {}, NOW)
+    assert ["MESSAGE_REACTION_ADD", "SOMETHING_OF_2030"] == [kind for kind, _ in events(qq.read())]

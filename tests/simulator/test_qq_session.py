@@ -254,3 +254,132 @@ def test_a_fault_that_fits_no_such_frame_is_refused() -> None:
         Fault(kind="double", call="qq.hello")
     with pytest.raises(ValueError, match="does not befall `sendmessage`"):
         Fault(kind="mute")
+
+
+@pytest.mark.parametrize(
+    ("fault", "told", "ends"),
+    [
+        (Fault(kind="silence", call="qq.hello"), [], []),
+        (Fault(kind="close", call="qq.hello", code=1001), [], [1001]),
+        (Fault(kind="absurd_interval", call="qq.hello", value=-1), [-1], []),
+        (Fault(kind="absurd_interval", call="qq.hello", value="soon"), ["soon"], []),
+        (Fault(kind="not_json", call="qq.hello"), [None, 41_250], []),
+    ],
+)
+def test_faults_of_a_hello(world: World, ann: str, fault: Fault, told: list[object], ends: list[int]) -> None:
+    """The first frame may be missing, late, absurd, or not the first."""
+    client = QqCaller(world, world.qq.add_bot("Echo"))
+    client.get_token()
+    world.add_fault(fault, NOW)
+    client.connect()
+    assert told == [frame.get("d", {}).get("heartbeat_interval") for frame in client.read()]
+    assert ends == client.ends
+
+
+def test_a_hello_can_be_late(world: World, ann: str) -> None:
+    """Later than a client should wait."""
+    client = QqCaller(world, world.qq.add_bot("Echo"))
+    client.get_token()
+    world.add_fault(Fault(kind="slow", call="qq.hello", delay_s=30), NOW)
+    client.connect()
+    assert [] == client.read()
+    client.later(30)
+    assert [10] == [frame["op"] for frame in client.read()]
+
+
+@pytest.mark.parametrize(
+    ("fault", "told", "ends"),
+    [
+        (Fault(kind="silence", call="qq.identify"), [], []),
+        (Fault(kind="close", call="qq.identify", code=4903, reason="create session error"), [], [4903]),
+        (Fault(kind="invalid_session", call="qq.identify", code=4903), [9], [4903]),
+        (Fault(kind="invalid_session", call="qq.identify"), [9], []),
+        (Fault(kind="accept_close", call="qq.identify", code=1000), [0], [1000]),
+        (Fault(kind="mute", call="qq.identify"), [], []),
+    ],
+)
+def test_faults_of_an_identify(
+    world: World, ann: str, fault: Fault, told: list[int], ends: list[int]
+) -> None:
+    """4903 with and without op 9, no answer, and an answer that is taken back at once."""
+    client = QqCaller(world, world.qq.add_bot("Echo"))
+    world.add_fault(fault, NOW)
+    assert told == [frame["op"] for frame in client.identify()]
+    assert ends == client.ends
+    assert not world.qq.online("Echo")
+
+
+def test_after_an_op_9_the_same_connection_may_identify(qq: QqCaller) -> None:
+    """Some clients do not reconnect for it."""
+    qq.world.qq.invalidate("Echo", qq.now_ms)
+    assert [9] == [frame["op"] for frame in qq.read()]
+    qq.world.qq.say("Ann", "lost", qq.now_ms)
+    qq.put({"op": 2, "d": {"token": f"QQBot {qq.token}", "intents": 1 << 25, "shard": [0, 1]}})
+    assert ["READY"] == [frame["t"] for frame in qq.read()]
+
+
+def test_acknowledgements_can_be_missing_or_late(qq: QqCaller) -> None:
+    """The connection is alive, and does not look so."""
+    qq.world.add_fault(Fault(kind="silence", call="qq.heartbeat", times=1), NOW)
+    qq.world.add_fault(Fault(kind="slow", call="qq.heartbeat", times=1, delay_s=20), NOW)
+    assert [] == qq.beat()
+    assert [] == qq.beat()
+    qq.later(20)
+    assert [{"op": 11}] == qq.read()
+    qq.world.qq.say("Ann", "still here", qq.now_ms)
+    assert [("C2C_MESSAGE_CREATE", "still here")] == events(qq.read())
+
+
+@pytest.mark.parametrize(
+    ("how", "ops", "ends"),
+    [
+        ("op7", [7], [4009]),
+        ("4009", [], [4009]),
+        ("op7 only", [7], []),
+        ("1000", [], [1000]),
+        ("1005", [], [1005]),
+        ("1006", [], [1006]),
+        ("never", [], []),
+    ],
+)
+def test_a_connection_is_recycled_in_many_ways(
+    world: World, ann: str, how: str, ops: list[int], ends: list[int]
+) -> None:
+    """A test need not wait half an hour for any of them."""
+    world.turn(qq={"recycle": how, "recycle_s": 20})
+    client = QqCaller(world, world.qq.add_bot("Echo"))
+    client.identify()
+    client.later(22)
+    assert ops == [frame["op"] for frame in client.read()]
+    assert ends == client.ends
+
+
+def test_the_gateways_address_can_fail_for_hours(qq: QqCaller) -> None:
+    """The seed of many reports: four hours of 500, and then it works."""
+    qq.world.add_fault(Fault(kind="status", call="qq.gateway*", status=500, between_s=(0, 14_400)), NOW)
+    for hour in range(4):
+        qq.now_ms = NOW + hour * 3_600_000
+        assert (500, 500) == (qq.reply("GET", "/gateway").status, qq.reply("GET", "/gateway/bot").status)
+    qq.now_ms = NOW + 14_400_000
+    qq.get_token()
+    assert 200 == qq.reply("GET", "/gateway").status
+
+
+def test_no_more_is_kept_than_the_buffer_holds(world: World, ann: str) -> None:
+    """The oldest events of a long absence are gone; the newest come."""
+    world.turn(qq={"buffer": 3})
+    client = QqCaller(world, world.qq.add_bot("Echo"))
+    client.identify()
+    world.qq.close("Echo", 4009, NOW)
+    for number in range(5):
+        world.qq.say(ann, f"word {number}", NOW)
+    assert ["word 2", "word 3", "word 4"] == [text for _, text in events(client.resume())]
+
+
+def test_a_session_ages(qq: QqCaller) -> None:
+    """After a day without a connection nobody knows it any more."""
+    qq.world.qq.close("Echo", 4009, qq.now_ms)
+    qq.read()
+    qq.later(86_401)
+    qq.get_token()
+    assert [9] == [frame["op"] for frame in qq.resume()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -49,6 +49,11 @@ class QqStrike(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: int = 1
 
 
+class QqEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    t: str
+    d: dict[str, Any]
+
+
 class QqControl:
     def __init__(self, side: QqSide, clock: Clock) -> None:
         self._side, self._clock = side, clock
@@ -58,6 +63,7 @@ class QqControl:
             ("GET", ("qq", "bots")): self._bots,
             ("POST", ("qq", "bots")): self._add_bot,
             ("PATCH", ("qq", "bots", "*")): self._alter,
+            ("POST", ("qq", "bots", "*", "events")): self._emit,
             ("POST", ("qq", "bots", "*", "*")): self._strike,
             ("GET", ("qq", "rooms")): self._rooms,
             ("POST", ("qq", "groups")): self._add_group,
@@ -98,6 +104,10 @@ class QqControl:
         given = read(ask.body, QqStrike)
         app_id = self._side.bot(ask.parts[2]).app_id
         return {"struck": strike(self._side, ask.parts[3], app_id, self._now(), given.code, given.count)}
+
+    def _emit(self, ask: Ask) -> Json:
+        given = read(ask.body, QqEvent)
+        return {"event_id": self._side.emit(ask.parts[2], given.t, given.d, self._now())}
 
     def _rooms(self, ask: Ask) -> Json:
         return {"rooms": [self._room(room) for room in self._side.state.register.rooms.values()]}

@@ -72,8 +72,9 @@ def reconnect(state: QqState, socket: Socket) -> None:
 
 
 def invalidate(state: QqState, socket: Socket, code: int, now_ms: int) -> None:
-    """Op 9 out of the blue; with a code, the close after it."""
+    """Op 9: the session is gone, and the client may identify anew; with a code, the close after it."""
     state.sessions.pop(socket.session_id, None)
+    socket.session_id = ""
     put(state, socket, {"op": INVALID, "d": False})
     if code:
         drop(state, socket, code, now_ms)

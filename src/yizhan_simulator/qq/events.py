@@ -17,6 +17,11 @@ INTENT_OF = {
     DIRECT: INTENTS["direct_message"], "INTERACTION_CREATE": INTENTS["interaction"],
     "MESSAGE_AUDIT_PASS": INTENTS["message_audit"], "MESSAGE_AUDIT_REJECT": INTENTS["message_audit"],
     "GROUP_MEMBER_ADD": INTENTS["group_members"], "GROUP_MEMBER_REMOVE": INTENTS["group_members"],
+    "MESSAGE_DELETE": INTENTS["guild_messages"], "PUBLIC_MESSAGE_DELETE": INTENTS["public_guild_messages"],
+    "DIRECT_MESSAGE_DELETE": INTENTS["direct_message"],
+    "MESSAGE_REACTION_ADD": INTENTS["guild_message_reactions"],
+    "MESSAGE_REACTION_REMOVE": INTENTS["guild_message_reactions"],
+    "GUILD_CREATE": INTENTS["guilds"], "GUILD_DELETE": INTENTS["guilds"],
 }  # fmt: skip
 """Event type → intent bit; all others about chats and groups belong to bit 25."""
 

@@ -19,7 +19,7 @@ from yizhan_simulator.answering import reply
 from yizhan_simulator.ledger import Record
 from yizhan_simulator.people import Bubble, SimError, User
 from yizhan_simulator.phone import Attachment
-from yizhan_simulator.qq import desk, dispatch, ends, phone, routes, session, webhook
+from yizhan_simulator.qq import desk, dispatch, ends, events, phone, routes, session, webhook
 from yizhan_simulator.qq.people import (
     ALL_INTENTS,
     QqBot,
@@ -33,7 +33,7 @@ from yizhan_simulator.qq.people import (
 )
 from yizhan_simulator.qq.phone import Change
 from yizhan_simulator.qq.push import Push
-from yizhan_simulator.qq.socket import Outgoing, Socket
+from yizhan_simulator.qq.socket import Json, Outgoing, Socket
 from yizhan_simulator.qq.state import QqState
 from yizhan_simulator.state import State
 from yizhan_simulator.wire import SimReply, SimRequest
@@ -232,6 +232,12 @@ class QqSide:
         return phone.press(
             self.state, self.bot(bot), self.room(to or bot, user), self._user(user), button, payload, now_ms
         )
+
+    def emit(self, bot: str, kind: str, body: Json, now_ms: int) -> str:
+        """Any event, as it is given: for those that no act of a person makes here (recalls, reactions, members).
+        Gives the event's id."""
+        self.state.shared.advance(now_ms)
+        return dispatch.dispatch(self.state, self.bot(bot), events.make(kind, body), now_ms)
 
     # What tests and operators arrange.
 
