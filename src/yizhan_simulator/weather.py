@@ -28,7 +28,7 @@ FrameKind = Literal[
     "replay_older", "double", "double_new_s", "absurd_interval", "not_json", "not_object", "unknown_op", "no_op",
     "wrong_types", "nested", "unknown_event", "null_d", "empty_d", "bare", "extra", "forged", "stale_stamp",
 ]  # fmt: skip
-"""What befalls single frames of a QQ socket, and pushes to a webhook; see `qq/session.py`."""
+"""What befalls single frames of a QQ socket, and postings to a webhook; see `qq/session.py`."""
 
 KINDS: dict[str, bool] = {
     "reset_before": False,
@@ -75,7 +75,7 @@ FRAMES: dict[str, frozenset[str]] = {
     "qq.dispatch": frozenset({"silence", "mute", "close", "late", "double", "double_new_s", "accept_close"})
     | _EVENTS
     | _ODD,
-    "qq.push": frozenset({"double", "forged", "stale_stamp"}),
+    "qq.webhook": frozenset({"double", "forged", "stale_stamp"}),
 }
 """Frame → the kinds that can strike it."""
 

@@ -134,7 +134,7 @@ def listens(port: int) -> bool:
 async def test_nonebot_takes_our_signature_for_the_platforms(
     qq_python: Path, world: World, ann: str, bot: QqBot, drive: Any
 ) -> None:
-    """Its webhook checks the address's validation and every push; a forged one is turned away."""
+    """Its webhook checks the address's validation and every posting; a forged one is turned away."""
     port = free_port()
     bot.webhook_url = f"http://127.0.0.1:{port}/qq/webhook"
     async with running(world) as sim:
@@ -142,10 +142,10 @@ async def test_nonebot_takes_our_signature_for_the_platforms(
         peer = asyncio.ensure_future(drive(qq_python, *arguments))
         await until(lambda: listens(port), peer)
         world.qq.validate_webhook("Echo", sim.clock.now_ms())
-        await until(lambda: bool(world.ledger.select("qq.push")), peer)
+        await until(lambda: bool(world.ledger.select("qq.webhook")), peer)
         world.qq.say(ann, "hello 你好", sim.clock.now_ms(), "Echo")
         world.qq.say(ann, "team", sim.clock.now_ms(), "Team", at=True)
         told = await peer
     assert ["hello 你好", "team"] == sorted((row["text"].strip() for row in told), key=len, reverse=True)
-    assert [Effect.ANSWERED] * 3 == [row.effect for row in world.ledger.select("qq.push")][:3]
+    assert [Effect.ANSWERED] * 3 == [row.effect for row in world.ledger.select("qq.webhook")][:3]
     assert undisturbed(world)

@@ -1,4 +1,4 @@
-"""QQ as a client: signed pushes to a webhook, the check of its address, and what happens when nobody answers."""
+"""QQ as a client: signed postings to a webhook, the check of its address, and what happens when nobody answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 
 from simulator.qq_caller import NOW
 from yizhan_simulator import Effect, Fault, World
-from yizhan_simulator.qq.push import Push, key_of, signature, validation_signature
+from yizhan_simulator.qq.posting import Posting, key_of, signature, validation_signature
 from yizhan_simulator.server import running
 
 YES = b'{"op":12,"d":0}'
@@ -23,15 +23,15 @@ def hooked(world: World, ann: str) -> World:
     return world
 
 
-def one(world: World) -> Push:
-    (push,) = world.qq.pushes()
-    return push
+def one(world: World) -> Posting:
+    (posting,) = world.qq.postings()
+    return posting
 
 
-def is_genuine(push: Push, secret: str) -> bool:
-    signed = push.headers["X-Signature-Timestamp"].encode() + push.body
+def is_genuine(posting: Posting, secret: str) -> bool:
+    signed = posting.headers["X-Signature-Timestamp"].encode() + posting.body
     try:
-        key_of(secret).public_key().verify(bytes.fromhex(push.headers["X-Signature-Ed25519"]), signed)
+        key_of(secret).public_key().verify(bytes.fromhex(posting.headers["X-Signature-Ed25519"]), signed)
     except InvalidSignature:
         return False
     return True
@@ -52,16 +52,16 @@ def test_signatures_are_those_of_the_documentation() -> None:
 def test_an_event_is_pushed_signed_and_not_again_once_it_is_taken(hooked: World) -> None:
     """The same envelope as on the socket, with the headers of the documentation."""
     message_id = hooked.qq.say("Ann", "hello", NOW)
-    push = one(hooked)
-    told = json.loads(push.body)
+    posting = one(hooked)
+    told = json.loads(posting.body)
     assert (0, "C2C_MESSAGE_CREATE", message_id) == (told["op"], told["t"], told["d"]["id"])
     assert ("QQBot-Callback", hooked.qq.bot("Echo").app_id, str(NOW // 1000)) == (
-        push.headers["User-Agent"], push.headers["X-Bot-Appid"], push.headers["X-Signature-Timestamp"]
+        posting.headers["User-Agent"], posting.headers["X-Bot-Appid"], posting.headers["X-Signature-Timestamp"]
     )  # fmt: skip
-    assert is_genuine(push, hooked.qq.bot("Echo").secret)
-    hooked.qq.pushed(push, 200, YES, NOW)
+    assert is_genuine(posting, hooked.qq.bot("Echo").secret)
+    hooked.qq.posted(posting, 200, YES, NOW)
     hooked.advance(NOW + 3_600_000)
-    assert [] == hooked.qq.pushes()
+    assert [] == hooked.qq.postings()
 
 
 @pytest.mark.parametrize(
@@ -72,23 +72,23 @@ def test_an_unheard_push_comes_again_a_few_times(hooked: World, status: int | No
     """With a fresh stamp and the same event, then no more."""
     hooked.qq.say("Ann", "hello", NOW)
     seen, now_ms = [], NOW
-    while pushes := hooked.qq.pushes():
-        seen += pushes
-        hooked.qq.pushed(pushes[0], status, body, now_ms)
+    while postings := hooked.qq.postings():
+        seen += postings
+        hooked.qq.posted(postings[0], status, body, now_ms)
         now_ms += 3000
         hooked.advance(now_ms)
-    assert [1, 2, 3, 4] == [push.attempt for push in seen]
-    assert 1 == len({push.body for push in seen})
-    assert 4 == len({push.headers["X-Signature-Timestamp"] for push in seen})
-    assert all(is_genuine(push, hooked.qq.bot("Echo").secret) for push in seen)
+    assert [1, 2, 3, 4] == [posting.attempt for posting in seen]
+    assert 1 == len({posting.body for posting in seen})
+    assert 4 == len({posting.headers["X-Signature-Timestamp"] for posting in seen})
+    assert all(is_genuine(posting, hooked.qq.bot("Echo").secret) for posting in seen)
 
 
 @pytest.mark.parametrize("kind", ["forged", "stale_stamp", "double"])
 def test_pushes_a_careful_receiver_must_judge(hooked: World, kind: str) -> None:
     """A wrong signature, an old time stamp, the same event twice."""
-    hooked.add_fault(Fault(kind=kind, call="qq.push", times=1), NOW)  # type: ignore[arg-type]
+    hooked.add_fault(Fault(kind=kind, call="qq.webhook", times=1), NOW)  # type: ignore[arg-type]
     hooked.qq.say("Ann", "hello", NOW)
-    first, *more = hooked.qq.pushes()
+    first, *more = hooked.qq.postings()
     assert (kind != "forged") == is_genuine(first, hooked.qq.bot("Echo").secret)
     age_s = NOW // 1000 - int(first.headers["X-Signature-Timestamp"])
     assert (3600 if kind == "stale_stamp" else 0) == age_s
@@ -99,14 +99,14 @@ def test_an_address_is_valid_when_its_answer_proves_the_secret(hooked: World) ->
     """Op 13: only who has the secret can sign the plain token."""
     for secret, effect in (("wrong", Effect.REFUSED), (hooked.qq.bot("Echo").secret, Effect.ANSWERED)):
         hooked.qq.validate_webhook("Echo", NOW)
-        push = one(hooked)
-        asked = json.loads(push.body)["d"]
+        posting = one(hooked)
+        asked = json.loads(posting.body)["d"]
         told = {
             "plain_token": asked["plain_token"],
             "signature": validation_signature(secret, asked["event_ts"], asked["plain_token"]),
         }
-        hooked.qq.pushed(push, 200, json.dumps(told).encode(), NOW)
-        assert effect is hooked.ledger.select("qq.push")[-1].effect
+        hooked.qq.posted(posting, 200, json.dumps(told).encode(), NOW)
+        assert effect is hooked.ledger.select("qq.webhook")[-1].effect
 
 
 async def test_pushes_leave_over_a_real_connection(world: World, ann: str) -> None:
@@ -125,10 +125,10 @@ async def test_pushes_leave_over_a_real_connection(world: World, ann: str) -> No
     world.qq.add_bot("Echo", webhook_url=f"http://127.0.0.1:{port}/qq")
     async with running(world) as sim:
         answered = world.ledger.watchers
-        pushed = asyncio.Event()
-        answered.append(lambda record: pushed.set() if record.call == "qq.push" else None)
+        posted = asyncio.Event()
+        answered.append(lambda record: posted.set() if record.call == "qq.webhook" else None)
         world.qq.say(ann, "hello", sim.clock.now_ms())
-        await pushed.wait()
+        await posted.wait()
     await server.cleanup()
     assert ["hello"] == [json.loads(body)["d"]["content"] for body in heard]
-    assert [Effect.ANSWERED] == [row.effect for row in world.ledger.select("qq.push")]
+    assert [Effect.ANSWERED] == [row.effect for row in world.ledger.select("qq.webhook")]

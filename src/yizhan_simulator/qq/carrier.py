@@ -1,4 +1,4 @@
-"""Carries frames between real sockets and the world, and pushes to webhooks. It decides nothing."""
+"""Carries frames between real sockets and the world, and postings to webhooks. It decides nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yizhan_simulator import line
 from yizhan_simulator.clock import Clock
 from yizhan_simulator.line import Sleep
 from yizhan_simulator.qq import routes, webhook
-from yizhan_simulator.qq.push import Push
+from yizhan_simulator.qq.posting import Posting
 from yizhan_simulator.qq.side import QqSide, SocketLine
 from yizhan_simulator.qq.socket import HangUp, Outgoing, Text
 from yizhan_simulator.wire import SimReply, SimRequest
@@ -25,23 +25,23 @@ class Carrier:
     def __init__(self, side: QqSide, clock: Clock, sleep: Sleep) -> None:
         self._side, self._clock, self._sleep = side, clock, sleep
         self._moved: dict[str, asyncio.Event] = {}
-        self._pushing: set[asyncio.Task[None]] = set()
+        self._posting: set[asyncio.Task[None]] = set()
         self._client: aiohttp.ClientSession | None = None
 
     def heard(self, key: str) -> None:
         """For `World.listen`."""
         if key == webhook.KEY:
-            for push in self._side.pushes():
-                task = asyncio.get_running_loop().create_task(self._push(push))
-                self._pushing.add(task)
-                task.add_done_callback(self._pushing.discard)
+            for posting in self._side.postings():
+                task = asyncio.get_running_loop().create_task(self._post(posting))
+                self._posting.add(task)
+                task.add_done_callback(self._posting.discard)
         elif (moved := self._moved.get(key)) is not None:
             moved.set()
 
     async def stop(self) -> None:
-        for task in list(self._pushing):
+        for task in list(self._posting):
             task.cancel()
-        await asyncio.gather(*self._pushing, return_exceptions=True)
+        await asyncio.gather(*self._posting, return_exceptions=True)
         if self._client is not None:
             await self._client.close()
 
@@ -105,17 +105,17 @@ class Carrier:
 
     # Webhooks.
 
-    async def _push(self, push: Push) -> None:
+    async def _post(self, posting: Posting) -> None:
         if self._client is None:
             self._client = aiohttp.ClientSession()
         status, body = None, b""
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
             async with (
-                asyncio.timeout(push.timeout_ms / 1000),
-                self._client.post(push.url, data=push.body, headers=push.headers) as response,
+                asyncio.timeout(posting.timeout_ms / 1000),
+                self._client.post(posting.url, data=posting.body, headers=posting.headers) as response,
             ):
                 status, body = response.status, await response.content.read(1 << 16)
-        self._side.pushed(push, status, body, self._clock.now_ms())
+        self._side.posted(posting, status, body, self._clock.now_ms())
 
 
 async def _put(request: web.BaseRequest, ws: web.WebSocketResponse, outgoing: Outgoing) -> bool:

@@ -96,7 +96,7 @@ class QqKnobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     while_offline: Literal["show", "vanish", "refuse"] = "show"
     """What becomes of sends while no connection of the bot is ready: shown; answered 200 and never shown (field
     reports); refused with 304018."""
-    push_tries: int = 4
-    push_timeout_ms: int = 5000
-    push_retry_ms: int = 3000
+    webhook_tries: int = 4
+    webhook_timeout_ms: int = 5000
+    webhook_retry_ms: int = 3000
     """Webhook: tries per event, patience, and the wait between tries. None of them is documented."""

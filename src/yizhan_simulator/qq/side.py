@@ -32,7 +32,7 @@ from yizhan_simulator.qq.people import (
     user_openid,
 )
 from yizhan_simulator.qq.phone import Change
-from yizhan_simulator.qq.push import Push
+from yizhan_simulator.qq.posting import Posting
 from yizhan_simulator.qq.socket import Json, Outgoing, Socket
 from yizhan_simulator.qq.state import QqState
 from yizhan_simulator.state import State
@@ -333,13 +333,13 @@ class QqSide:
         self.state.shared.advance(now_ms)
         return webhook.validate(self.state, self.bot(bot), now_ms)
 
-    def pushes(self) -> list[Push]:
-        """Requests for the driver to make, taken out; `world.listen` hears `pushes` when there are some."""
-        taken = list(self.state.pushes.values())
-        self.state.pushes.clear()
+    def postings(self) -> list[Posting]:
+        """Requests for the driver to make, taken out; `world.listen` hears `postings` when there are some."""
+        taken = list(self.state.postings.values())
+        self.state.postings.clear()
         return taken
 
-    def pushed(self, push: Push, status: int | None, body: bytes, now_ms: int) -> None:
+    def posted(self, posting: Posting, status: int | None, body: bytes, now_ms: int) -> None:
         """What came back for one; `status` None: no answer."""
         self.state.shared.advance(now_ms)
-        webhook.answered(self.state, push, status, body, now_ms)
+        webhook.answered(self.state, posting, status, body, now_ms)

@@ -12,7 +12,7 @@ from yizhan_simulator.limits import Limit, Limits
 from yizhan_simulator.people import Bubble
 from yizhan_simulator.qq.knobs import QqKnobs, Quota
 from yizhan_simulator.qq.people import QqBot, Register, Room, Scene
-from yizhan_simulator.qq.push import Push
+from yizhan_simulator.qq.posting import Posting
 from yizhan_simulator.qq.socket import Socket
 from yizhan_simulator.state import Exchange, Json, State
 from yizhan_simulator.weather import Fault
@@ -85,8 +85,7 @@ class QqState:
     """Message id → the room a bot said it in."""
     uploads: dict[str, tuple[str, str]] = field(default_factory=dict)
     """file_info → (scene, openid) it was uploaded for."""
-    audits: dict[str, str] = field(default_factory=dict)
-    pushes: dict[int, Push] = field(default_factory=dict)
+    postings: dict[int, Posting] = field(default_factory=dict)
     last_number: int = 0
     _quotas: tuple[tuple[Quota, ...], dict[Scene, Limits]] | None = None
 

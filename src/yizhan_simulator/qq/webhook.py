@@ -1,7 +1,7 @@
-"""Webhook mode: the platform as a client that pushes signed events to an address, and asks again when unheard.
+"""Webhook mode: the platform as a client that posts signed events to an address, and asks again when unheard.
 
-The world makes no request itself: a driver takes what waits (`QqSide.pushes`), carries it out and says what came
-back (`QqSide.pushed`).
+The world makes no request itself: a driver takes what waits (`QqSide.postings`), carries it out and says what came
+back (`QqSide.posted`).
 
 Source: bot.q.qq.com "event-emit" and "sign". Number and rhythm of the tries are not documented.
 """
@@ -15,15 +15,15 @@ import msgspec
 from yizhan_simulator.ledger import Effect
 from yizhan_simulator.people import SimError
 from yizhan_simulator.qq.people import QqBot
-from yizhan_simulator.qq.push import Push, signature, validation_signature
+from yizhan_simulator.qq.posting import Posting, signature, validation_signature
 from yizhan_simulator.qq.socket import Json
 from yizhan_simulator.qq.state import Event, QqState
 from yizhan_simulator.weather import Fault
 
-KEY = "pushes"
-"""Signalled when a push waits for the driver."""
+KEY = "postings"
+"""Signalled when a posting waits for the driver."""
 OLD_MS = 3_600_000
-"""How old the stamp of a push is that the fault `stale_stamp` has struck."""
+"""How old the stamp of a posting is that the fault `stale_stamp` has struck."""
 
 
 def plan(state: QqState, bot: QqBot, frame: Json, event: Event, now_ms: int) -> None:
@@ -34,14 +34,14 @@ def plan(state: QqState, bot: QqBot, frame: Json, event: Event, now_ms: int) -> 
         now_ms, "qq.dispatch", bot.app_id, user_id=event.user_id, text=event.text, receipt=message_id,
         client_id=str(frame["id"]), detail=event.type, wire="webhook",
     )  # fmt: skip
-    strike = state.strike("qq.push", bot.app_id, event.about, now_ms)
+    strike = state.strike("qq.webhook", bot.app_id, event.about, now_ms)
     fault = strike[1] if strike else None
     _queue(state, _signed(state, bot, body, now_ms, fault))
     if fault is not None and fault.kind == "double":
         _queue(state, _signed(state, bot, body, now_ms, None))
 
 
-def _signed(state: QqState, bot: QqBot, body: bytes, now_ms: int, fault: Fault | None) -> Push:
+def _signed(state: QqState, bot: QqBot, body: bytes, now_ms: int, fault: Fault | None) -> Posting:
     stamp_ms = now_ms - OLD_MS if fault is not None and fault.kind == "stale_stamp" else now_ms
     stamp = str(stamp_ms // 1000)
     forged = fault is not None and fault.kind == "forged"
@@ -50,41 +50,43 @@ def _signed(state: QqState, bot: QqBot, body: bytes, now_ms: int, fault: Fault |
         "Content-Type": "application/json", "User-Agent": "QQBot-Callback", "X-Bot-Appid": bot.app_id,
         "X-Signature-Ed25519": signed, "X-Signature-Timestamp": stamp,
     }  # fmt: skip
-    return Push(state.number(), bot.app_id, bot.webhook_url, headers, body, state.knobs.push_timeout_ms)
+    return Posting(state.number(), bot.app_id, bot.webhook_url, headers, body, state.knobs.webhook_timeout_ms)
 
 
-def _queue(state: QqState, push: Push) -> None:
-    state.pushes[push.number] = push
+def _queue(state: QqState, posting: Posting) -> None:
+    state.postings[posting.number] = posting
     state.shared.signal(KEY)
 
 
 def validate(state: QqState, bot: QqBot, now_ms: int) -> int:
-    """Op 13 to the bot's address, as when somebody enters it in the console; gives the push's number."""
+    """Op 13 to the bot's address, as when somebody enters it in the console; gives the posting's number."""
     if not bot.webhook_url:
         raise SimError(f"{bot.name!r} has no webhook")
     told = {"plain_token": "".join(state.rng.choices("abcdefghjkmnpqrstuvwxyz", k=20))}
     body = msgspec.json.encode({"op": 13, "d": {**told, "event_ts": str(now_ms // 1000)}})
-    push = _signed(state, bot, body, now_ms, None)
-    _queue(state, push)
-    return push.number
+    posting = _signed(state, bot, body, now_ms, None)
+    _queue(state, posting)
+    return posting.number
 
 
-def answered(state: QqState, push: Push, status: int | None, body: bytes, now_ms: int) -> None:
+def answered(state: QqState, posting: Posting, status: int | None, body: bytes, now_ms: int) -> None:
     """What came back; `status` None: nothing. Tries again later, with a fresh stamp, when it was no yes."""
-    bot = state.register.bots.get(push.app_id)
-    asked = msgspec.json.decode(push.body)
+    bot = state.register.bots.get(posting.app_id)
+    asked = msgspec.json.decode(posting.body)
     good = bot is not None and _is_yes(bot, asked, status, body)
     state.note(
-        now_ms, "qq.push", push.app_id, effect=Effect.ANSWERED if good else Effect.REFUSED, count=push.attempt,
+        now_ms, "qq.webhook", posting.app_id, effect=Effect.ANSWERED if good else Effect.REFUSED, count=posting.attempt,
         client_id=str(asked.get("id", "")), detail=f"op {asked['op']}: {status} {body[:80]!r}",
     )  # fmt: skip
-    if good or bot is None or asked["op"] == 13 or push.attempt >= state.knobs.push_tries:
+    if good or bot is None or asked["op"] == 13 or posting.attempt >= state.knobs.webhook_tries:
         return
-    state.shared.later(now_ms + state.knobs.push_retry_ms, lambda at_ms: _again(state, bot, push, at_ms))
+    state.shared.later(
+        now_ms + state.knobs.webhook_retry_ms, lambda at_ms: _again(state, bot, posting, at_ms)
+    )
 
 
-def _again(state: QqState, bot: QqBot, push: Push, now_ms: int) -> None:
-    _queue(state, replace(_signed(state, bot, push.body, now_ms, None), attempt=push.attempt + 1))
+def _again(state: QqState, bot: QqBot, posting: Posting, now_ms: int) -> None:
+    _queue(state, replace(_signed(state, bot, posting.body, now_ms, None), attempt=posting.attempt + 1))
 
 
 def _is_yes(bot: QqBot, asked: Json, status: int | None, body: bytes) -> bool:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
 @dataclass(frozen=True, slots=True)
-class Push:
+class Posting:
     """A request that a driver must make: POST `body` to `url`. `attempt` counts from 1."""
 
     number: int
