@@ -56,10 +56,10 @@ KINDS: dict[str, bool] = {
     "ret0": True,
     "refuse": False,
     "auth": False,
-    "ghost": True,
 }
 """Kind of a request's fault → does the request take effect, unless the rule says otherwise with `effect`."""
 
+_SENDS = frozenset({"ghost"})
 _ACCEPTED = frozenset({"accept_close", "accept_mute"})
 _ODD = frozenset({"not_json", "not_object", "unknown_op", "no_op", "wrong_types", "nested"})
 _EVENTS = frozenset({"unknown_event", "null_d", "empty_d", "bare", "extra"})
@@ -115,7 +115,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
 
     def __post_init__(self) -> None:
-        known = FRAMES.get(self.call, KINDS)
+        known = FRAMES.get(self.call, KINDS.keys() | (_SENDS if self.call.startswith("qq.send") else set()))
         if self.kind not in known:
             raise ValueError(
                 f"`{self.kind}` does not befall `{self.call}`; what does: {', '.join(sorted(known))}"
@@ -123,7 +123,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def takes_effect(self) -> bool:
-        return KINDS[self.kind] if self.effect is None else self.effect
+        return KINDS.get(self.kind, True) if self.effect is None else self.effect
 
     def concerns(self, call: str) -> bool:
         if self.call.endswith("*"):

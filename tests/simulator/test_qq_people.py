@@ -123,6 +123,9 @@ def test_a_channel_sends_mentions_and_private_bots_hear_all(world: World, ann: s
     assert (channel, event["d"]["guild_id"], public.user_id) == (
         told["channel_id"], told["guild_id"], told["author"]["id"]
     )  # fmt: skip
+    callers[0].send(f"/channels/{channel}/messages", "and again", msg_id=message_id)
+    assert ["yes", "and again"] == [bubble.text for bubble in world.qq.shown("general")]
+    assert {} == world.ledger.copied()
     assert 304003 == callers[0].send(f"/channels/{channel}/messages", "www.example.com")["code"]
     assert 50006 == callers[0].send(f"/channels/{channel}/messages", "")["code"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulator.qq_caller import NOW, QqCaller, events
-from yizhan_simulator import Effect, Fault, Outage, World
+from yizhan_simulator import Effect, Fault, Outage, SimReply, SimRequest, World
 from yizhan_simulator.qq.codes import CLOSES
 
 CLOSE_CODES = sorted(CLOSES)
@@ -252,8 +252,22 @@ def test_a_fault_that_fits_no_such_frame_is_refused() -> None:
     """A script with a kind in the wrong place would silently do nothing."""
     with pytest.raises(ValueError, match=r"does not befall `qq\.hello`"):
         Fault(kind="double", call="qq.hello")
-    with pytest.raises(ValueError, match="does not befall `sendmessage`"):
-        Fault(kind="mute")
+    for kind in ("mute", "ghost"):
+        with pytest.raises(ValueError, match="does not befall `sendmessage`"):
+            Fault(kind=kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wire"), [("hang", "hang"), ("lost_answer", "hang"), ("slow", "normal"), ("cut", "cut")]
+)
+def test_a_struck_upgrade_is_no_connection(qq: QqCaller, kind: str, wire: str) -> None:
+    """Whatever befalls it: the client has no socket, and the server knows of none."""
+    before = len(qq.world.qq.lines())
+    qq.world.add_fault(Fault(kind=kind, call="qq.socket"), NOW)  # type: ignore[arg-type]
+    answer = qq.world.qq.connect(SimRequest.of("GET", "ws://sim.test/websocket"), NOW)
+    assert isinstance(answer, SimReply)
+    assert wire == answer.wire.kind
+    assert before == len(qq.world.qq.lines())
 
 
 @pytest.mark.parametrize(

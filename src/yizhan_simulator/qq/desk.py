@@ -22,7 +22,8 @@ def visit_of(request: SimRequest, now_ms: int) -> tuple[Visit, Json | None]:
 
 
 def early(state: QqState, visit: Visit) -> SimReply | None:
-    """Swallowed by an outage, or struck by a fault before it could take effect."""
+    """Swallowed by an outage, or struck by a fault before it could take effect. A struck upgrade never does: half
+    a WebSocket is none."""
     ex, shared = visit.ex, state.shared
     if ex.call in routes.SENDS:
         describe(visit)
@@ -31,7 +32,7 @@ def early(state: QqState, visit: Visit) -> SimReply | None:
         return lost
     if shared.weather.faults:
         ex.fault = shared.weather.pick(ex.call, ex.draft.bot_id, _about(state, visit), ex.now_ms)
-    if ex.fault is not None and not ex.fault[1].takes_effect:
+    if ex.fault is not None and (ex.call == routes.SOCKET or not ex.fault[1].takes_effect):
         return reply(shared, ex, _without_effect(visit))
     return None
 

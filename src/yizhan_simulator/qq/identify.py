@@ -80,7 +80,7 @@ def _ready(
         return
     _forget_dangling(state, bot.app_id, now_ms)
     buffer: deque[tuple[int, Json]] = deque(maxlen=state.knobs.buffer)
-    session = Session(state.uuid(), bot.app_id, intents, shard, now_ms, buffer)
+    session = Session(state.uuid(), bot.app_id, intents, shard, buffer)
     state.sessions[session.session_id] = session
     join(state, session, socket, now_ms)
     session.seq += 1

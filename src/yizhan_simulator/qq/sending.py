@@ -61,7 +61,7 @@ def _repeat(state: QqState, visit: Visit, wish: Wish) -> Told | None:
     if before is None:
         return None
     told = refuse(visit, "repeat", 40054005)
-    receipt, _, digest = before.partition(" ")
+    receipt, digest = before
     visit.ex.draft.effect = Effect.REPEAT if digest == sha256_of(wish.words) else Effect.REPEAT_DIFFERS
     visit.ex.draft.receipt = receipt
     return told
@@ -72,15 +72,9 @@ def _accept(state: QqState, visit: Visit, wish: Wish) -> Told:
     _count(state, visit, wish, receipt)
     draft = visit.ex.draft
     draft.receipt = receipt
-    fault = visit.ex.fault[1] if visit.ex.fault else None
     if wish.kind == INPUT_NOTIFY:
-        draft.effect, draft.detail = Effect.ANSWERED, "typing"
-        seconds = visit.ex.body["input_notify"].get("input_second")
-        wish.seat.typing_until_ms = visit.ex.now_ms + (seconds if type(seconds) is int else 10) * 1000
-        state.shared.changed()
-    elif (fault and fault.kind == "ghost") or (
-        state.knobs.while_offline == "vanish" and not online(state, visit)
-    ):
+        _type(state, visit, wish)
+    elif _vanishes(state, visit):
         draft.effect = Effect.DROPPED
     else:
         bubble = _bubble(state, visit, wish, receipt)
@@ -93,11 +87,24 @@ def _accept(state: QqState, visit: Visit, wish: Wish) -> Told:
     return Told(_receipt(state, visit, wish, receipt), headers=headers(visit))
 
 
+def _type(state: QqState, visit: Visit, wish: Wish) -> None:
+    visit.ex.draft.effect, visit.ex.draft.detail = Effect.ANSWERED, "typing"
+    seconds = visit.ex.body["input_notify"].get("input_second")
+    wish.seat.typing_until_ms = visit.ex.now_ms + (seconds if type(seconds) is int else 10) * 1000
+    state.shared.changed()
+
+
+def _vanishes(state: QqState, visit: Visit) -> bool:
+    """Accepted, and nobody will ever see it."""
+    struck = visit.ex.fault is not None and visit.ex.fault[1].kind == "ghost"
+    return struck or (state.knobs.while_offline == "vanish" and not online(state, visit))
+
+
 def _count(state: QqState, visit: Visit, wish: Wish, receipt: str) -> None:
     state.own[receipt] = wish.room
     if (inbound := answered(state, visit, wish)) is None:
         return
-    inbound.seqs[wish.seq] = f"{receipt} {sha256_of(wish.words)}"
+    inbound.seqs[wish.seq] = receipt, sha256_of(wish.words)
     if wish.kind != INPUT_NOTIFY or state.knobs.typing_counts:
         inbound.replies += 1
 

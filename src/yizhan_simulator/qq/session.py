@@ -25,7 +25,7 @@ HELLO, ACK = 10, 11
 
 def opened(state: QqState, now_ms: int) -> Socket:
     """A client has connected: HELLO, and from now on it must send heartbeats."""
-    socket = Socket(state.number(), now_ms, now_ms)
+    socket = Socket(state.number(), now_ms)
     state.sockets[socket.number] = socket
     _watch(state, socket, now_ms)
     strike = state.strike("qq.hello", "", (), now_ms)

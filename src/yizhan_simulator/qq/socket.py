@@ -36,14 +36,12 @@ class Socket:
     """`beat_ms`: when the client was last heard of with op 1 (or connected). `session_id`: empty before READY."""
 
     number: int
-    opened_at_ms: int
     beat_ms: int
     waiting: deque[Outgoing] = field(default_factory=deque)
     muted: bool = False
     ended: bool = False
     session_id: str = ""
     app_id: str = ""
-    hello_told: bool = False
 
     @property
     def key(self) -> str:

@@ -44,7 +44,6 @@ class Session:
     app_id: str
     intents: int
     shard: tuple[int, int]
-    made_at_ms: int
     buffer: deque[tuple[int, Json]]
     socket: Socket | None = None
     seq: int = 0
@@ -53,14 +52,15 @@ class Session:
 
 @dataclass(slots=True)
 class Inbound:
-    """Something a bot may answer: a message's id or an event's. `seqs`: msg_seq → receipt."""
+    """Something a bot may answer: a message's id or an event's. `seqs`: msg_seq → receipt and the hash
+    of the words."""
 
     room_id: str
     at_ms: int
     is_event: bool = False
     expired: bool = False
     replies: int = 0
-    seqs: dict[int, str] = field(default_factory=dict)
+    seqs: dict[int, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,8 @@ from yizhan_simulator.replies import text
 from yizhan_simulator.state import Json
 
 MARKDOWN, INPUT_NOTIFY, MEDIA = 2, 6, 7
+KEYED = ("qq.send.c2c", "qq.send.group")
+"""The sends that have a `msg_seq`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ def describe(visit: Visit) -> None:
     draft.user_id = visit.parts[0]
     draft.text = _words(body)
     draft.token = text(body, "msg_id") or text(body, "event_id")
-    draft.client_id = _key(body)
+    draft.client_id = _key(visit.ex.call, body)
 
 
 def wish_of(visit: Visit, room: Room, scene: Scene) -> Wish:
@@ -58,10 +60,10 @@ def _seq(body: Json) -> int:
     return seq if type(seq) is int else 1
 
 
-def _key(body: Json) -> str:
-    """What repeats are recognised by; empty for unasked messages, which have nothing of the kind."""
+def _key(call: str, body: Json) -> str:
+    """What repeats are recognised by; empty for unasked messages and in guilds, which have nothing of the kind."""
     answers = text(body, "msg_id") or text(body, "event_id")
-    return f"{answers}#{_seq(body)}" if answers else ""
+    return f"{answers}#{_seq(body)}" if answers and call in KEYED else ""
 
 
 def answered(state: QqState, visit: Visit, wish: Wish) -> Inbound | None:
