@@ -397,3 +397,33 @@ def test_a_session_ages(qq: QqCaller) -> None:
     qq.later(86_401)
     qq.get_token()
     assert [9] == [frame["op"] for frame in qq.resume()]
+
+
+def test_a_half_open_connection_is_believed_in_until_heartbeats_are_missed(qq: QqCaller) -> None:
+    """The client's goodbye does not arrive either."""
+    assert qq.line is not None
+    qq.world.qq.mute("Echo", qq.now_ms)
+    qq.line.hang_up(qq.now_ms)
+    assert qq.world.qq.state.online(qq.bot.app_id)
+    qq.later(83)
+    assert not qq.world.qq.state.online(qq.bot.app_id)
+    assert ["4009 Session timed out"] == [row.detail for row in qq.world.ledger.select("qq.close")]
+    assert ["RESUMED"] == [frame["t"] for frame in qq.resume()]
+
+
+def test_the_same_seed_tells_the_same_story() -> None:
+    """Tokens, ids, faults: a run can be repeated."""
+
+    def story(seed: int) -> list[object]:
+        world = World(seed)
+        world.add_user("Ann")
+        world.add_fault(Fault(kind="double", call="qq.dispatch", probability=0.5), NOW)
+        client = QqCaller(world, world.qq.add_bot("Echo"))
+        client.identify()
+        ids = [world.qq.say("Ann", f"{number}", NOW) for number in range(20)]
+        client.read()
+        client.c2c("Ann", "x", msg_id=ids[-1])
+        return [client.token, ids, client.frames, list(world.ledger)]
+
+    assert story(7) == story(7)
+    assert story(7) != story(8)

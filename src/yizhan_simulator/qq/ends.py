@@ -40,8 +40,10 @@ def drop(
 
 
 def left(state: QqState, socket: Socket, now_ms: int) -> None:
-    """The client is gone; the session waits."""
-    if socket.ended:
+    """The client is gone; the session waits. From a muted socket the server does not even hear that: it waits for
+    heartbeats until its patience ends.
+    """
+    if socket.ended or socket.muted:
         return
     state.note(now_ms, "qq.left", socket.app_id, token=socket.key)
     part(state, socket, now_ms)
