@@ -105,6 +105,17 @@ def test_a_button_is_pressed_and_acknowledged(qq: QqCaller, world: World, team: 
     assert ["code 0"] * 2 == [row.detail for row in world.ledger.select("qq.interaction")]
 
 
+def test_a_late_or_second_acknowledgement_is_told_apart(qq: QqCaller, world: World) -> None:
+    """The platform answers them alike; the user has seen the button spin."""
+    pressed = world.qq.press("Ann", "Echo", "ok", "x", NOW)
+    qq.later(6)
+    for _ in range(2):
+        assert 200 == qq.reply("PUT", f"/interactions/{pressed}", {"code": 0}).status
+    assert 400 == qq.reply("PUT", "/interactions/nobody", {"code": 0}).status
+    details = [row.detail for row in world.ledger.select("qq.interaction", effect=Effect.ANSWERED)]
+    assert ["code 0 late", "code 0 late again"] == details
+
+
 def test_a_channel_sends_mentions_and_private_bots_hear_all(world: World, ann: str) -> None:
     """AT_MESSAGE_CREATE with the mention kept and angle brackets escaped; a reply is a whole message."""
     public, private = world.qq.add_bot("Public"), world.qq.add_bot("Private", public=False)

@@ -79,6 +79,7 @@ CODES: Mapping[int, Known] = {
     304049: Known("proactive direct messages to this user are used up for today"),
     304050: Known("proactive direct messages are used up for today"),
     304080: Known("file_info is invalid or expired"),
+    630001: Known("interaction does not exist"),
     # Uploads.
     850026: Known("media download failed", 400, 40034001),
     850031: Known("media is too large"),

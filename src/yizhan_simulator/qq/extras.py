@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from yizhan_simulator.ledger import Effect
 from yizhan_simulator.qq.people import Scene, guild_user_id
 from yizhan_simulator.qq.replies import headers, refuse
 from yizhan_simulator.qq.state import QqState, Visit
@@ -10,6 +9,8 @@ from yizhan_simulator.replies import text
 from yizhan_simulator.state import Told
 
 RECALL_MS = 120_000
+SPINS_MS = 5000
+"""How long a button waits for its acknowledgement. Source: the official Node SDK; not documented."""
 
 
 def open_dm(state: QqState, visit: Visit) -> Told:
@@ -61,10 +62,15 @@ def recall(state: QqState, visit: Visit) -> Told:
 
 
 def interaction(state: QqState, visit: Visit) -> Told:
-    """PUT /interactions/{id}: the button stops spinning."""
-    code = visit.ex.body.get("code")
-    visit.ex.draft.receipt, visit.ex.draft.detail = visit.parts[0], f"code {code}"
-    visit.ex.draft.effect = Effect.ANSWERED
+    """PUT /interactions/{id}: the button stops spinning. Too late or twice is answered alike; the ledger tells."""
+    interaction_id = visit.ex.draft.receipt = visit.parts[0]
+    pressed = state.pressed.get(interaction_id)
+    if pressed is None:
+        return refuse(visit, "unknown interaction", 630001)
+    at_ms, times = pressed
+    state.pressed[interaction_id] = at_ms, times + 1
+    late = " late" if visit.ex.now_ms - at_ms > SPINS_MS else ""
+    visit.ex.draft.detail = f"code {visit.ex.body.get('code')}{late}{' again' if times else ''}"
     return Told({}, headers=headers(visit))
 
 

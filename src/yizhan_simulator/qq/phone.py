@@ -196,5 +196,6 @@ def press(state: QqState, bot: QqBot, room: Room, user: User, button: str, paylo
         now_ms, "qq.press", bot.app_id, effect=Effect.PHONE, user_id=user.user_id, receipt=interaction_id,
         detail=f"{button} {payload}",
     )  # fmt: skip
+    state.press(interaction_id, now_ms)
     _answerable(state, bot, room, "INTERACTION_CREATE", event, now_ms)
     return interaction_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeVar
 from uuid import UUID
 
 from yizhan_simulator.ledger import Draft
@@ -17,6 +18,7 @@ from yizhan_simulator.qq.socket import Socket
 from yizhan_simulator.state import Exchange, Json, State
 from yizhan_simulator.weather import Fault
 
+T = TypeVar("T")
 INBOUND_KEPT = 4096
 """Answerable messages and events remembered per bot."""
 DANGLING_KEPT = 8
@@ -85,6 +87,8 @@ class QqState:
     """Message id → the room a bot said it in."""
     uploads: dict[str, tuple[str, str]] = field(default_factory=dict)
     """file_info → (scene, openid) it was uploaded for."""
+    pressed: OrderedDict[str, tuple[int, int]] = field(default_factory=OrderedDict)
+    """Interaction → when its button was pressed, and how often it was acknowledged."""
     postings: dict[int, Posting] = field(default_factory=dict)
     last_number: int = 0
     _quotas: tuple[tuple[Quota, ...], dict[Scene, Limits]] | None = None
@@ -118,10 +122,10 @@ class QqState:
 
     def remember(self, app_id: str, token: str, inbound: Inbound) -> None:
         """From now on a reply may carry this id."""
-        kept = self.answerable(app_id)
-        kept[token] = inbound
-        while len(kept) > INBOUND_KEPT:
-            kept.popitem(last=False)
+        _keep(self.answerable(app_id), token, inbound)
+
+    def press(self, interaction_id: str, now_ms: int) -> None:
+        _keep(self.pressed, interaction_id, (now_ms, 0))
 
     def answerable(self, app_id: str) -> OrderedDict[str, Inbound]:
         """Message or event id → what may be said to it, oldest first."""
@@ -145,6 +149,12 @@ class QqState:
         if self._quotas is None or self._quotas[0] is not wanted:
             self._quotas = (wanted, {each: _limits(wanted, each) for each in Scene})
         return self._quotas[1][scene]
+
+
+def _keep(kept: OrderedDict[str, T], key: str, value: T) -> None:
+    kept[key] = value
+    while len(kept) > INBOUND_KEPT:
+        kept.popitem(last=False)
 
 
 def _limits(quotas: tuple[Quota, ...], scene: Scene) -> Limits:
