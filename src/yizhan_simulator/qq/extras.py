@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from yizhan_simulator.qq.people import Scene, guild_user_id
 from yizhan_simulator.qq.replies import headers, refuse
-from yizhan_simulator.qq.state import QqState, Visit
+from yizhan_simulator.qq.state import QqState, Visit, keep
 from yizhan_simulator.replies import text
 from yizhan_simulator.state import Told
 
@@ -42,7 +42,7 @@ def files(state: QqState, visit: Visit) -> Told:
     ):
         return refuse(visit, "upload", 850026)
     info = f"file-{state.uuid()}"
-    state.uploads[info] = (scene.value, openid)
+    keep(state.uploads, info, (scene.value, openid))
     return Told({"file_uuid": state.uuid(), "file_info": info, "ttl": 0}, headers=headers(visit))
 
 

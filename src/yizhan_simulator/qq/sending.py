@@ -16,7 +16,7 @@ from yizhan_simulator.qq.events import index_of
 from yizhan_simulator.qq.people import Scene
 from yizhan_simulator.qq.permits import closed, not_now, online
 from yizhan_simulator.qq.replies import headers, refuse, stamp
-from yizhan_simulator.qq.state import QqState, Visit
+from yizhan_simulator.qq.state import QqState, Visit, keep
 from yizhan_simulator.qq.wish import INPUT_NOTIFY, MEDIA, Wish, answered, describe, wish_of
 from yizhan_simulator.state import Json, Told
 
@@ -101,7 +101,7 @@ def _vanishes(state: QqState, visit: Visit) -> bool:
 
 
 def _count(state: QqState, visit: Visit, wish: Wish, receipt: str) -> None:
-    state.own[receipt] = wish.room
+    keep(state.own, receipt, wish.room)
     if (inbound := answered(state, visit, wish)) is None:
         return
     inbound.seqs[wish.seq] = receipt, sha256_of(wish.words)

@@ -19,15 +19,15 @@ from yizhan_simulator.state import Exchange, Json, State
 from yizhan_simulator.weather import Fault
 
 T = TypeVar("T")
-INBOUND_KEPT = 4096
-"""Answerable messages and events remembered per bot."""
+KEPT = 4096
+"""How many ids of one kind are remembered: what may be answered (per bot), recalled, sent, acknowledged."""
 DANGLING_KEPT = 8
 """Sessions without a connection that a bot may have; older ones are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`about`: the names that a fault's `user` may name. `answerable`: replies may carry its id."""
+    """`about`: the names that a fault's `user` may name. `guild_id`: decides the shard; empty for chats and groups."""
 
     type: str
     intent: int
@@ -83,9 +83,9 @@ class QqState:
     sockets: dict[int, Socket] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
     inbound: dict[str, OrderedDict[str, Inbound]] = field(default_factory=dict)
-    own: dict[str, Room] = field(default_factory=dict)
+    own: OrderedDict[str, Room] = field(default_factory=OrderedDict)
     """Message id → the room a bot said it in."""
-    uploads: dict[str, tuple[str, str]] = field(default_factory=dict)
+    uploads: OrderedDict[str, tuple[str, str]] = field(default_factory=OrderedDict)
     """file_info → (scene, openid) it was uploaded for."""
     pressed: OrderedDict[str, tuple[int, int]] = field(default_factory=OrderedDict)
     """Interaction → when its button was pressed, and how often it was acknowledged."""
@@ -122,10 +122,10 @@ class QqState:
 
     def remember(self, app_id: str, token: str, inbound: Inbound) -> None:
         """From now on a reply may carry this id."""
-        _keep(self.answerable(app_id), token, inbound)
+        keep(self.answerable(app_id), token, inbound)
 
     def press(self, interaction_id: str, now_ms: int) -> None:
-        _keep(self.pressed, interaction_id, (now_ms, 0))
+        keep(self.pressed, interaction_id, (now_ms, 0))
 
     def answerable(self, app_id: str) -> OrderedDict[str, Inbound]:
         """Message or event id → what may be said to it, oldest first."""
@@ -151,9 +151,9 @@ class QqState:
         return self._quotas[1][scene]
 
 
-def _keep(kept: OrderedDict[str, T], key: str, value: T) -> None:
+def keep(kept: OrderedDict[str, T], key: str, value: T) -> None:
     kept[key] = value
-    while len(kept) > INBOUND_KEPT:
+    while len(kept) > KEPT:
         kept.popitem(last=False)
 
 
