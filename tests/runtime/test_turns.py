@@ -511,3 +511,28 @@ async def _open(station: Station) -> tuple[tuple[Turn, ...], tuple[Inbound, ...]
 
 def _lines(history: tuple[Said, ...]) -> list[tuple[str, str]]:
     return [(line.role, line.text) for line in history]
+
+
+@pytest.mark.parametrize(
+    ("said", "step", "first"), [("hello", "end_turn", "re: hello"), ("/help", "accept", "/")]
+)
+@in_virtual_time
+async def test_an_answer_that_was_kept_unheard_is_not_overtaken(
+    home: Path, said: str, step: str, first: str
+) -> None:
+    """The database commits, its answer is lost on the way, and a program writes before the turn asks again."""
+
+    async with ann_at(home, answers=Scripted(_repeat)) as (station, ann, account):
+        station.say(ann, "hi")
+        await asyncio.sleep(3)
+        station.gate.forgetful = lambda: station.gate.seen[-1] == step
+        station.say(ann, said)
+        while step != station.gate.seen[-1]:
+            await asyncio.sleep(0.001)
+        station.gate.forgetful = lambda: False
+        await station.push(account, ann, "by the way", klass=MessageClass.REPLY)
+        await asyncio.sleep(3)
+        shown = station.shown(ann)
+        assert "by the way" == shown[-1]
+        assert first in shown[-2]
+        assert 3 == len(shown)

@@ -336,7 +336,7 @@ class Turns:
 
     async def _end(self, target: Target, desk: _Desk, end: TurnEnd) -> None:
         """Its outputs are accepted; if it was the last one, nothing need be kept for an answer any more."""
-        for accepted in await self._persist(lambda: self._store.end_turn(end)):
+        for accepted in await self._persist(self._doubtful(target, lambda: self._store.end_turn(end))):
             self._outbound.admit(accepted)
         self._outbound.expect(target, bool(desk.pending or desk.resumed))
 
@@ -414,7 +414,8 @@ class Turns:
         target, key = Target(inbound.account, inbound.chat), f"command:{inbound.id}"
         text = await self._carry_out(command, target)
         draft = self._draft(target, text, MessageClass.NOTICE, inbound.id, key, None, None)
-        self._outbound.admit(await self._persist(lambda: self._store.accept(draft)))
+        accepted = await self._persist(self._doubtful(target, lambda: self._store.accept(draft)))
+        self._outbound.admit(accepted)
 
     async def _carry_out(self, command: Command, target: Target) -> str:
         language = self._numbers.language
@@ -454,6 +455,15 @@ class Turns:
         self._commands.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._outbound.log.error("command.broke", exc_info=error)
+
+    def _doubtful(self, target: Target, write: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+        """A write that adds messages: a newer one of the chat must not overtake what is there, unheard of."""
+
+        async def written() -> T:
+            with self._outbound.doubtful(target):
+                return await write()
+
+        return written
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
         """A step of a turn that must reach the store, however long it takes."""
