@@ -160,6 +160,20 @@ def test_refused_with_a_fresh_token_it_is_suspect_and_an_experiment_follows_at_o
     assert all_open(decision.gates)
 
 
+@pytest.mark.parametrize("scope", ["chat", "account"])
+def test_a_token_that_went_stale_during_a_long_silence_does_not_cost_another_hour(scope: str) -> None:
+    """The probe after it goes with the token; the other way follows at once, and once for the scope."""
+    silent = Pace(4, NOW, 2_340_000, since_ms=NOW - 3_000_000, refused_ms=NOW - 2_340_000)
+    first = decide(LIMIT_OR_TOKEN, FRESH, gates=replace(WIDE_OPEN, **{scope: silent}))
+    assert first.trial
+    assert first.trial.at_once
+    assert NOW == getattr(first.gates, scope).ready_at(NOW)
+    second = decide(LIMIT_OR_TOKEN, FRESH, gates=first.gates)
+    assert second.trial
+    assert not second.trial.at_once
+    assert NOW + 1_800_000 < getattr(second.gates, scope).ready_at(NOW)
+
+
 @pytest.mark.parametrize("judged", [LIMIT_OR_TOKEN, STALE_TOKEN])
 @pytest.mark.parametrize(
     ("token", "with_token"),

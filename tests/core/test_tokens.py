@@ -80,6 +80,17 @@ def test_both_ways_refused_the_experiment_comes_again_at_the_1st_2nd_4th_8th_lat
     assert [1, 2, 4, 8, 16, 32] == without
 
 
+def test_after_waits_beyond_all_windows_a_suspect_token_and_none_take_turns() -> None:
+    """One request is all that an hour allows; a token that was good before it has become old as well."""
+    trial = replace(refuse(refuse(UNTRIED, True), False, SUSPECT), probes=4)
+    ways = []
+    for _ in range(4):
+        trial = replace(trial, refused_ms=NOW - HOUR)
+        ways.append(carried(SUSPECT, trial))
+        trial = refuse(trial, ways[-1], SUSPECT, gates_open=False)
+    assert [False, True, False, True] == ways
+
+
 def test_accepted_without_a_suspect_token_convicts_it_with_its_reason() -> None:
     stale = tokens.judged(SUSPECT, with_token=False)
     assert (TokenState.STALE, FOUND_STALE) == (stale and stale.state, stale and stale.reason)

@@ -51,8 +51,8 @@ class Bounds:
     """
 
     refusals_base: int = 12
-    refusals_share: float = 1.5
-    probe_s: float = 5
+    refusals_share: float = 0.3
+    probe_s: float = 30
     failing_per_s: int = 24
     polls_per_s: int = 4
     tasks: int = 400

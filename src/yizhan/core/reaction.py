@@ -157,8 +157,7 @@ def _refused(
     trial, token = _tried(refusal, seen, now_ms, named)
     if trial.at_once:
         entry = _waiting(seen.entry, WaitingFor.LIMIT, now_ms, reason)
-        gates = replace(_answered(seen.gates), chat=limiter.spared(seen.gates.chat))
-        return Decision(entry, gates, token, trial)
+        return Decision(entry, _spared(seen.gates), token, trial)
     gates, pardoned = _slowed(seen, numbers, now_ms, refusal.wait_ms, jitter)
     if refusal.no_conversation and not seen.has_written:
         first = Reason(
@@ -178,13 +177,25 @@ def _tried(
 ) -> tuple[Trial, ReplyToken | None]:
     """What the refusal says about the token, and the token if that changes it."""
     explains = refusal.token_suspect if seen.with_token else refusal.no_conversation
-    gates_open = not (seen.gates.chat.probing or seen.gates.account.probing)
+    gates_open = all(map(_lets_experiment, (seen.gates.chat, seen.gates.account)))
     if seen.superseded:  # the newer one has not been tried
         return Trial(since_ms=now_ms, at_once=explains and gates_open), None
     if seen.with_token and not explains:
         return tokens.limited(seen.trial, now_ms), None
     trial = tokens.refused(seen.trial, seen.token, seen.with_token, gates_open and explains, now_ms, named)
     return trial, tokens.suspected(seen.token, seen.with_token)
+
+
+def _lets_experiment(pace: Pace) -> bool:
+    """The other way may be tried at once: the scope is open, or it opened after so long that its tokens have become
+    old as well, and nobody has tried since."""
+    return not pace.probing or (pace.quiet_ms >= tokens.FULL_WAIT_MS and not pace.spared)
+
+
+def _spared(gates: Gates) -> Gates:
+    """A refusal that counts for nothing yet, since the other way follows at once."""
+    account = limiter.spared(gates.account) if gates.account.probing else gates.account
+    return replace(_answered(gates), chat=limiter.spared(gates.chat), account=account)
 
 
 def _slowed(

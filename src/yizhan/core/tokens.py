@@ -7,7 +7,8 @@ refusal, so that a merely stale token costs one request and not a window. It fol
 open: where a limit is known already, a refusal says nothing new, and a second one would prolong it.
 
 When both ways were refused, the experiment is repeated at the 1st, 2nd, 4th, 8th … later probe; each probe is
-one request. A refusal that names the token, and not only a limit, is news: the first one behind shut gates owes
+one request. After a wait beyond all windows a suspect token has become old as well: the ways take turns then, first
+the one without it. A refusal that names the token, and not only a limit, is news: the first one behind shut gates owes
 an experiment at their next opening, however far the next power of two is. The age of a token turns the order of
 the two tries round (an old one stays behind first), and changes nothing else.
 
@@ -74,14 +75,18 @@ def token_for(token: ReplyToken | None, trial: Trial, now_ms: int, old_ms: int) 
     """
     if token is None or not usable(token):
         return None
-    return token if _carried(token, trial, bool(old_ms) and now_ms - token.issued_at_ms >= old_ms) else None
+    old = bool(old_ms) and now_ms - token.issued_at_ms >= old_ms
+    full_wait = trial.both_refused and now_ms - trial.refused_ms >= FULL_WAIT_MS
+    return token if _carried(token, trial, old, full_wait) else None
 
 
-def _carried(token: ReplyToken, trial: Trial, old: bool) -> bool:
+def _carried(token: ReplyToken, trial: Trial, old: bool, full_wait: bool) -> bool:
     if trial.at_once:
         return not trial.refused_with
     if token.state is TokenState.FRESH:
         return not old or trial.refused_without
+    if full_wait:
+        return trial.full_waits % 2 == 1
     return not (trial.owed or _is_experiment(trial.probes + 1))
 
 
