@@ -70,12 +70,12 @@ def ours(world: World, phase: float, seed: int, backlog: int = BACKLOG) -> Drain
         if now_ms > GIVEN_UP_MS:
             break
         accepted, hint_ms = server.ask(now_ms + ROUND_TRIP_MS // 2)
-        now_ms += ROUND_TRIP_MS
+        sent_ms, now_ms = now_ms, now_ms + ROUND_TRIP_MS
         if accepted:
-            pace, row, sent = limiter.accepted(pace, numbers, now_ms), 0, sent + 1
+            pace, row, sent = limiter.accepted(pace, numbers, now_ms, sent_ms), 0, sent + 1
         else:
             row, refused = row + 1, refused + 1
             waiting = backlog - sent
-            pace = limiter.refused(pace, numbers, now_ms, hint_ms, chance.random(), waiting)
+            pace = limiter.refused(pace, numbers, now_ms, hint_ms, chance.random(), waiting, sent_ms)
         worst = max(worst, row)
     return Drained(now_ms, refused, worst, sent)

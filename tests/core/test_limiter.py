@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yizhan.core import lessons, limiter
+from yizhan.core import limiter, silence
 from yizhan.core.limiter import OPEN, Pace, PaceNumbers
 from yizhan.core.pace import Limit, Search
 
@@ -273,7 +273,35 @@ def test_refusals_that_prolong_the_pause_are_noticed_and_left_alone() -> None:
     scope.refuse()
     scope.send()
     assert scope.limit.search.extending > 0
-    assert scope.limit.hi_ms == scope.limit.pause_ms()
+    run_ms = scope.pace.run_ms
+    scope.send(4)
+    scope.refuse(after_ms=0)
+    assert run_ms + 15_000 <= scope.now_ms, "what is tried now stays near to what is proven"
+    assert scope.now_ms + 20_000 <= scope.pace.ready_at(scope.now_ms), "a whole pause, and no try before it"
+
+
+def test_a_whole_pause_of_silence_that_was_refused_again_says_that_refusals_prolong_nothing() -> None:
+    """The platform's windows begin by its own clock: what looked proven was luck."""
+    scope = Scope(Pace(limit=Limit(fits=5, lo_ms=20_000, hi_ms=20_000, search=Search(extending=4)))).send(5)
+    assert 5_000 == scope.refuse()
+    assert scope.limit.search.plain
+    assert 0 == scope.limit.search.extending
+
+
+def test_a_shorter_pause_whose_run_was_cut_short_was_too_short_and_no_less_fits() -> None:
+    """A bucket lets the first few through; believing that fewer fit would starve it step by step."""
+    scope = Scope(Pace(limit=Limit(fits=6, lo_ms=4_000, hi_ms=20_000))).send(6).send(3)
+    tried_ms = scope.limit.search.trial_ms
+    scope.refuse()
+    assert (6, tried_ms, 20_000) == (scope.limit.fits, scope.limit.lo_ms, scope.limit.hi_ms)
+
+
+def test_a_burst_that_finds_far_more_room_has_found_another_limit() -> None:
+    """Its pause need not be the old one: an hour of that was once waited out between bursts of five."""
+    pace = Pace(limit=Limit(fits=5, lo_ms=40_000, hi_ms=40_000, search=Search(bursting=True)))
+    scope = Scope(pace).send(20)
+    assert 8_000 == scope.refuse()
+    assert (20, 0) == (scope.limit.fits, scope.limit.hi_ms)
 
 
 def test_a_limit_that_has_become_tighter_is_learned_anew() -> None:
@@ -426,6 +454,14 @@ def test_a_hint_against_what_is_known_stays_between_the_two_sides() -> None:
     run_ms = scope.pace.run_ms
     scope.refuse(3_600_000)
     assert scope.pace.not_before_ms <= max(run_ms, scope.now_ms) + 21_000
+
+
+def test_a_hint_that_named_far_too_long_a_wait_is_no_longer_believed() -> None:
+    """It was clamped, and the scope was open long before the time that was said."""
+    scope = Scope().send(5)
+    assert 30_000 == scope.refuse(600_000)
+    scope.send()
+    assert scope.limit.trust <= 20
 
 
 # the bounds
@@ -622,4 +658,4 @@ def test_what_cannot_be_read_is_forgotten_instead_of_stopping_the_dispatcher(kep
 
 def test_the_steps_of_the_quiet_time_go_by_time() -> None:
     rows = [Pace(1, since_ms=NOW - elapsed_ms) for elapsed_ms in (0, 8_000, 32_000, 10**9)]
-    assert [8_000, 24_000, 62_000, 62_000] == [lessons.quiet_step_ms(pace, NUMBERS, NOW) for pace in rows]
+    assert [8_000, 24_000, 62_000, 62_000] == [silence.quiet_step_ms(pace, NUMBERS, NOW) for pace in rows]

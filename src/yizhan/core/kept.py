@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 
-from yizhan.core.lessons import PENALTIES_MAX, WARY_MAX_MS
 from yizhan.core.pace import OPEN, TRUST_MAX, Limit, Pace, PaceNumbers
+from yizhan.core.silence import PENALTIES_MAX, WARY_MAX_MS
 
 KEPT_MS = 7 * 86_400_000
 _VERSION = 3

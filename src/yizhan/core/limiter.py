@@ -19,18 +19,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from yizhan.core import hints, lessons
+from yizhan.core import hints, lessons, silence
 from yizhan.core.backoff import backoff
 from yizhan.core.kept import decode, encode
-from yizhan.core.pace import OPEN, Limit, Pace, PaceNumbers
+from yizhan.core.pace import LEARNING_MIN, OPEN, Limit, Pace, PaceNumbers
 
 __all__ = [
     "OPEN", "Pace", "PaceNumbers", "accepted", "decode", "doubted", "encode", "hurried", "refused", "spared",
 ]  # fmt: skip
 
 TENTHS = 10
-_UNHINTED = 4
-"""A wait of so many times the longest window is for a penalty, and no hint shortens it."""
 _WAIT_MIN_MS = 50
 """However small an operator makes the waits, a refused scope is no hot loop."""
 
@@ -48,11 +46,13 @@ def accepted(pace: Pace, numbers: PaceNumbers, now_ms: int, sent_ms: int | None 
     budget = min(numbers.reject_budget * TENTHS, limit.budget + 1)
     limit = lessons.logged(replace(limit, budget=budget), now_ms)
     if not pace.refusals:
-        limit = lessons.relaxed(limit, now_ms)
-        return lessons.flowed(replace(pace, doubts=0, spared=False), limit, now_ms)
+        limit = silence.relaxed(limit, now_ms)
+        return lessons.flowed(replace(pace, doubts=0, spared=False), limit, now_ms, sent_ms or now_ms)
     if sent_ms is not None and sent_ms < pace.refused_ms:
         return replace(pace, run_count=pace.run_count + 1, last_ms=now_ms, limit=limit)
-    limit = hints.proved(lessons.recovered(pace, limit, numbers, now_ms))
+    limit = hints.proved(
+        lessons.recovered(pace, limit, numbers, now_ms, sent_ms or now_ms), pace.refused_ms, now_ms
+    )
     return Pace(refused_ms=pace.refused_ms, run_ms=now_ms, run_count=1, last_ms=now_ms, limit=limit)
 
 
@@ -77,13 +77,15 @@ def refused(
     if pace.not_before_ms > now_ms and sent_ms is not None and sent_ms <= pace.refused_ms:
         return replace(pace, limit=limit)
     nth = pace.refusals + 1
-    limit, own_ms = _learned(pace, hints.lied(limit), numbers, now_ms, nth, waiting)
+    limit, own_ms = _learned(
+        pace, hints.lied(limit, now_ms), numbers, now_ms, nth, waiting, sent_ms or now_ms
+    )
     since_ms = pace.since_ms if pace.refusals else now_ms
-    if silence_ms := _silence_ms(pace, limit, numbers, now_ms, own_ms):
+    if silence_ms := silence.silence_ms(pace, limit, numbers, now_ms, own_ms):
         wait_ms = silence_ms
     elif hint_ms is not None:
-        age_ms = now_ms - pace.run_ms
-        limit, wait_ms = hints.follow(limit, hint_ms, own_ms, age_ms, nth > 1, numbers.max_quiet_ms)
+        longest_ms = numbers.max_quiet_ms
+        limit, wait_ms = hints.follow(limit, hint_ms, own_ms, pace.run_ms, now_ms, nth > 1, longest_ms)
     else:
         wait_ms = own_ms
     if limit.budget < TENTHS:
@@ -124,29 +126,17 @@ def testing(pace: Pace) -> bool:
 
 
 def _learned(
-    pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth: int, waiting: int
+    pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth: int, waiting: int, sent_ms: int
 ) -> lessons.Lesson:
-    if lessons.out_of_the_blue(pace, limit, numbers, now_ms):
-        return limit, lessons.outage_step_ms(pace, numbers, now_ms)
+    if silence.out_of_the_blue(pace, limit, numbers, now_ms):
+        return limit, silence.outage_step_ms(pace, numbers, now_ms)
     if limit.penalties and limit.hi_ms:
-        return lessons.while_wary(pace, limit)
+        return silence.while_wary(pace, limit)
     opening = limit.known and not limit.search.bursting and pace.run_count >= limit.fits
     if nth > 1 or opening or limit.interval_ms:
-        limit, wait_ms = lessons.at_opening(pace, limit, numbers, now_ms, nth)
+        limit, wait_ms = lessons.at_opening(pace, limit, numbers, now_ms, nth, sent_ms)
     else:
         limit, wait_ms = lessons.inside(pace, limit, numbers, now_ms, waiting)
-    if limit.budget < TENTHS and not limit.interval_ms and len(limit.log) >= lessons.LEARNING_MIN:
+    if limit.budget < TENTHS and not limit.interval_ms and len(limit.log) >= LEARNING_MIN:
         limit, _ = lessons.spaced(limit, now_ms, 2 * lessons.SMALL_HOLD)
     return limit, wait_ms
-
-
-def _silence_ms(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, own_ms: int) -> int:
-    """The wait of a long penalty: refused again after a wait that ends any window. 0 where it is none."""
-    if lessons.out_of_the_blue(pace, limit, numbers, now_ms):
-        return own_ms if own_ms > _UNHINTED * numbers.soft_cap_ms else 0
-    if not pace.refusals:
-        return 0
-    if lessons.silent(pace, numbers):
-        return numbers.max_quiet_ms
-    waited = now_ms - pace.refused_ms >= max(numbers.soft_cap_ms * 97 // 100, limit.hi_ms)
-    return numbers.max_quiet_ms * 13 // 20 if waited else 0

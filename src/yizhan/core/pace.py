@@ -16,8 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FINE_MS = 300
+LEARNING_MIN = 4
+"""So many must be waiting for a refusal to teach more than a quiet time."""
 COSTLY_MS = 300_000
 """Where a pause is longer than this a refusal costs too much to try anything unproven."""
+COSTS_PARTS, FINE_PARTS = 6, 20
+"""The pause is searched to one part in so many: where a refusal costs a whole pause, and elsewhere."""
 TRUST_MAX = 100
 
 
@@ -46,10 +50,11 @@ class Search:
     trial_ms     the pause that opened the present run; proven when the run has gone through; 0: none
     to_burst, to_loosen        acceptances since the last try of each; `burst_hold`, `loosen_hold` must be reached
     odd          refusals in a row that contradict what was proven
-    early, proven, light, hinted  about the refusals now: one came before the proven pause was over; one after it;
-                 there was too little traffic to learn from; a hint of the server was followed
+    early, proven, light, claimed_ms  about the refusals now: one came before the proven pause was over; one after it;
+                 there was too little traffic to learn from; the server said that the scope would be open then
     plain        a refusal was seen not to prolong the pause
     extending    runs for which it is believed that refusals prolong it; `believed` is the next such number
+    whole_ms     the shortest wait since a refusal that was enough
     clean        acceptances at the present interval
     """
 
@@ -64,10 +69,11 @@ class Search:
     early: bool = False
     proven: bool = False
     light: bool = False
-    hinted: bool = False
+    claimed_ms: int = 0
     plain: bool = False
     extending: int = 0
     believed: int = 8
+    whole_ms: int = 0
     clean: int = 0
     interval_hold: int = 8
 
@@ -107,12 +113,20 @@ class Limit:
     @property
     def settled(self) -> bool:
         """Nothing is left to search between the two sides."""
-        return self.hi_ms - self.lo_ms <= max(FINE_MS, self.hi_ms // 20)
+        coarse_ms = self.hi_ms // COSTS_PARTS + FINE_MS if self.search.extending else self.hi_ms // FINE_PARTS
+        return self.hi_ms - self.lo_ms <= max(min(FINE_MS, self.hi_ms // 8), coarse_ms)
+
+    def whole_ms(self) -> int:
+        """After a refusal, if refusals prolong the pause: the shortest wait since one that was enough."""
+        whole_ms = self.search.whole_ms
+        return min(whole_ms, self.hi_ms) if whole_ms > self.lo_ms else self.hi_ms
 
     def pause_ms(self) -> int:
         """From the start of a run to the opening of the next: proven, or the middle while it is searched."""
-        if self.search.extending or self.settled:
+        if self.settled:
             return self.hi_ms
+        if self.search.extending:  # a refusal costs a whole pause: nearer to what is proven
+            return self.hi_ms - (self.hi_ms - self.lo_ms - self.hi_ms // COSTS_PARTS) // 2
         if self.hi_ms > 2 * self.lo_ms:  # far apart: the middle of the magnitudes
             return max(self.hi_ms // 2, int((self.hi_ms * self.lo_ms) ** 0.5))
         return (self.hi_ms + self.lo_ms) // 2
