@@ -695,6 +695,10 @@ class Store(Protocol):
         """Every chat with a live message, for the start."""
         ...
 
+    async def paused_chats(self) -> tuple[Target, ...]:
+        """Every chat that a person holds back, for the start."""
+        ...
+
     async def lanes(self, targets: Sequence[Target], per_lane: int, now_ms: int) -> tuple[LaneView, ...]:
         """Messages that may not begin before a later time than `now_ms` stand behind all others."""
         ...

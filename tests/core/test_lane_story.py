@@ -122,7 +122,7 @@ class Story(RuleBasedStateMachine):
     def pause(self, where: tuple[str, str], paused: bool) -> None:
         target = self.road.target(where[1], where[0])
         self.road.chat(target).paused = paused
-        self.road.lanes.changed(target)
+        self.road.lanes.pause(target, paused)
 
     @rule(where=st.sampled_from(CHATS))
     def hurry(self, where: tuple[str, str]) -> None:
@@ -250,7 +250,7 @@ class Story(RuleBasedStateMachine):
         for account, chat in CHATS:
             target = self.road.target(chat, account)
             self.road.chat(target).paused = False
-            self.road.lanes.changed(target)
+            self.road.lanes.pause(target, False)
             self.road.hear(target)
         for account in ACCOUNTS:
             self.road.lanes.open_account(AccountId(account), None)

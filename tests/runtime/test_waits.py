@@ -170,3 +170,33 @@ def test_a_message_that_was_released_and_never_tried_is_queued_again(home: Path)
             assert (MessageState.QUEUED, None) == now["push 9"]
 
     run(story())
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_chat_that_is_paused_while_its_account_is_limited_says_that_it_is_paused(
+    home: Path, restarted: bool
+) -> None:
+    """A time for the next try is no promise to show where only a person lets it go."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            account, ann = await _linked(station)
+            bob = station.world.add_user("Bob")
+            station.say(bob, "hi", account)
+            await asyncio.sleep(2)
+            station.world.add_limit(Limit(count=2, per_s=600, scope="account"), station.clock.now_ms())
+            for number in range(8):
+                await station.push(account, (ann, bob)[number % 2], f"push {number}")
+            await asyncio.sleep(5)
+            await station.gateway.pause_chat(target(account, bob), True)
+            if restarted:
+                await station.restart()
+            await asyncio.sleep(1)
+            held = [each for each in await _waiting(station) if each.target == target(account, bob)]
+            assert {(WaitingFor.OPERATOR, "chat-paused")} == {_told(each) for each in held}
+            assert {None} == {each.next_attempt_at_ms for each in held}
+            await station.gateway.pause_chat(target(account, bob), False)
+            held = [each for each in await _waiting(station) if each.target == target(account, bob)]
+            assert {WaitingFor.LIMIT} == {each.waiting_for for each in held}
+
+    run(story())

@@ -152,6 +152,7 @@ async def test_a_paused_chat_is_remembered(desk: Desk) -> None:
     """Also one that nobody has written in yet."""
     await desk.store.set_chat_paused(desk.target("new"), True, desk.tick())
     assert (await desk.store.chat(desk.target("new"))).paused
+    assert (desk.target("new"),) == await desk.store.paused_chats()
     assert None is await desk.store.chat(desk.target("other"))
 
 

@@ -139,7 +139,7 @@ class Lane:
         self.window = Window.read(view.messages, view.truncated, now_ms)
         for message in late:
             self.window.take(message, now_ms, most)
-        self.token, self.has_written, self.paused = view.token, view.has_written, view.paused
+        self.token, self.has_written = view.token, view.has_written
         self.ledger = self.ledger or view.ledger
         if self.pace is None:
             self.ghosts = view.ghosts

@@ -37,6 +37,7 @@ class Lanes:
         self._accounts: dict[AccountId, AccountLanes] = {}
         self._rota = Rota(hosts, gap_ms, self._empty)
         self._lanes = 0
+        self._paused: set[Target] = set()
         self._now_ms = 0
 
     # what the dispatcher asks and answers
@@ -54,6 +55,7 @@ class Lanes:
         late, lane.late, lane.loading = lane.late, [], False
         if not lane.stale:
             lane.take_in(view, late, self._now_ms, self.per_lane)
+            self._hold(view.target, view.paused)
         lane.stale = False
         self._idle(lane)
 
@@ -168,13 +170,20 @@ class Lanes:
         self._rota.ready(self._lane(target))
 
     def changed(self, target: Target) -> None:
-        """The table says something else than the window now (cancelled, retried, expired, paused)."""
+        """The table says something else than the window now (cancelled, retried, expired)."""
         lane = self._lane(target)
         if lane.busy:
             lane.stale = True
         else:
             lane.window = None
             self._rota.ready(lane)
+
+    def pause(self, target: Target, paused: bool) -> None:
+        """A person holds the chat back, or lets it go. It is known of chats that have no lane as well: what comes for
+        them may not be read before the gates of the account open, and is shown with what holds it all the same."""
+        self._hold(target, paused)
+        if not paused or self.lane(target) is not None:
+            self.changed(target)
 
     def heard(self, target: Target, token: ReplyToken | None, now_ms: int, key: str = "") -> None:
         """The other side wrote: the newest token, a new allowance under `key`, and evidence of health. What waited for
@@ -248,6 +257,9 @@ class Lanes:
         account, behind = lane.account, len(lane.window or ())
         return Traffic(lane.sent_ms, behind, behind + len(account.ready) + len(account.bulk))
 
+    def paused(self, target: Target) -> bool:
+        return target in self._paused
+
     def lane(self, target: Target) -> Lane | None:
         account = self._accounts.get(target.account)
         return account.lanes.get(target.chat) if account else None
@@ -280,6 +292,12 @@ class Lanes:
         self._rota.ready(lane)
         self._rota.activate(lane.account)
 
+    def _hold(self, target: Target, paused: bool) -> None:
+        (self._paused.add if paused else self._paused.discard)(target)
+        lane = self.lane(target)
+        if lane is not None:
+            lane.paused = paused
+
     def _idle(self, lane: Lane, again_at_ms: int | None = None) -> None:
         """It is busy no longer: to be looked at now, or then. If its account is gone, it goes as well."""
         if not lane.account.known:
@@ -304,7 +322,7 @@ class Lanes:
         account = self._account(target.account)
         lane = account.lanes.get(target.chat)
         if lane is None:
-            lane = account.lanes[target.chat] = Lane(target, account)
+            lane = account.lanes[target.chat] = Lane(target, account, paused=target in self._paused)
             self._lanes += 1
         return lane
 

@@ -231,7 +231,7 @@ class Gateway:
         """Holds back what is to be sent there, or lets it go."""
         with self.outbound.doubtful(target):
             chat = await self.store.set_chat_paused(target, paused, self.clock.now_ms())
-        self.outbound.changed(target)
+        self.outbound.pause(target, chat.paused)
         return chat
 
     # accounts

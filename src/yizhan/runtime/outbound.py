@@ -146,6 +146,11 @@ class Outbound:
         self.lanes.changed(target)
         self.poke()
 
+    def pause(self, target: Target, paused: bool) -> None:
+        """A person holds the chat back, or lets it go."""
+        self.lanes.pause(target, paused)
+        self.poke()
+
     def host_changed(self, host: str) -> None:
         """Waiting for the host may be over."""
         self.lanes.host_changed(host)
@@ -172,6 +177,8 @@ class Outbound:
 
     async def run(self) -> None:
         """For ever, until cancelled."""
+        for target in await self._store.paused_chats():
+            self.lanes.pause(target, True)
         for target in await self._store.live_chats():
             self.lanes.knows(target)
         while not self._closing:

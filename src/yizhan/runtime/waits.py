@@ -98,7 +98,7 @@ class Waits:
         if account is None or not account.open:
             waits = account.waits if account else WaitingFor.LOGIN
             return Wait(waits, None, self._why_not_sending(target.account))
-        if lane is not None and lane.window is not None and lane.paused:
+        if self._lanes.paused(target):
             text = f"a person paused the chat: yizhan chat resume {target}"
             return Wait(WaitingFor.OPERATOR, None, Reason("chat-paused", text))
         if lane is not None and (held := lane.held(now_ms)) is not None:

@@ -530,6 +530,11 @@ def chats_with_live_messages() -> Select[Any]:
     return select(t.message.c.account, t.message.c.chat).where(LIVE).distinct()
 
 
+def paused_chats() -> Select[Any]:
+    """Every chat that a person holds back."""
+    return select(t.chat.c.account, t.chat.c.id).where(t.chat.c.paused == 1)
+
+
 def messages_page(where: MessageFilter, before_id: str | None, limit: int) -> Select[Any]:
     """Messages of a filter, newest first."""
     m = t.message

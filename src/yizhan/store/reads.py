@@ -143,6 +143,11 @@ def live_chats(connection: Connection) -> tuple[Target, ...]:
     return tuple(Target(AccountId(account_id), ChatId(chat_id)) for account_id, chat_id in found)
 
 
+def paused_chats(connection: Connection) -> tuple[Target, ...]:
+    found = connection.execute(queries.paused_chats())
+    return tuple(Target(AccountId(account_id), ChatId(chat_id)) for account_id, chat_id in found)
+
+
 def message(
     connection: Connection, sql: BatchStatements, message_id: MessageId, with_attempts: bool
 ) -> Message:

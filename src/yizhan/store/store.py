@@ -182,6 +182,9 @@ class SqlStore:
     async def live_chats(self) -> tuple[Target, ...]:
         return await self._read(reads.live_chats)
 
+    async def paused_chats(self) -> tuple[Target, ...]:
+        return await self._read(reads.paused_chats)
+
     async def lanes(self, targets: Sequence[Target], per_lane: int, now_ms: int) -> tuple[LaneView, ...]:
         return await self._read(lambda c: self._lanes.lanes(c, targets, per_lane, now_ms))
 
