@@ -200,3 +200,31 @@ def test_a_chat_that_is_paused_while_its_account_is_limited_says_that_it_is_paus
             assert {WaitingFor.LIMIT} == {each.waiting_for for each in held}
 
     run(story())
+
+
+def test_a_part_says_the_same_as_its_message(home: Path) -> None:
+    """Of two times for the next try a person believes the wrong one, and one that is over long since is wrong."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            account, ann = await _linked(station)
+            station.world.add_limit(Limit(count=1, per_s=600), station.clock.now_ms())
+            for number in range(3):
+                await station.push(account, ann, f"push {number}")
+            await asyncio.sleep(5)
+            for message in await _waiting(station):
+                _agree(message)
+            await station.gateway.pause_account(account, True)
+            await asyncio.sleep(300)
+            paused = await _waiting(station)
+            assert {WaitingFor.OPERATOR} == {each.waiting_for for each in paused}
+            for message in paused:
+                _agree(message)
+
+    run(story())
+
+
+def _agree(message: Message) -> None:
+    first = next(entry for entry in message.entries if entry.state.live)
+    wait = message.waiting_for, message.next_attempt_at_ms, message.reason
+    assert wait == (first.waiting_for, first.next_attempt_at_ms, first.reason)

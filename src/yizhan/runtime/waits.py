@@ -12,6 +12,7 @@ from yizhan.core.ghosts import slowed
 from yizhan.core.hosts import Hosts
 from yizhan.core.lane import AccountLanes
 from yizhan.core.lanes import Lanes
+from yizhan.core.release import head_of
 from yizhan.model import AccountId, AccountState, Message, MessageState, Reason, Target, WaitingFor
 from yizhan.ports import Clock
 from yizhan.runtime.standing import Standing
@@ -58,17 +59,7 @@ class Waits:
             at_ms = max(message.not_before_ms, at_ms or 0)
         if at_ms is not None and at_ms < now_ms:
             at_ms = None
-        now = (wait.waiting_for, at_ms, wait.reason)
-        if now == (message.waiting_for, message.next_attempt_at_ms, message.reason):
-            return message
-        state = _state(message, wait)
-        return replace(
-            message,
-            state=state,
-            waiting_for=wait.waiting_for,
-            next_attempt_at_ms=at_ms,
-            reason=wait.reason,
-        )
+        return _shown(message, replace(wait, until_ms=at_ms))
 
     def _stays(self, message: Message) -> bool:
         """Held in doubt, or nobody has been heard yet; that is so while the account itself cannot send as well."""
@@ -134,6 +125,26 @@ class Waits:
         if account is None or account.state not in NOT_SENDING:
             return None
         return account.reason or Reason(account.state.value, f"the account is {account.state.value}")
+
+
+def _shown(message: Message, wait: Wait) -> Message:
+    """The message and its next part with this wait: it is the part that waits, and those behind wait for that one."""
+    state, head = _state(message, wait), head_of(message)
+    first = replace(
+        head,
+        state=state if state is MessageState.QUEUED or wait.waiting_for in PARKED else head.state,
+        waiting_for=wait.waiting_for,
+        next_attempt_at_ms=wait.until_ms,
+        reason=wait.reason,
+    )
+    return replace(
+        message,
+        state=state,
+        waiting_for=wait.waiting_for,
+        next_attempt_at_ms=wait.until_ms,
+        reason=wait.reason,
+        entries=tuple(first if entry is head else entry for entry in message.entries),
+    )
 
 
 def _state(message: Message, wait: Wait) -> MessageState:
