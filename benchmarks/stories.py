@@ -18,12 +18,12 @@ from yizhan.errors import YizhanError
 from yizhan.model import AccountId, MessageState
 from yizhan_simulator import Fault, Limit, Outage
 from yizhan_simulator.ledger import Effect
-from yizhan_simulator.weather import FaultKind
+from yizhan_simulator.weather import HttpKind
 
 SEEDS = range(1, 11 if FULL else 3)
 CHATS, PUSHES = 4, 60
 
-NONSENSE: tuple[FaultKind, ...] = (
+NONSENSE: tuple[HttpKind, ...] = (
     "null", "list", "bytes", "wrong_types", "nested", "html", "truncated", "status", "empty",
 )  # fmt: skip
 

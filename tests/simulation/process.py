@@ -54,7 +54,8 @@ class Process:
         """Does something in the process, on behalf of somebody outside. Raises Crash if the process dies first."""
         task = self._context.copy().run(asyncio.get_running_loop().create_task, work)
         try:
-            await asyncio.wait([task, self._end], return_when=asyncio.FIRST_COMPLETED)
+            ends: list[asyncio.Future[Any]] = [task, self._end]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             task.cancel()
             raise
@@ -81,10 +82,8 @@ class Process:
             task.exception()  # whatever it was, it came after death
 
 
-def _made(
-    loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], context: Context | None = None
-) -> asyncio.Task[T]:
-    task = asyncio.Task(work, loop=loop, context=context)
+def _made(loop: asyncio.AbstractEventLoop, work: Any, context: Context | None = None) -> asyncio.Task[Any]:
+    task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context)
     home = _HERE.get() if context is None else context.get(_HERE)
     if home is not None:
         home.adopt(task)
