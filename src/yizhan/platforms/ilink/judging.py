@@ -23,7 +23,8 @@ from yizhan.core.verdict import (
     Throttled,
     Verdict,
 )
-from yizhan.platforms.ilink.body import Envelope, Fields, Odd, open_envelope
+from yizhan.platforms.fields import Fields, Odd
+from yizhan.platforms.ilink.body import Envelope, open_envelope
 from yizhan.platforms.ilink.policy import (
     ALLOWANCE,
     HINT_MAX_MS,

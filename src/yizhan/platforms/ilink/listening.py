@@ -10,7 +10,8 @@ Source of the message schema: @tencent-weixin/openclaw-weixin 2.4.9, `src/api/ty
 from __future__ import annotations
 
 from yizhan.model import Account, ChatId, Item
-from yizhan.platforms.ilink.body import Envelope, Fields, Odd, open_envelope, parse_object
+from yizhan.platforms.fields import Fields, Odd, parse_object
+from yizhan.platforms.ilink.body import Envelope, open_envelope
 from yizhan.platforms.ilink.policy import HOLD_MAX_MS, HOLD_MIN_MS, HTTP_REFUSALS, STALE_LOGIN
 from yizhan.ports import Absence, Answer, Batch, Heard, Lost, LostKind, Reply
 

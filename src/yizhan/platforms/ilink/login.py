@@ -23,8 +23,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from yizhan.model import Account, AccountId, Credentials
+from yizhan.platforms.fields import Fields
 from yizhan.platforms.ilink.addresses import polling_address, trusted_address
-from yizhan.platforms.ilink.body import Envelope, Fields
+from yizhan.platforms.ilink.body import Envelope
 from yizhan.platforms.ilink.calls import Calls
 from yizhan.platforms.ilink.listening import read
 from yizhan.platforms.ilink.policy import PLATFORM
