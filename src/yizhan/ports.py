@@ -129,6 +129,38 @@ class Absence:
 Reply = Answer | Absence
 
 
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """A socket is over. `code`: what the other side closed it with, None if it broke. `text`: for people."""
+
+    code: int | None
+    text: str
+
+
+class Socket(Protocol):
+    """An open WebSocket. Nothing here raises for what the network or the server does."""
+
+    async def send(self, text: str) -> None:
+        """Says something; on a socket that is over, nothing."""
+        ...
+
+    async def receive(self) -> str | bytes | Hangup:
+        """The next frame, of a bounded size; after the end, the end again. May be cancelled, then nothing is lost."""
+        ...
+
+    async def close(self) -> None:
+        """Ends it within a second, whether the other side says goodbye or not."""
+        ...
+
+
+class Sockets(Protocol):
+    """Opens WebSockets to platforms."""
+
+    async def open(self, url: str, timeout_ms: int, max_frame_bytes: int) -> Socket | Absence:
+        """Connects, TLS and upgrade included, or tells why not."""
+        ...
+
+
 class Http(Protocol):
     """Carries requests to platforms. Never raises for what the network or the server does.
 
@@ -167,15 +199,18 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The server answered. `cursor` is None where it gave no new one; `hold_ms` what it announced, if anything.
+    """The server has shown that it is there, with or without news. `cursor` covers what was heard; None where there is
+    no new one. `hold_ms`: what it announced, if anything.
 
-    `unreadable` counts messages that nothing could be made of, not even a sender; they are to be logged.
+    `unreadable` counts messages that nothing could be made of, not even a sender; they are to be logged. `landmark`:
+    the cursor is to be kept at once, even without a message: an older one leads nowhere any more.
     """
 
     heard: tuple[Heard, ...]
     cursor: str | None = field(repr=False, default=None)
     hold_ms: int | None = None
     unreadable: int = 0
+    landmark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,20 +248,36 @@ class Codec(Protocol):
         """What the reply to a send means. Total: every reply has a verdict, odd ones too."""
         ...
 
-    def decode(self, account: Account, reply: Reply) -> Batch | Lost:
-        """What a poll's reply (or a frame) says. Total, as classify."""
-        ...
-
 
 class Transport(Protocol):
-    """Thin I/O of one account. Never raises for what the network or the server does."""
+    """Thin I/O of one account. Never raises for what the network or the server does.
+
+    Whether a platform is asked for messages or pushes them, the road in hears of it in one way: `receive` waits for
+    news. A poll asks once. A pushed line is connected by the first `receive` after it was lost, lives between the
+    calls, and is asked here what it has heard; whoever calls decides when to try again after a loss.
+    """
+
+    @property
+    def connected(self) -> bool:
+        """Whether the platform sees us on line now; True where it does not look."""
+        ...
 
     async def open(self) -> None:
         """Announces that we are listening, best effort."""
         ...
 
-    async def receive(self, cursor: str, hold_ms: int) -> Reply:
-        """The next reply of the platform, after at most the hold and its margin."""
+    async def receive(self, cursor: str, hold_ms: int) -> Batch | Lost:
+        """What has come since `cursor`, up to which everything is stored: at once if there is something, else when it
+        comes, or when the platform shows in another way that it is there. Total: odd replies are losses.
+
+        May be cancelled: what was not returned is told again, by the platform or by the next call.
+
+        Args:  hold_ms  how long the platform holds a question without an answer; a pushed line has other signs of life
+        """
+        ...
+
+    def look(self) -> None:
+        """The host has slept, or its clock has jumped: find out at once whether the line still lives."""
         ...
 
     async def send(self, request: Request) -> Reply: ...

@@ -130,3 +130,23 @@ def test_no_failure_is_a_hot_loop_and_none_is_the_last(losses: list[Lost | None]
         else:
             assert state is not AccountState.UP
             assert 1_000 <= wait_ms <= 600_000
+
+
+def test_a_line_that_the_platform_recycles_is_no_outage() -> None:
+    """QQ ends every connection after half an hour; counting that as failures would slow the next real one down."""
+    recycled = Lost(LostKind.RECYCLED, "close 4009", "recycled", wait_ms=900)
+    assert [(AccountState.DEGRADED, 900)] * 5 == walk([recycled] * 5)
+
+
+@pytest.mark.parametrize("kind", [LostKind.UNREACHABLE, LostKind.NETWORK, LostKind.SERVER, LostKind.RECYCLED])
+def test_no_loss_of_any_kind_is_followed_by_no_wait(kind: LostKind) -> None:
+    """A closed socket that returned at once made 78 minutes of full CPU."""
+    assert all(500 <= wait_ms for _, wait_ms in walk([Lost(kind, "x", "x")] * 30, jitter=0.0))
+
+
+def test_a_platform_may_ask_for_a_longer_wait_and_for_no_shorter_one() -> None:
+    asked = [
+        Lost(LostKind.SERVER, "4008", "too fast", wait_ms=60_000),
+        Lost(LostKind.SERVER, "x", "x", wait_ms=1),
+    ]
+    assert [60_000, 1_500] == [wait_ms for _, wait_ms in walk(asked)]

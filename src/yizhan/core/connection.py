@@ -18,29 +18,37 @@ QUICK_MS = 2_000
 QUICK_FOR_MS = 120_000
 SLOW_MS = 15_000
 """… and after them."""
+RECYCLE_MS = 500
+"""Before a line that the platform has ended is opened anew, at the least."""
 PERSON_MS = 600_000
 """Between tries where only a person can end the state."""
 
 
 class LostKind(StrEnum):
+    UNREACHABLE = "unreachable"
+    """Nothing could connect: name resolution, connection or TLS failed. It is the host's trouble, and shared."""
     NETWORK = "network"
-    """No answer: name resolution, connection, time-out, reset."""
+    """No answer: time-out, reset, a line that died without a word."""
     SERVER = "server"
     """An answer that is none: 5xx, HTML, truncated or odd JSON, an unknown error code."""
     LOGIN = "login"
     """The platform does not accept the login any more."""
     BARRED = "barred"
     """The platform forbids the account; a person must act."""
+    RECYCLED = "recycled"
+    """The platform wants a new connection, as it does now and then; nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The server did not answer as it should; `code` and `text` say how, for people."""
+    """The line is lost for now; `code` and `text` say how, for people. `wait_ms`: the platform wants at least so long
+    to pass before the next try."""
 
     kind: LostKind
     code: str
     text: str
     action: str = ""
+    wait_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +88,11 @@ def step(line: Line, lost: Lost | None, now_ms: int, jitter: float) -> Step:
     if lost is None:
         return Step(Line(), AccountState.UP, 0)
     match lost.kind:
-        case LostKind.NETWORK | LostKind.SERVER:
+        case LostKind.UNREACHABLE | LostKind.NETWORK | LostKind.SERVER:
             return _failed(line, lost, now_ms, jitter)
+        case LostKind.RECYCLED:
+            wait_ms = max(lost.wait_ms, RECYCLE_MS)
+            return Step(Line(), AccountState.DEGRADED, wait_ms, Reason(lost.code, lost.text))
         case LostKind.LOGIN:
             return _login_refused(line, lost, now_ms, jitter)
         case LostKind.BARRED:
@@ -97,7 +108,8 @@ def _failed(line: Line, lost: Lost, now_ms: int, jitter: float) -> Step:
     quick = now_ms - since_ms < QUICK_FOR_MS
     after = Line(line.failures + 1, 0, since_ms)
     state = AccountState.DEGRADED if after.failures == 1 else AccountState.DOWN
-    return Step(after, state, _quick_ms(jitter) if quick else SLOW_MS, Reason(lost.code, lost.text))
+    wait_ms = max(_quick_ms(jitter) if quick else SLOW_MS, lost.wait_ms)
+    return Step(after, state, wait_ms, Reason(lost.code, lost.text))
 
 
 def _login_refused(line: Line, lost: Lost, now_ms: int, jitter: float) -> Step:

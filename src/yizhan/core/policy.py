@@ -18,6 +18,8 @@ class Policy:
     sends_in_flight                  requests that one account may have on the wire at once, one per chat
     allowance                        how many sends an inbound message permits, and for how long
     token_old_ms                     from this age on a reply token is likely to be stale; 0: never
+    pushed                           messages come over a line that is up or not, and the platform takes sends only
+                                     while it is; else they are asked for, and every answer proves the line
     """
 
     platform: str
@@ -29,3 +31,4 @@ class Policy:
     sends_in_flight: int = 4
     allowance: Rule = UNCOUNTED
     token_old_ms: int = 0
+    pushed: bool = False

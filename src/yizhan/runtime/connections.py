@@ -1,9 +1,12 @@
 """The lines to the platforms: one loop per account, for as long as the account is here and not paused.
 
-    wait for the host → receive → decode → commit → decide (core/connection.py) → show → wait
+    wait for the host → receive → commit → decide (core/connection.py) → show → wait
 
 Every turn of the loop goes through the same decision, whatever happened in it, so that no failure is a hot
 loop and none is the last. "up" means that the server has just answered us.
+
+A platform that is asked (a long poll) and one that pushes (a socket of its own) differ in nothing here but this:
+while a poll is held, another request may vouch for the server; of a pushed line only the line itself tells.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from yizhan.core.limiter import PaceNumbers, decode
 from yizhan.core.reaction import Gates
 from yizhan.core.verdict import Barred
 from yizhan.model import Account, AccountId, AccountState
-from yizhan.ports import Batch, Chance, Clock, Platform, Reply
+from yizhan.ports import Batch, Chance, Clock, Platform
 from yizhan.runtime.inbound import InboundRoad
 from yizhan.runtime.lines import Lines, OpenLine
 from yizhan.runtime.outbound import Outbound
@@ -106,6 +109,11 @@ class Connections:
         lost = Lost(LostKind.BARRED, verdict.code, verdict.text, verdict.action)
         self._standing.bar(account, step(Line(), lost, self._clock.now_ms(), 0))
 
+    def look(self) -> None:
+        """The host has slept: whoever has a line of its own is to see whether it still lives."""
+        for line in self._lines.values():
+            line.transport.look()
+
     async def _end(self, account: AccountId) -> None:
         task = self._supervisor.drop(_loop_name(account))
         if task is not None:
@@ -131,11 +139,15 @@ class Connections:
                 state = after.line
                 if isinstance(outcome, Batch):
                     hold_ms = outcome.hold_ms or hold_ms
-                    if not outcome.heard and self._clock.now_ms() - began_ms < HELD_MS:
+                    if self._hasty(line, outcome, self._clock.now_ms() - began_ms):
                         await self._clock.sleep_ms(IDLE_TURN_MS)
                 await self._pause(line, after)
         finally:
             await line.transport.close(announce=not self._reach.shut(line.host))
+
+    def _hasty(self, line: OpenLine, batch: Batch, took_ms: int) -> bool:
+        """A server that should have held the question has not."""
+        return not line.platform.policy.pushed and not batch.heard and took_ms < HELD_MS
 
     def _decide(self, line: OpenLine, state: Line, lost: Lost | None) -> Step:
         """What follows from a turn, and what is true of the account from now on."""
@@ -154,7 +166,9 @@ class Connections:
         """While a poll is held, "up" would have to wait for its end. If we are not up, and the server has held the
         poll for a moment without complaint, a short request that it answers well is the answer we were missing."""
         account = line.account.id
-        if self._standing.state(account) is AccountState.UP or self._in_vain.get(account, 0) >= IN_VAIN_MAX:
+        if line.platform.policy.pushed or self._in_vain.get(account, 0) >= IN_VAIN_MAX:
+            return
+        if self._standing.state(account) is AccountState.UP:
             return
         await self._clock.sleep_ms(VOUCH_AFTER_MS)
         if await line.platform.probe(line.account) is None:
@@ -190,9 +204,8 @@ class Connections:
             await asyncio.wait({digesting}, timeout=1)
             raise
 
-    async def _digest(self, line: OpenLine, reply: Reply, cursor: str) -> tuple[Batch | Lost, str]:
-        self._reach.note(line.host, reply)
-        outcome = line.platform.codec.decode(line.account, reply)
+    async def _digest(self, line: OpenLine, outcome: Batch | Lost, cursor: str) -> tuple[Batch | Lost, str]:
+        self._note_host(line, outcome)
         if isinstance(outcome, Lost):
             return outcome, cursor
         self._standing.answered(line.account.id)
@@ -201,11 +214,18 @@ class Connections:
         await self._inbound.commit(line.account, outcome)
         return outcome, outcome.cursor or cursor
 
+    def _note_host(self, line: OpenLine, outcome: Batch | Lost) -> None:
+        """What a turn says about the host. News over a line that stood already says nothing of it."""
+        if isinstance(outcome, Lost) and outcome.kind is LostKind.UNREACHABLE:
+            self._reach.unreachable(line.host, outcome.text)
+        elif not line.platform.policy.pushed:
+            self._reach.reachable(line.host)
+
     async def _reached(self, line: OpenLine, state: Line) -> Line:
         """Waits while the host cannot be reached, and says so for this account at every attempt, whoever makes it.
         The attempt is a short request, since a poll would be held and tell nothing for half a minute."""
         while self._reach.shut(line.host):
-            lost = Lost(LostKind.NETWORK, "unreachable", f"{line.host} cannot be reached")
+            lost = Lost(LostKind.UNREACHABLE, "unreachable", f"{line.host} cannot be reached")
             state = self._decide(line, state, lost).line
             await self._reach.probe(line.host, line, lambda: line.platform.probe(line.account))
         return state

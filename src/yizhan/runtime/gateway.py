@@ -87,7 +87,7 @@ class Gateway:
         self._lines: Lines = {}
         self._reach = Reach(Hosts(self._numbers.reaction.breaker), clock, chance)
         self._door = Door(store, clock, settings.access.policy, frozenset(settings.access.allow))
-        self._upkeep = Upkeep(store, clock, UpkeepNumbers.of(settings), lambda: self.outbound.poke())
+        self._upkeep = Upkeep(store, clock, UpkeepNumbers.of(settings), self._woken)
         self._changes = Changes(self.stopping)
         store.subscribe(self._changes.note)
         self._build_roads(TurnNumbers.of(settings))
@@ -122,7 +122,7 @@ class Gateway:
             on_trouble=lambda: self.watch.poke(),
         )
         self._reach.on_change = self.outbound.host_changed
-        self.standing = Standing(store, clock, self.outbound)
+        self.standing = Standing(store, clock, self.outbound, self.platforms)
         self.turns = Turns(
             store, clock, chance, self.outbound, self._lines, self.agent, turns, self.standing.state
         )
@@ -295,3 +295,8 @@ class Gateway:
         if self.running:
             return self.watch.open_alerts()
         return tuple(alert for alert in await self.store.alerts_since(self.clock.now_ms()) if alert.open)
+
+    def _woken(self) -> None:
+        """The host has slept, or its clock has jumped: what is due goes, and lines are looked at."""
+        self.outbound.poke()
+        self.connections.look()

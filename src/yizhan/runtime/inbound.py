@@ -41,7 +41,8 @@ class InboundRoad:
         now_ms = self._clock.now_ms()
         arrivals = tuple([await self._arrival(account, heard, now_ms) for heard in batch.heard])
         cursor = batch.cursor
-        if not arrivals and now_ms - self._cursor_saved_ms.get(account.id, 0) < IDLE_CURSOR_MS:
+        idle = not arrivals and not batch.landmark
+        if idle and now_ms - self._cursor_saved_ms.get(account.id, 0) < IDLE_CURSOR_MS:
             cursor = None
         if not arrivals and cursor is None:
             return

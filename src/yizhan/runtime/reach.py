@@ -16,6 +16,7 @@ from yizhan.ports import Absence, AbsenceKind, Chance, Clock, Reply
 
 log = structlog.get_logger("reach")
 
+_SILENT = frozenset({LostKind.UNREACHABLE, LostKind.NETWORK})
 LOOK_AGAIN_MS = 1_000
 """While somebody else probes, look again so often, whatever becomes of them."""
 
@@ -59,7 +60,7 @@ class Reach:
     async def probe(self, host: str, by: object, knock: Callable[[], Awaitable[Lost | None]]) -> None:
         """One turn at a shut host: waits for the next attempt, and makes it if nobody else does.
 
-        Args:  knock  a short request; a Lost of kind NETWORK means that nothing can connect
+        Args:  knock  a short request; one that got no answer means that nothing can connect
         """
         now_ms = self._clock.now_ms()
         ready_ms = self.hosts.breaker(host).ready_at(now_ms)
@@ -69,7 +70,7 @@ class Reach:
         self.hosts.claim(host, by)
         try:
             lost = await knock()
-            if lost is not None and lost.kind is LostKind.NETWORK:
+            if lost is not None and lost.kind in _SILENT:
                 self.unreachable(host, lost.text)
             else:
                 self.reachable(host)

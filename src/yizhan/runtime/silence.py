@@ -26,7 +26,7 @@ KNOCK_MS = 1_000
 QUICK_FOR_MS = 120_000
 SLOW_KNOCK_MS = 10_000
 """Between knocks, and between them when the silence has lasted so long."""
-_SILENT = frozenset({LostKind.NETWORK, LostKind.SERVER})
+_SILENT = frozenset({LostKind.UNREACHABLE, LostKind.NETWORK, LostKind.SERVER})
 
 
 class Silence:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 
 import structlog
@@ -17,7 +18,7 @@ import structlog
 from yizhan.core.connection import Step
 from yizhan.errors import RequestError, StoreError
 from yizhan.model import Account, AccountId, AccountState, Reason, WaitingFor
-from yizhan.ports import AccountChange, Clock, Store
+from yizhan.ports import AccountChange, Clock, Platform, Store
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.patience import STORE_PAUSE_MS
 
@@ -37,10 +38,13 @@ _NO_SENDING = {
 class Standing:
     """The accounts of this process as they stand."""
 
-    def __init__(self, store: Store, clock: Clock, outbound: Outbound) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, outbound: Outbound, platforms: Mapping[str, Platform]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._outbound = outbound
+        self._platforms = platforms
         self._now: dict[AccountId, Account] = {}
         self._barred_until_ms: dict[AccountId, int] = {}
         self._successor: dict[AccountId, AccountId] = {}
@@ -181,5 +185,11 @@ class Standing:
         return reason, f"{successor} has taken its place; remove this one: yizhan account remove {account}"
 
     def _let_send(self, account: AccountId, state: AccountState) -> None:
-        self._outbound.lanes.open_account(account, _NO_SENDING.get(state))
+        """A platform that pushes takes sends only over a line that is up: it accepts others, and shows them to nobody.
+        Source: openclaw-qqbot #254, #299."""
+        waits = _NO_SENDING.get(state)
+        known = self._now.get(account)
+        if waits is None and known and self._platforms[known.platform].policy.pushed:
+            waits = None if state is AccountState.UP else WaitingFor.CONNECTION
+        self._outbound.lanes.open_account(account, waits)
         self._outbound.poke()

@@ -20,7 +20,7 @@ from platforms.servers import Behaviour, endless, raw, read_request, response, s
 from yizhan.core.verdict import Deferred, Delivered, InDoubt, Verdict
 from yizhan.model import Account, ChatId, Entry
 from yizhan.platforms.http import AiohttpHttp
-from yizhan.platforms.ilink import IlinkPlatform
+from yizhan.platforms.ilink import IlinkPlatform, listening
 from yizhan.ports import Answer, Batch, Chance, Clock, Evidence, LoginStatus, LoginView, Lost, Reply, Request
 
 TIMEOUT_MS = 200
@@ -147,8 +147,7 @@ class Caller:
         return self.platform.codec.classify(reply, Evidence(False, True, 5))
 
     async def poll(self) -> Batch | Lost:
-        reply = await self.platform.transport(self.account).receive("CiQ", 35_000)
-        return self.platform.codec.decode(self.account, reply)
+        return await self.platform.transport(self.account).receive("CiQ", 35_000)
 
     async def probe(self) -> Lost | None:
         return await self.platform.probe(self.account)
@@ -305,6 +304,6 @@ def test_the_spoiled_answers_would_be_successes(account: Account, clock: Clock, 
     codec = IlinkPlatform(AiohttpHttp(), clock, chance).codec
     reply = Answer(200, {}, TEMPTING)
     assert isinstance(codec.classify(reply, Evidence(False, True, 5)), Delivered)
-    heard = codec.decode(account, reply)
+    heard = listening.decode(account, reply)
     assert isinstance(heard, Batch)
     assert ["transfer everything"] == [each.text for each in heard.heard]

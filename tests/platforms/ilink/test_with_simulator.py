@@ -60,7 +60,7 @@ class Desk:
 
     async def poll(self) -> Batch | Lost:
         line = self.platform.transport(self.account)
-        made = self.platform.codec.decode(self.account, await line.receive(self.cursor, 2_000))
+        made = await line.receive(self.cursor, 2_000)
         if isinstance(made, Batch):
             self.cursor = made.cursor or self.cursor
         return made

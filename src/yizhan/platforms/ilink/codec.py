@@ -1,5 +1,5 @@
 """iLink's codec: pure translation between our values and its bytes. The readings stand in modules of their own:
-`calls.py` writes requests, `judging.py` reads replies to sends, `listening.py` replies to polls.
+`calls.py` writes requests, `judging.py` reads replies to sends. (`listening.py` reads replies to polls, for the line.)
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import re
 from yizhan.core.verdict import Verdict
 from yizhan.errors import UnknownChat
 from yizhan.model import Account, ChatId, Entry, ReplyToken
-from yizhan.platforms.ilink import judging, listening
+from yizhan.platforms.ilink import judging
 from yizhan.platforms.ilink.calls import Calls
-from yizhan.ports import Batch, Evidence, Lost, Reply, Request
+from yizhan.ports import Evidence, Reply, Request
 
 _CHAT = re.compile(r"[^\s:/?#@\x00-\x1f]{1,200}@im\.wechat")
 """`o9cq80…@im.wechat`. Source: every capture of `from_user_id`."""
@@ -38,6 +38,3 @@ class IlinkCodec:
 
     def classify(self, reply: Reply, evidence: Evidence) -> Verdict:
         return judging.classify(reply, evidence)
-
-    def decode(self, account: Account, reply: Reply) -> Batch | Lost:
-        return listening.decode(account, reply)

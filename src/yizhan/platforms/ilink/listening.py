@@ -13,7 +13,7 @@ from yizhan.model import Account, ChatId, Item
 from yizhan.platforms.fields import Fields, Odd, parse_object
 from yizhan.platforms.ilink.body import Envelope, open_envelope
 from yizhan.platforms.ilink.policy import HOLD_MAX_MS, HOLD_MIN_MS, HTTP_REFUSALS, STALE_LOGIN
-from yizhan.ports import Absence, Answer, Batch, Heard, Lost, LostKind, Reply
+from yizhan.ports import Absence, AbsenceKind, Answer, Batch, Heard, Lost, LostKind, Reply
 
 LOGIN_ACTION = "log in again: yizhan login weixin"
 
@@ -47,7 +47,8 @@ def decode(account: Account, reply: Reply) -> Batch | Lost:
 def read(reply: Reply) -> Envelope | Lost:
     """The envelope of any call's reply but a send's, or what is wrong with the line."""
     if isinstance(reply, Absence):
-        return Lost(LostKind.NETWORK, reply.kind.value, reply.text)
+        never_left = reply.kind is AbsenceKind.NOT_SENT
+        return Lost(LostKind.UNREACHABLE if never_left else LostKind.NETWORK, reply.kind.value, reply.text)
     envelope = open_envelope(reply.body)
     if not 200 <= reply.status < 300:
         return _lost_by_status(reply, envelope)

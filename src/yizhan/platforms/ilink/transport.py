@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from yizhan.model import Account, ChatId, ReplyToken
+from yizhan.platforms.ilink import listening
 from yizhan.platforms.ilink.calls import Calls
 from yizhan.platforms.ilink.typing_signal import TypingSignal
-from yizhan.ports import Clock, Http, Reply, Request
+from yizhan.ports import Batch, Clock, Http, Lost, Reply, Request
 
 
 class IlinkTransport:
@@ -17,13 +18,22 @@ class IlinkTransport:
         self._calls = calls
         self._signal = TypingSignal(account, http, calls, clock) if typing else None
 
+    @property
+    def connected(self) -> bool:
+        """iLink takes sends whether or not anybody polls."""
+        return True
+
     async def open(self) -> None:
         """Announces that we are listening. Best effort: what it changes on the server is not known."""
         await self._http.call(self._calls.start(self._account))
 
-    async def receive(self, cursor: str, hold_ms: int) -> Reply:
+    async def receive(self, cursor: str, hold_ms: int) -> Batch | Lost:
         """One long poll. Cancelling it closes its connection; a faithful server then keeps the messages."""
-        return await self._http.call(self._calls.poll(self._account, cursor, hold_ms))
+        reply = await self._http.call(self._calls.poll(self._account, cursor, hold_ms))
+        return listening.decode(self._account, reply)
+
+    def look(self) -> None:
+        """Every poll ends by itself soon enough."""
 
     async def send(self, request: Request) -> Reply:
         return await self._http.call(request)
