@@ -1,0 +1,149 @@
+"""What one connection leaves to the next: with which session it begins, what it asks for, how long it waits.
+
+Rules, each bought with somebody's outage:
+
+- A session that was refused once is given up; one whose connection broke twice while it was being resumed, too
+  (nobody knows whether the break was the refusal). Only a new session proves anything then.
+- A session is given up when it is a day old: old ones were seen to resume well and to deliver nothing.
+- Waits grow with every connection that did not hold for a minute, whatever ended it, and never exceed a minute
+  unless the platform itself asks for more; there is no number of attempts after which we stop.
+- New sessions are rationed by the platform: after fifty in an hour they come once a minute at most.
+Source: hermes-agent #22179, #13074; bot-node-sdk #94; bot-docs #191 (day); openclaw-qqbot #18 (ration).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from yizhan.core.connection import Lost, LostKind
+from yizhan.platforms.qq.closes import After, Ending
+from yizhan.platforms.qq.intents import LADDER
+from yizhan.platforms.qq.line import Part, Phase, Talk
+from yizhan.platforms.qq.session import Session
+
+STEADY_MS = 60_000
+"""A connection that has held so long was a good one."""
+WAITS_MS = (1_000, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
+"""Before the next connection, by how many in a row did not hold; a fifth more or less by chance."""
+SPREAD = 0.2
+FRESH_MS = 20 * 3_600_000
+FRESH_SPREAD_MS = 4 * 3_600_000
+"""From this age on, and at most so much later, a session is not resumed any more."""
+HOUR_MS = 3_600_000
+IDENTIFIES_PER_HOUR = 50
+RESUMES_BROKEN_MAX = 2
+ASK_INTENTS = (
+    "the bot may receive no kind of message: ask for the events of groups and single chats on q.qq.com, under "
+    "development, callback or event settings"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Kept while the account's line is open; what must survive the process is the cursor.
+
+    given_up   the session that is not to be resumed, whatever the cursor says
+    broken     connections in a row that broke while they resumed, or hardly after it
+    short      connections in a row that did not hold
+    rung       how far down the ladder of intents we are
+    identified when new sessions were asked for within the last hour
+    """
+
+    given_up: str = ""
+    broken: int = 0
+    short: int = 0
+    rung: int = 0
+    identified: tuple[int, ...] = ()
+
+
+def to_resume(memory: Memory, session: Session | None, now_ms: int, jitter: float) -> Session | None:
+    """The session to come back to; None: ask for a new one."""
+    if session is None or session.id == memory.given_up or is_old(session, now_ms, jitter):
+        return None
+    return session
+
+
+def is_old(session: Session, now_ms: int, jitter: float) -> bool:
+    """`jitter` spreads the renewals of many bots over some hours."""
+    return now_ms - session.born_ms >= FRESH_MS + int(FRESH_SPREAD_MS * jitter)
+
+
+def identifying(memory: Memory, now_ms: int) -> Memory:
+    """A new session is being asked for."""
+    recent = tuple(at_ms for at_ms in memory.identified if now_ms - at_ms < HOUR_MS)
+    return replace(memory, identified=(*recent, now_ms)[-2 * IDENTIFIES_PER_HOUR :])
+
+
+def after(memory: Memory, talk: Talk, part: Part, now_ms: int, jitter: float) -> tuple[Memory, Lost]:
+    """A connection is over: what is remembered of it, and how the account's line is lost."""
+    steady = talk.phase is Phase.UP and now_ms - talk.up_ms >= STEADY_MS
+    memory = replace(memory, short=0 if steady else memory.short + 1)
+    memory = _about_session(memory, talk, part, steady)
+    ending = part.ending
+    if ending.after is After.FEWER_INTENTS:
+        return _fewer(memory, part, now_ms, jitter)
+    if ending.after is After.BARRED:
+        return memory, Lost(LostKind.BARRED, part.code, ending.text, ending.action)
+    return memory, Lost(
+        _kind(part, steady), part.code, ending.text, wait_ms=_wait_ms(memory, ending, now_ms, jitter)
+    )
+
+
+def failed(memory: Memory, lost: Lost, now_ms: int, jitter: float) -> tuple[Memory, Lost]:
+    """A step before the socket failed (token, address, connection). The server never saw us, so the session stays;
+    where nothing can connect, the line's own rhythm is enough."""
+    if lost.kind in (LostKind.UNREACHABLE, LostKind.BARRED):
+        return memory, lost
+    memory = replace(memory, short=memory.short + 1)
+    wait_ms = max(lost.wait_ms, _pause_ms(memory, jitter))
+    return memory, replace(lost, wait_ms=wait_ms)
+
+
+def _about_session(memory: Memory, talk: Talk, part: Part, steady: bool) -> Memory:
+    session = talk.resumes or talk.session
+    if session is None:
+        return memory
+    if part.ending.after is After.IDENTIFY:
+        return replace(memory, given_up=(talk.session or session).id, broken=0)
+    if talk.resumes is None or steady:
+        return replace(memory, broken=0)
+    if talk.phase is Phase.GREETING:  # it was not asked yet
+        return memory
+    broken = memory.broken + 1
+    refused = talk.phase is Phase.ENTERING and _says_no(part)
+    if refused or broken >= RESUMES_BROKEN_MAX:
+        return replace(memory, given_up=session.id, broken=0)
+    return replace(memory, broken=broken)
+
+
+def _says_no(part: Part) -> bool:
+    """A close with a code of the platform's own, while we wait to be let in, refuses the session. A bad token and too
+    much haste do not: they say nothing about it."""
+    code = part.code.removeprefix("close ")
+    return code.isdigit() and int(code) >= 4_000 and code not in ("4004", "4008")
+
+
+def _fewer(memory: Memory, part: Part, now_ms: int, jitter: float) -> tuple[Memory, Lost]:
+    """One rung down; below the last one only a person helps, and then we try from the top."""
+    if memory.rung + 1 < len(LADDER):
+        lower = replace(memory, rung=memory.rung + 1)
+        wait_ms = _wait_ms(lower, part.ending, now_ms, jitter)
+        return lower, Lost(LostKind.SERVER, part.code, part.ending.text, wait_ms=wait_ms)
+    return replace(memory, rung=0), Lost(LostKind.BARRED, part.code, part.ending.text, ASK_INTENTS)
+
+
+def _kind(part: Part, steady: bool) -> LostKind:
+    """An ordinary end of a connection that held is no trouble; the same after a moment is."""
+    if part.ending.ordinary and steady:
+        return LostKind.RECYCLED
+    return LostKind.SERVER if part.code.startswith(("close", "op")) else LostKind.NETWORK
+
+
+def _wait_ms(memory: Memory, ending: Ending, now_ms: int, jitter: float) -> int:
+    rationed = sum(now_ms - at_ms < HOUR_MS for at_ms in memory.identified) >= IDENTIFIES_PER_HOUR
+    return max(ending.wait_ms, _pause_ms(memory, jitter), WAITS_MS[-1] if rationed else 0)
+
+
+def _pause_ms(memory: Memory, jitter: float) -> int:
+    pause_ms = WAITS_MS[min(memory.short, len(WAITS_MS) - 1)]
+    return int(pause_ms * (1 - SPREAD + 2 * SPREAD * jitter))
