@@ -182,6 +182,9 @@ class Heard:
 
     `token` is the reply token that came with it (a secret), empty if none. `quoted_id` is the platform's id of
     the quoted message where it told one; then `quoted_text` may be only what the platform sent along of it.
+
+    `addressed` False: said in our presence and to others; it is kept, permits nothing and asks nothing. `sure_id`: the
+    platform's id alone tells a repeat, and another id is another message.
     """
 
     chat: ChatId
@@ -195,6 +198,28 @@ class Heard:
     sent_at_ms: int
     token: str = field(repr=False, default="")
     quoted_id: str | None = None
+    addressed: bool = True
+    sure_id: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A chat takes messages that nobody asked for just now, or does not; None: nothing is known of that any
+    more."""
+
+    chat: ChatId
+    chat_kind: str
+    granted: bool | None
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The platform has looked at a message that it held back: it is shown under `receipt`, or it never will be."""
+
+    id: str
+    passed: bool
+    receipt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +236,8 @@ class Batch:
     hold_ms: int | None = None
     unreadable: int = 0
     landmark: bool = False
+    consents: tuple[Consent, ...] = ()
+    audits: tuple[Audit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,9 @@ class AiohttpHttp:
                     deadline.cancel()
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError, _Unreadable) as error:
             kind = AbsenceKind.NO_ANSWER if progress.connected else AbsenceKind.NOT_SENT
-            return Absence(kind, f"{_host(request.url)}: {_words(error, request, progress.connected)}")
+            return Absence(
+                kind, f"{host_of(request.url)}: {words_of(error, request.timeout_ms, progress.connected)}"
+            )
 
     async def close(self) -> None:
         """Ends every connection; calls that still run or come later end as Absence."""
@@ -162,7 +164,7 @@ class AiohttpHttp:
             limit=0,  # a long poll per account: a limit would make sends wait for polls
             ttl_dns_cache=30,
             keepalive_timeout=IDLE_CONNECTION_S,
-            socket_factory=_socket,
+            socket_factory=lasting_socket,
             **tls,
         )
         self._session = aiohttp.ClientSession(
@@ -201,7 +203,7 @@ class _Deadline:
         self._timer = self._loop.call_later(self._last_s, self._limit.reschedule, 0)
 
 
-def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+def lasting_socket(address: aiohttp.AddrInfoType) -> socket.socket:
     """A TCP socket that notices a dead path."""
     family, kind, protocol, _, _ = address
     made = socket.socket(family=family, type=kind, proto=protocol)
@@ -250,7 +252,7 @@ def _decompressed(headers: dict[str, str], body: bytes, bound: int) -> bytes:
     return plain
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
     """Host and port of a URL, nothing else of it."""
     try:
         parsed = URL(url, encoded=True)
@@ -260,7 +262,7 @@ def _host(url: str) -> str:
         return "not an address"
 
 
-def _words(error: BaseException, request: Request, connected: bool) -> str:
+def words_of(error: BaseException, timeout_ms: int, connected: bool) -> str:
     """The error for people. Built from its kind: the libraries' own texts carry URLs."""
     match error:
         case _Unreadable():
@@ -284,7 +286,7 @@ def _words(error: BaseException, request: Request, connected: bool) -> str:
         case aiohttp.ClientResponseError():
             return "the answer is not HTTP"
         case TimeoutError() if error.errno is None:
-            return f"no {'answer' if connected else 'connection'} within {request.timeout_ms / 1000:g} s"
+            return f"no {'answer' if connected else 'connection'} within {timeout_ms / 1000:g} s"
         case OSError():
             return os.strerror(error.errno).lower() if error.errno else "the connection failed"
         case _:

@@ -202,42 +202,44 @@ def replace_talk(scene: Scene, **changes: int) -> Scene:
 def test_a_session_that_is_refused_by_a_close_is_given_up(code: int) -> None:
     """Resuming a dead session again and again kept bots deaf for hours."""
     memory, lost = Scene(OLD).hears(HELLO).after(code=code)
-    assert memories.to_resume(memory, OLD, NOW, 0.5) is None
+    assert memories.to_resume(memory, OLD, NOW) is None
     assert LostKind.BARRED is not lost.kind
 
 
 def test_op_9_gives_the_session_up() -> None:
     memory, _ = Scene(OLD).hears(HELLO, {"op": 9, "d": False}).after()
-    assert memories.to_resume(memory, OLD, NOW, 0.5) is None
+    assert memories.to_resume(memory, OLD, NOW) is None
 
 
 @pytest.mark.parametrize("code", [None, 1006, 1005])
 def test_a_resume_that_breaks_twice_gives_way_to_a_new_session(code: int | None) -> None:
     """A silent close may be the network or the refusal; after two nobody waits for the third."""
     memory, _ = Scene(OLD).hears(HELLO).after(code=code)
-    assert OLD == memories.to_resume(memory, OLD, NOW, 0.5)
+    assert OLD == memories.to_resume(memory, OLD, NOW)
     memory, _ = Scene(OLD).hears(HELLO).after(memory, code=code)
-    assert memories.to_resume(memory, OLD, NOW, 0.5) is None
+    assert memories.to_resume(memory, OLD, NOW) is None
 
 
 def test_a_resume_that_is_accepted_and_cut_off_at_once_is_no_success() -> None:
     memory, _ = up(OLD).after(code=1006)
     memory, _ = up(OLD).after(memory, code=1006)
-    assert memories.to_resume(memory, OLD, NOW, 0.5) is None
+    assert memories.to_resume(memory, OLD, NOW) is None
 
 
 @pytest.mark.parametrize("code", [4004, 4008])
 def test_a_bad_token_or_too_much_haste_says_nothing_about_the_session(code: int) -> None:
     memory, _ = Scene(OLD).hears(HELLO).after(code=code)
-    assert OLD == memories.to_resume(memory, OLD, NOW, 0.5)
+    assert OLD == memories.to_resume(memory, OLD, NOW)
     assert (code == 4004) == ending_of(code).new_token
 
 
-def test_a_day_old_session_is_not_resumed() -> None:
+def test_a_session_is_renewed_every_day_and_never_resumed_after_two() -> None:
     """After about three days a resumed session delivered nothing."""
-    day_old = replace(OLD, born_ms=NOW - 24 * 3_600_000)
-    assert memories.to_resume(Memory(), day_old, NOW, 0.99) is None
-    assert OLD == memories.to_resume(Memory(), OLD, NOW, 0.0)
+    day_old, two_days_old = (replace(OLD, born_ms=NOW - hours * 3_600_000) for hours in (24, 48))
+    assert memories.is_due(day_old, NOW, 0.99)
+    assert not memories.is_due(OLD, NOW, 0.0)
+    assert day_old == memories.to_resume(Memory(), day_old, NOW)
+    assert memories.to_resume(Memory(), two_days_old, NOW) is None
 
 
 def test_half_an_hour_and_a_close_is_ordinary_life() -> None:

@@ -4,7 +4,7 @@ Rules, each bought with somebody's outage:
 
 - A session that was refused once is given up; one whose connection broke twice while it was being resumed, too
   (nobody knows whether the break was the refusal). Only a new session proves anything then.
-- A session is given up when it is a day old: old ones were seen to resume well and to deliver nothing.
+- A session is replaced when it is a day old: old ones were seen to resume well and to deliver nothing.
 - Waits grow with every connection that did not hold for a minute, whatever ended it, and never exceed a minute
   unless the platform itself asks for more; there is no number of attempts after which we stop.
 - New sessions are rationed by the platform: after fifty in an hour they come once a minute at most.
@@ -28,7 +28,9 @@ WAITS_MS = (1_000, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
 SPREAD = 0.2
 FRESH_MS = 20 * 3_600_000
 FRESH_SPREAD_MS = 4 * 3_600_000
-"""From this age on, and at most so much later, a session is not resumed any more."""
+"""From this age on, and at most so much later, a session is to be replaced by a new one, beside it and in peace …"""
+OLD_MS = 48 * 3_600_000
+"""… and from this one on it is not resumed any more."""
 HOUR_MS = 3_600_000
 IDENTIFIES_PER_HOUR = 50
 RESUMES_BROKEN_MAX = 2
@@ -56,15 +58,15 @@ class Memory:
     identified: tuple[int, ...] = ()
 
 
-def to_resume(memory: Memory, session: Session | None, now_ms: int, jitter: float) -> Session | None:
+def to_resume(memory: Memory, session: Session | None, now_ms: int) -> Session | None:
     """The session to come back to; None: ask for a new one."""
-    if session is None or session.id == memory.given_up or is_old(session, now_ms, jitter):
+    if session is None or session.id == memory.given_up or now_ms - session.born_ms >= OLD_MS:
         return None
     return session
 
 
-def is_old(session: Session, now_ms: int, jitter: float) -> bool:
-    """`jitter` spreads the renewals of many bots over some hours."""
+def is_due(session: Session, now_ms: int, jitter: float) -> bool:
+    """Whether it is time for a new session. `jitter` spreads the renewals of many bots over some hours."""
     return now_ms - session.born_ms >= FRESH_MS + int(FRESH_SPREAD_MS * jitter)
 
 
