@@ -26,7 +26,9 @@ from yizhan.agents import make_agent
 from yizhan.errors import SettingsError, StoreError
 from yizhan.platforms.http import AiohttpHttp
 from yizhan.platforms.ilink import IlinkPlatform
-from yizhan.ports import Chance, Clock, Http, Platform
+from yizhan.platforms.qq import QqPlatform
+from yizhan.platforms.websocket import AiohttpSockets
+from yizhan.ports import Chance, Clock, Http, Platform, Sockets
 from yizhan.runtime.clock import SystemChance, SystemClock
 from yizhan.runtime.gateway import Gateway, Parts
 from yizhan.settings import Settings
@@ -44,12 +46,15 @@ of requests on their way hold is no garbage: at Python's 700 the collector took 
 STOPPED, FAILED, MISCONFIGURED, IN_USE = 0, 1, 2, 3
 
 
-def platforms_of(settings: Settings, http: Http, clock: Clock, chance: Chance) -> dict[str, Platform]:
+def platforms_of(
+    settings: Settings, http: Http, sockets: Sockets, clock: Clock, chance: Chance
+) -> dict[str, Platform]:
     """Every platform by name. A further one is one folder under platforms/ and one line here."""
     doors: list[Platform] = [
         IlinkPlatform(
             http, clock, chance, login_url=settings.weixin.login_url, typing=settings.weixin.typing
         ),
+        QqPlatform(http, sockets, clock, chance),
     ]
     return {door.name: door for door in doors}
 
@@ -79,16 +84,17 @@ async def opened(settings: Settings, environ: Mapping[str, str] = os.environ) ->
         chance=chance,
         secret_key=home.secret_key(environ),
     )
-    http = AiohttpHttp()
+    http, sockets = AiohttpHttp(), AiohttpSockets()
     try:
         agent = make_agent(settings.agent, settings)
-        platforms = platforms_of(settings, http, clock, chance)
+        platforms = platforms_of(settings, http, sockets, clock, chance)
         free_bytes = partial(home.free_bytes, settings.home)
         gateway = Gateway(Parts(settings, store, clock, chance, platforms, agent, free_bytes))
         await gateway.open()
         yield gateway
     finally:
         await http.close()
+        await sockets.close()
         await store.close()
 
 

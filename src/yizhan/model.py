@@ -202,7 +202,8 @@ class Account:
     `state` is the last state written down; while a gateway runs, that is the true one. `action` is what a
     person must do, empty when nobody must. `gives_receipts` is learned: whether a send of this account has
     ever been answered with a receipt. `ghosts`: sends in a row that were owed a receipt and got none. `allowance` is
-    what was learned of its allowances (core/allowance.py).
+    what was learned of its allowances (core/allowance.py). `unfit_forms`: how a text is not to be dressed, in the
+    platform's words, with blanks between them.
     """
 
     id: AccountId
@@ -220,6 +221,7 @@ class Account:
     cursor: str = ""
     gate: str = ""
     allowance: str = ""
+    unfit_forms: str = ""
 
     @property
     def platform(self) -> str:
@@ -266,6 +268,7 @@ class Chat:
     paused: bool = False
     gate: str = ""
     ghosts: int = 0
+    unasked: str = ""
 
     @property
     def target(self) -> Target:
@@ -329,9 +332,18 @@ class Attempt:
     text: str | None = None
 
 
+UNREPEATABLE = "-"
+"""`sent_as` of a request of which the platform would recognise no repeat."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A part's row in the outbox. `client_id` is made at accept and kept for every attempt."""
+    """A part's row in the outbox. `client_id` is made at accept and kept for every attempt.
+
+    `sent_as`: under which words of its own the platform recognises a repeat of the last request; kept while that is in
+    doubt; empty where the client id serves, or nothing was sent. `form`: how the text is dressed, in the platform's
+    words; empty: as the platform likes it best. `receipt` of a part that waits for an audit is the audit's id.
+    """
 
     no: int
     text: str
@@ -344,6 +356,8 @@ class Entry:
     attempts_made: int = 0
     possibly_doubled: bool = False
     in_doubt: bool = False
+    sent_as: str = ""
+    form: str = ""
     attempts: tuple[Attempt, ...] = ()
 
 

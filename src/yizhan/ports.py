@@ -250,6 +250,9 @@ class Evidence:
     token_sends     sends since the other side last wrote, before this one
     token_age_ms    since the platform gave it to us; None without a token
     now_ms          our clock, for hints that are dates; None: not known
+    connected       the platform saw us on line when the reply came
+    repeated        it was sent before under the same words, and that answer was lost
+    form            how the text was dressed, in the platform's words
     """
 
     with_token: bool
@@ -258,6 +261,9 @@ class Evidence:
     token_sends: int = 0
     token_age_ms: int | None = None
     now_ms: int | None = None
+    connected: bool = True
+    repeated: bool = False
+    form: str = ""
 
 
 class Codec(Protocol):
@@ -267,8 +273,20 @@ class Codec(Protocol):
         """Raises UnknownChat if no chat of this platform can have that name."""
         ...
 
+    def dress(self, account: Account, chat: ChatId, entry: Entry) -> str:
+        """How the entry's text is best dressed, as far as is known; empty where there is one way only."""
+        ...
+
+    def address(self, token: ReplyToken | None, number: int) -> str:
+        """Under which words the platform recognises a repeat of a request with this token; empty: by the entry's client
+        id; UNREPEATABLE: by nothing.
+
+        Args:  number  of the requests that the token's message was answered with, this one included; never twice
+        """
+        ...
+
     def encode(self, account: Account, chat: ChatId, entry: Entry, token: ReplyToken | None) -> Request:
-        """The request that sends one entry; `token` None sends without a reply token."""
+        """The request that sends one entry, dressed and addressed; `token` None sends without a reply token."""
         ...
 
     def classify(self, reply: Reply, evidence: Evidence) -> Verdict:
@@ -378,6 +396,11 @@ class Platform(Protocol):
 
     @property
     def codec(self) -> Codec: ...
+
+    @property
+    def base_url(self) -> str:
+        """Where the API of an account is that names no address of its own."""
+        ...
 
     def transport(self, account: Account) -> Transport:
         """A line for the account; does no I/O yet."""
@@ -493,6 +516,9 @@ class Intent:
     """Written before the first byte leaves: from here the entry is in doubt until it is settled.
 
     ledger  of the chat, with this send entered; None: none is kept
+    sent_as the words by which the platform will recognise a repeat
+    unasked the chat, and what is known of messages to it that nobody asked for, this one counted, encoded;
+            None: unchanged
     """
 
     message: MessageId
@@ -501,6 +527,8 @@ class Intent:
     at_ms: int
     with_token: bool
     ledger: Ledger | None = None
+    sent_as: str = ""
+    unasked: tuple[Target, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -515,6 +543,8 @@ class Settlement:
     ghost          True: a receipt was owed and did not come; False: it came; None: neither
     ledger         of the chat, as the reply leaves it; None: unchanged
     account_allowance  what was learned of the account's allowances, encoded; None: nothing new
+    unasked        of the chat, as the reply leaves it, encoded; None: unchanged
+    unfit_form     a form that the platform takes from the account in no case; empty: none was learned
     """
 
     message: MessageId
@@ -533,6 +563,8 @@ class Settlement:
     ghost: bool | None = None
     ledger: Ledger | None = None
     account_allowance: str | None = None
+    unasked: str | None = None
+    unfit_form: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -700,6 +732,14 @@ class Store(Protocol):
         ...
 
     # writes: the road in
+    async def note_consent(self, account: AccountId, consent: Consent, at_ms: int) -> None:
+        """Whether the chat takes messages that nobody asked for; it need not be known yet."""
+        ...
+
+    async def settle_audit(self, account: AccountId, audit: Audit, at_ms: int) -> Message | None:
+        """Ends the part that waited for this; None if none does."""
+        ...
+
     async def commit_inbound(self, commit: InboundCommit) -> InboundCommitted: ...
 
     async def dispatch_done(self, inbound: Sequence[InboundId]) -> None:

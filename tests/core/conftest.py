@@ -226,7 +226,7 @@ class Road:
         lane = self.lanes.lane(target)
         assert lane is not None
         token, known = token_for(lane.token, lane.trial, self.now_ms, 0), lane.token
-        spending.begun(lane, spending.intended(lane, send.entry, self.now_ms))
+        spending.begun(lane, spending.intended(lane, send.entry, token is not None, self.now_ms))
         self.chat(target).ledger = lane.ledger
         entry = replace(
             send.entry,
@@ -277,7 +277,7 @@ class Road:
         self.lanes.learned(target, decision.gates, decision.token, decision.trial)
         if decision.pardoned is not None:
             self.lanes.pardoned(decision.pardoned)
-        spending.ended(lane, on_wire.entry, verdict, decision.trial, self.now_ms)
+        spending.ended(lane, on_wire.entry, verdict, decision.trial, on_wire.token, self.now_ms)
         return spending.parked(lane, decision, self.now_ms)
 
     def keep(self, target: Target, decision: Decision) -> None:

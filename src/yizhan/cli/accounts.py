@@ -51,15 +51,47 @@ def _register_add(add: typer.Typer) -> None:
         body = {
             "platform": "weixin",
             "account_id": _weixin_id(account_id),
-            "token": _token(desk, token, token_stdin),
+            "token": _secret(desk, token, token_stdin, "token"),
             "user_id": user_id,
             "base_url": _url(base_url, "--base-url"),
             "cdn_base_url": _url(cdn_base_url, "--cdn-base-url"),
         }
-        with desk.api() as api:
-            added = api.call("POST", "/v1/accounts", body={k: v for k, v in body.items() if v is not None})
-        word = "added" if added.get("created") else "credentials replaced:"
-        desk.show(added, f"{word} {safe(added.get('id'))}")
+        _add(desk, body)
+
+    @verb(add)
+    def qq(
+        desk: Desk,
+        app_id: Annotated[str, typer.Option(metavar="ID", help="The bot's app id on q.qq.com, a number.")],
+        client_secret: Annotated[
+            str | None,
+            typer.Option(
+                metavar="S", help="Client secret. Others on this machine can see it in the process list."
+            ),
+        ] = None,
+        client_secret_stdin: Annotated[
+            bool, typer.Option("--client-secret-stdin", help="Read the client secret from stdin.")
+        ] = False,
+        api_base_url: Annotated[str | None, typer.Option(metavar="URL", help="The API's address.")] = None,
+        token_url: Annotated[
+            str | None, typer.Option(metavar="URL", help="Where access tokens are issued.")
+        ] = None,
+    ) -> None:
+        """Add a QQ bot, or replace its secret. The queue is kept."""
+        body = {
+            "platform": "qq",
+            "account_id": _app_id(app_id),
+            "token": _secret(desk, client_secret, client_secret_stdin, "client secret"),
+            "base_url": _url(api_base_url, "--api-base-url"),
+            "token_url": _url(token_url, "--token-url"),
+        }
+        _add(desk, body)
+
+
+def _add(desk: Desk, body: dict[str, str | None]) -> None:
+    with desk.api() as api:
+        added = api.call("POST", "/v1/accounts", body={k: v for k, v in body.items() if v is not None})
+    word = "added" if added.get("created") else "credentials replaced:"
+    desk.show(added, f"{word} {safe(added.get('id'))}")
 
 
 def _register_account(account: typer.Typer) -> None:
@@ -164,27 +196,37 @@ def _weixin_id(text: str) -> str:
     return bare
 
 
-def _token(desk: Desk, token: str | None, from_stdin: bool) -> str:
-    """The token from where it was said to be, without the space around it."""
-    if (token is None) != from_stdin:
-        raise UsageMistake("The token is needed once.", "Give --token-stdin (better) or --token TOKEN.")
-    if token is not None:
-        desk.note("--token can be seen in the process list; --token-stdin cannot.")
-    return _checked_token(token if token is not None else sys.stdin.read(TOKEN_MAX_CHARS + 1))
+def _app_id(text: str) -> str:
+    bare = text.strip().removeprefix("qq:")
+    if not (bare.isascii() and bare.isdigit() and len(bare) <= 32):
+        raise UsageMistake(
+            f"--app-id {safe(text)!r} is no app id.", "It is the number that q.qq.com shows as AppID."
+        )
+    return bare
 
 
-def _checked_token(text: str) -> str:
-    token = text.strip()
-    if not token:
+def _secret(desk: Desk, given: str | None, from_stdin: bool, name: str) -> str:
+    """The token or secret from where it was said to be, without the space around it."""
+    option = "--" + name.replace(" ", "-")
+    if (given is None) != from_stdin:
         raise UsageMistake(
-            "The token is empty.", "Give the whole token, for example b0f5860fdecb@im.bot:0600…."
+            f"The {name} is needed once.", f"Give {option}-stdin (better) or {option} {name.upper()}."
         )
-    if len(text) > TOKEN_MAX_CHARS or not token.isascii() or not token.isprintable() or " " in token:
+    if given is not None:
+        desk.note(f"{option} can be seen in the process list; {option}-stdin cannot.")
+    return _checked(given if given is not None else sys.stdin.read(TOKEN_MAX_CHARS + 1), name)
+
+
+def _checked(text: str, name: str) -> str:
+    secret = text.strip()
+    if not secret:
+        raise UsageMistake(f"The {name} is empty.", f"Give the whole {name}, as the platform showed it.")
+    if len(text) > TOKEN_MAX_CHARS or not secret.isascii() or not secret.isprintable() or " " in secret:
         raise UsageMistake(
-            "The token holds characters that no token has (space, line break, not ASCII), or is too long.",
-            "Give the token alone, on one line.",
+            f"The {name} holds characters that none has (space, line break, not ASCII), or is too long.",
+            f"Give the {name} alone, on one line.",
         )
-    return token
+    return secret
 
 
 def _url(text: str | None, option: str) -> str | None:

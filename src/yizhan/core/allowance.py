@@ -13,16 +13,22 @@ first send after it.
 
 The ledger is keyed by the inbound message and not by the token's text: it outlives a token that is dropped as
 stale, and sends without a token are entered too. Where a platform counts for each inbound message apart
-(QQ: `msg_id`), the key is the message that is answered; where the newest counts (iLink), it is the newest.
+(QQ: `msg_id`), answers go to the newest, so that the newest's ledger counts there as well.
+
+A *strict* platform says what it means: a refusal names the token or the switch and nothing else. There nothing is
+inferred, nothing is learned and no extra send is tried; and it may take a number of messages that nobody asked
+for, beside the allowance (core/unasked.py).
 Nothing here counts time or sends anything.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from yizhan.core.tokens import Trial
+from yizhan.core.unasked import Quota
 from yizhan.model import ChatId, Reason, WaitingFor
 
 NOTICE_SOURCE = "allowance"
@@ -50,14 +56,16 @@ class Rule:
 
     sends             per inbound message; 0: not counted
     window_ms         an inbound message permits sends so long; 0: for ever
-    per_inbound       each inbound message has its own allowance; else the newest one's counts for the whole chat
     progress_reserve  progress is sent only while more sends than this are left
+    strict            its refusals mean what they say; nothing is inferred from them
+    unasked           sends that it takes without a reply token, beside the allowance; None: tokenless sends count in it
     """
 
     sends: int
     window_ms: int
-    per_inbound: bool = False
     progress_reserve: int = 0
+    strict: bool = False
+    unasked: Quota | None = None
 
 
 UNCOUNTED = Rule(0, 0)
@@ -78,6 +86,7 @@ class Learned:
 
 
 NOTHING = Learned()
+HELD_TO = Learned(window=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,7 @@ class Allowance:
     fixed     an operator has said how many sends there are: nothing is learned of that
     notice    the last send may go to a notice
     probe_ms  first wait before an extra send at a parked chat, doubled by each refusal; 0: never
+    kinds     rules of chats whose ids begin so, up to a slash; all others go by `rule`
     """
 
     rule: Rule = UNCOUNTED
@@ -94,6 +104,16 @@ class Allowance:
     fixed: bool = False
     notice: bool = True
     probe_ms: int = 3_600_000
+    kinds: Mapping[str, Rule] = field(default_factory=dict)
+
+    def of(self, chat: ChatId) -> Allowance:
+        """What is believed of a chat's allowances."""
+        rule = self.kinds.get(chat.partition("/")[0]) if self.kinds else None
+        if rule is None:
+            return self
+        if not rule.strict:
+            return replace(self, rule=rule)
+        return Allowance(rule, HELD_TO, fixed=True, notice=self.notice, probe_ms=0)
 
     @property
     def sends(self) -> int:
@@ -105,7 +125,7 @@ class Allowance:
     @property
     def counted(self) -> bool:
         """Whether there is anything to keep a ledger for."""
-        return bool(self.rule.sends or self.rule.window_ms)
+        return bool(self.rule.sends or self.rule.window_ms or self.kinds)
 
     @property
     def window_ms(self) -> int:
@@ -129,6 +149,7 @@ class Ledger:
     probe_at_ms     not before then comes the next extra send; 0: not decided
     noticed         the notice has been accepted
     pending         a send is entered whose fate is not known: the resend of a part in doubt is that send
+    sent            requests made under it, refused ones too; numbers them for platforms that want that
     """
 
     key: str
@@ -143,6 +164,7 @@ class Ledger:
     probe_at_ms: int = 0
     noticed: bool = False
     pending: bool = False
+    sent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +247,9 @@ def entered(ledger: Ledger, allowance: Allowance, now_ms: int, in_doubt: bool) -
     shut = closed(ledger, allowance, now_ms)
     wait_ms = _probe_wait_ms(ledger, allowance, shut.reason) if shut else 0
     probe_at_ms = now_ms + wait_ms if shut else ledger.probe_at_ms
+    one = int(not (in_doubt and ledger.pending))
     return replace(
-        ledger, used=ledger.used + (not (in_doubt and ledger.pending)), probe_at_ms=probe_at_ms, pending=True
+        ledger, used=ledger.used + one, sent=ledger.sent + one, probe_at_ms=probe_at_ms, pending=True
     )
 
 
@@ -239,6 +262,11 @@ def _probe_wait_ms(ledger: Ledger, allowance: Allowance, reason: Reason) -> int:
 def taken_back(ledger: Ledger, in_doubt: bool) -> Ledger:
     """It was refused, or never left: the platform does not count it. One in doubt may have been accepted before."""
     return ledger if in_doubt else replace(ledger, used=max(0, ledger.used - 1), pending=False)
+
+
+def used_up(ledger: Ledger, allowance: Allowance) -> Ledger:
+    """A strict platform says that the message permits nothing more."""
+    return replace(ledger, used=max(ledger.used, allowance.sends), pending=False)
 
 
 def doubted(ledger: Ledger) -> Ledger:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from yizhan.core.allowance import Ledger
 from yizhan.core.limiter import Pace
 from yizhan.core.release import Parked, Withdraw
+from yizhan.core.unasked import NOTHING, Unasked
 from yizhan.model import Entry, Message, ReplyToken, Target
 
 
@@ -28,6 +29,7 @@ class Loaded:
     messages   its first live messages by place (core/window.py): begun, due, dated by date
     truncated  the table has more
     ledger     of its newest inbound message, None if it was never heard
+    unasked    of messages to it that nobody asked for
     """
 
     target: Target
@@ -39,6 +41,7 @@ class Loaded:
     pace: Pace
     ghosts: int = 0
     ledger: Ledger | None = None
+    unasked: Unasked = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

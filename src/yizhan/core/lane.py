@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from yizhan.core import allowance as allowances
 from yizhan.core import limiter
+from yizhan.core import unasked as unaskeds
 from yizhan.core.allowance import Allowance, Beside, Ledger
 from yizhan.core.choice import Loaded
 from yizhan.core.ghosts import GhostNumbers, push_pause_ms, slowed
@@ -25,7 +26,8 @@ from yizhan.core.limiter import Pace
 from yizhan.core.reaction import Gates
 from yizhan.core.release import Parked, Purse, Step, head_of, pick
 from yizhan.core.shares import Share
-from yizhan.core.tokens import UNTRIED, Trial, usable
+from yizhan.core.tokens import UNTRIED, Trial, token_for, usable
+from yizhan.core.unasked import Unasked
 from yizhan.core.window import Window
 from yizhan.model import AccountId, ChatId, Entry, Message, MessageState, ReplyToken, Target, WaitingFor
 
@@ -49,6 +51,7 @@ class Lane:
     rested_ms   the next request keeps its distance until then
     hurried_at_ms  when an inbound message last hurried its gate, or will have; `insisted_at_ms`: when a person did
     pace        None: not read yet; then `hurried_ms` keeps what is to be done to it
+    unasked     what is known of messages to it that nobody asked for (core/unasked.py)
     ghosts      sends in a row without the receipt that was owed; pushes wait until `push_at_ms` (core/ghosts.py)
     sent_ms     when its request on the wire was chosen
     """
@@ -68,6 +71,7 @@ class Lane:
     insisted_at_ms: int = 0
     pace: Pace | None = None
     hurried_ms: int | None = None
+    unasked: Unasked = unaskeds.NOTHING
     ghosts: int = 0
     push_at_ms: int = 0
     loading: bool = False
@@ -96,18 +100,39 @@ class Lane:
         """Its token if it may still go out: fresh or suspect."""
         return self.token if usable(self.token) else None
 
+    @property
+    def allowance(self) -> Allowance:
+        """What is believed of this chat's allowances."""
+        return self.account.allowance.of(self.target.chat)
+
     # what may go
+
+    def due(self, now_ms: int) -> list[Message]:
+        """The messages that may go, in order. One that the platform holds back for an audit stands in nobody's way."""
+        assert self.window is not None, "asked of a lane that is read"
+        due = self.window.due(now_ms)
+        return [message for message in due if head_of(message).waiting_for is not WaitingFor.AUDIT]
+
+    def purse(self, now_ms: int) -> Purse:
+        """What it may spend."""
+        ledger, allowance = self.ledger or Ledger("", now_ms), self.allowance
+        again = self.trial.at_once and not allowance.rule.strict
+        return Purse(ledger, allowance, self.expecting, again, self.unasked, not usable(self.token))
+
+    def token_now(self, now_ms: int, old_ms: int) -> ReplyToken | None:
+        """The token that its next request carries, None for a request without one."""
+        if not self.allowance.rule.strict:
+            return token_for(self.token, self.trial, now_ms, old_ms)
+        return self.token if self.purse(now_ms).asked_closed(now_ms) is None else None
 
     def step(self, due: list[Message], now_ms: int) -> Step | None:
         """What its allowance lets go next of the messages that may, None for nothing. Its window is read."""
         assert self.window is not None, "asked of a lane that is read"
-        ledger = self.ledger or Ledger("", now_ms)
-        purse = Purse(ledger, self.account.allowance, self.expecting, self.trial.at_once)
-        return pick(due, self.window.more, purse, now_ms)
+        return pick(due, self.window.more, self.purse(now_ms), now_ms)
 
     def waits_for_somebody(self, entry: Entry) -> bool:
         """For an operator's word, or for the other side's first one."""
-        if entry.waiting_for is WaitingFor.USER:
+        if entry.waiting_for is WaitingFor.USER and not self.allowance.rule.strict:
             return not self.has_written
         return entry.waiting_for is WaitingFor.OPERATOR
 
@@ -127,7 +152,7 @@ class Lane:
 
     def parked(self, now_ms: int) -> Parked | None:
         """How its next part is held by its allowance, None if it is not, or if that is not read yet."""
-        if self.window is None or not (due := self.window.due(now_ms)):
+        if self.window is None or not (due := self.due(now_ms)):
             return None
         step = self.step(due, now_ms)
         return step if isinstance(step, Parked) else None
@@ -142,6 +167,7 @@ class Lane:
         self.token, self.has_written = view.token, view.has_written
         self.ledger = self.ledger or view.ledger
         if self.pace is None:
+            self.unasked = view.unasked
             self.ghosts = view.ghosts
             hurried_ms, self.hurried_ms = self.hurried_ms, None
             self.pace = view.pace if hurried_ms is None else limiter.hurried(view.pace, hurried_ms)

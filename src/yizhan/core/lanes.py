@@ -20,6 +20,7 @@ from yizhan.core.reaction import Gates
 from yizhan.core.rota import Rota
 from yizhan.core.shares import is_bulk
 from yizhan.core.tokens import Trial, same
+from yizhan.core.unasked import switched
 from yizhan.model import AccountId, Message, ReplyToken, Target, WaitingFor
 
 
@@ -194,6 +195,13 @@ class Lanes:
         lane.heard(token, key, now_ms)
         hurry.by_inbound(lane, now_ms)
         self._look_at(lane)
+
+    def consents(self, target: Target, granted: bool | None) -> None:
+        """The chat has switched messages that nobody asks for on or off; None: nothing is known of that any more."""
+        lane = self.lane(target)
+        if lane is not None:
+            lane.unasked = switched(lane.unasked, granted)
+            self._rota.ready(lane)
 
     def expect(self, target: Target, expecting: bool) -> None:
         """A turn of the chat is open, whose answer is to come; or none is any more."""

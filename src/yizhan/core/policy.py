@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from yizhan.core.allowance import UNCOUNTED, Rule
 
@@ -17,6 +18,7 @@ class Policy:
     poll_margin_ms                   added to the hold for the client's time-out, so that the server answers first
     sends_in_flight                  requests that one account may have on the wire at once, one per chat
     allowance                        how many sends an inbound message permits, and for how long
+    allowances                       the same for chats whose ids begin so, up to a slash
     token_old_ms                     from this age on a reply token is likely to be stale; 0: never
     pushed                           messages come over a line that is up or not, and the platform takes sends only
                                      while it is; else they are asked for, and every answer proves the line
@@ -30,5 +32,6 @@ class Policy:
     poll_margin_ms: int = 10_000
     sends_in_flight: int = 4
     allowance: Rule = UNCOUNTED
+    allowances: Mapping[str, Rule] = field(default_factory=dict)
     token_old_ms: int = 0
     pushed: bool = False

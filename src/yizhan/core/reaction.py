@@ -27,7 +27,16 @@ from yizhan.core.verdict import (
     Throttled,
     Verdict,
 )
-from yizhan.model import Entry, InDoubtPolicy, MessageState, Reason, ReplyToken, Target, WaitingFor
+from yizhan.model import (
+    UNREPEATABLE,
+    Entry,
+    InDoubtPolicy,
+    MessageState,
+    Reason,
+    ReplyToken,
+    Target,
+    WaitingFor,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +109,30 @@ def react(verdict: Verdict, seen: Circumstances, numbers: Numbers, now_ms: int, 
             return _delivered(seen, receipt, numbers, now_ms)
         case Ghost():
             return _ghost(verdict, seen, numbers, now_ms)
+        case StaleToken(code, text, certain=True):
+            entry = replace(seen.entry, sent_as="")  # whatever was sent so far, this will be another request
+            return Decision(
+                _waiting(entry, WaitingFor.LIMIT, now_ms, Reason(code, text)), _answered(seen.gates)
+            )
         case StaleToken(code, text):
             seen_as = Throttled(code, text, token_suspect=True)
             return _refused(seen_as, seen, numbers, now_ms, jitter, named=seen.with_token)
         case Throttled():
             return _refused(verdict, seen, numbers, now_ms, jitter)
+        case InDoubt(audit=audit) if audit:
+            held = replace(seen.entry, receipt=audit, in_doubt=False)
+            reason = Reason(verdict.code, verdict.text)
+            return Decision(_waiting(held, WaitingFor.AUDIT, None, reason), _answered(seen.gates))
         case InDoubt():
             return _in_doubt(verdict, seen, numbers, now_ms, jitter)
         case Deferred(code, text):
             entry = _waiting(seen.entry, WaitingFor.CONNECTION, None, Reason(code, text))
             return Decision(entry, seen.gates, unreachable=True)
+        case Rejected(code, text, instead) if instead:
+            entry = replace(seen.entry, sent_as="", form=instead)
+            return Decision(
+                _waiting(entry, WaitingFor.LIMIT, now_ms, Reason(code, text)), _answered(seen.gates)
+            )
         case Rejected(code, text):
             reason = Reason(code, text)
             return Decision(_ended(seen.entry, MessageState.FAILED, reason), _answered(seen.gates))
@@ -224,12 +247,19 @@ def _in_doubt(doubt: InDoubt, seen: Circumstances, numbers: Numbers, now_ms: int
     answers = breakers.lost_answer(seen.gates.answers, numbers.breaker, seen.message, now_ms, jitter)
     gates = replace(seen.gates, chat=chat, answers=answers)
     doubled = replace(seen.entry, possibly_doubled=True, in_doubt=True)
-    if numbers.in_doubt == InDoubtPolicy.DROP_VISIBLY:
+    if policy_for(seen.entry, numbers.in_doubt) == InDoubtPolicy.DROP_VISIBLY:
         return Decision(_ended(doubled, MessageState.UNCONFIRMED, reason), gates)
     if numbers.in_doubt == InDoubtPolicy.HOLD:
         return Decision(_waiting(doubled, WaitingFor.OPERATOR, None, reason), gates)
     at_ms = max(chat.ready_at(now_ms), answers.ready_at(now_ms))
     return Decision(_waiting(doubled, WaitingFor.CONNECTION, at_ms, reason), gates)
+
+
+def policy_for(entry: Entry, policy: InDoubtPolicy) -> InDoubtPolicy:
+    """What becomes of an entry in doubt: where the platform would take a repeat for another message, nothing is
+    repeated that nobody has asked for."""
+    repeats = policy == InDoubtPolicy.RESEND and entry.sent_as == UNREPEATABLE
+    return InDoubtPolicy.DROP_VISIBLY if repeats else policy
 
 
 def _waiting(entry: Entry, waiting_for: WaitingFor, at_ms: int | None, reason: Reason) -> Entry:

@@ -18,19 +18,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from yizhan.core import unasked as unaskeds
 from yizhan.core.allowance import NOTICE_SOURCE, SPENT, Allowance, Closed, Ledger, closed, left
+from yizhan.core.unasked import Unasked
 from yizhan.model import ChatId, Entry, Message, MessageClass, MessageState, Reason, WaitingFor
 
 
 @dataclass(frozen=True, slots=True)
 class Purse:
     """What a chat may spend. `expecting`: a turn is open whose answer is to come. `again`: an extra send was refused
-    just now, and the other way, with or without the reply token, belongs to it."""
+    just now, and the other way, with or without the reply token, belongs to it. `unasked`: what is known of messages
+    that nobody asked for. `tokenless`: there is no reply token to answer with."""
 
     ledger: Ledger
     allowance: Allowance
     expecting: bool = False
     again: bool = False
+    unasked: Unasked = unaskeds.NOTHING
+    tokenless: bool = False
+
+    def asked_closed(self, now_ms: int) -> Closed | None:
+        """Why nothing may go that counts in the allowance, None if something may."""
+        if self.tokenless and self.allowance.rule.strict:
+            return NO_TOKEN
+        return closed(self.ledger, self.allowance, now_ms)
+
+    def closed(self, now_ms: int) -> Closed | None:
+        """Why nothing may go, asked or unasked."""
+        over, quota = self.asked_closed(now_ms), self.allowance.rule.unasked
+        if over is None or quota is None:
+            return over
+        held = unaskeds.shut(self.unasked, quota, now_ms)
+        if held is None:
+            return None
+        if held.at_ms is not None or self.tokenless:
+            return Closed(held.waiting_for, held.reason, held.at_ms)
+        return over
+
+    def left(self, now_ms: int) -> int | None:
+        """Sends that are believed left, asked and unasked; None: without a bound."""
+        remaining, quota = left(self.ledger, self.allowance), self.allowance.rule.unasked
+        if quota is None or remaining is None:
+            return remaining
+        more = unaskeds.left(self.unasked, quota, now_ms)
+        return None if more is None else (0 if self.asked_closed(now_ms) else remaining) + more
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +98,11 @@ class Parked:
 
 Step = Go | Tell | Withdraw | Parked
 
+NO_TOKEN = Closed(
+    WaitingFor.USER,
+    Reason("never-written", "the other side has not written yet; its first message releases this one"),
+    None,
+)
 ANSWER_FIRST = Reason("answer-first", "what is left of the allowance is kept for the answer being written")
 PROGRESS_LAST = Reason("progress-last", "what is left of the allowance is kept for the answer")
 
@@ -90,19 +126,20 @@ def _step(message: Message, due: Sequence[Message], more: bool, purse: Purse, no
     entry = head_of(message)
     if entry.state is MessageState.SENDING:
         return Go(message, entry)
-    shut = closed(purse.ledger, purse.allowance, now_ms)
+    progress = message.klass is MessageClass.PROGRESS
+    over = purse.asked_closed(now_ms) if progress else purse.closed(now_ms)
     if (
         message.source == NOTICE_SOURCE
         and not entry.in_doubt
-        and (shut or _pointless(message, due, more, purse))
+        and (over or _pointless(message, due, more, purse))
     ):
         return Withdraw(message)
-    if shut is not None:
-        return _at_a_parked_chat(message, entry, shut, purse, now_ms)
-    remaining = left(purse.ledger, purse.allowance)
+    if over is not None:
+        return _at_a_parked_chat(message, entry, over, purse, now_ms)
+    remaining = left(purse.ledger, purse.allowance) if progress else purse.left(now_ms)
     if remaining is None or (entry.in_doubt and purse.ledger.pending):
         return Go(message, entry)
-    if message.klass is MessageClass.PROGRESS:
+    if progress:
         if remaining - purse.expecting <= purse.allowance.rule.progress_reserve:
             return Parked(message, entry, WaitingFor.ALLOWANCE, PROGRESS_LAST, None, lasting=False)
         return Go(message, entry)

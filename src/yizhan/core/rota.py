@@ -154,7 +154,7 @@ class Rota:
             return Load(lane.target)
         if lane.paused:
             return None
-        due = lane.window.due(now_ms)
+        due = lane.due(now_ms)
         if not due:
             self._rest(lane, lane.window)
             return None

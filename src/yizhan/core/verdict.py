@@ -33,11 +33,13 @@ class Ghost:
 @dataclass(frozen=True, slots=True)
 class InDoubt:
     """The request left, and what came back does not tell whether it was accepted. `wait_ms`: as of Throttled; a
-    server that is overloaded may say when to come back."""
+    server that is overloaded may say when to come back. `audit`: the platform took it and holds it back until
+    somebody there has looked at it; under this id it will say what became of it."""
 
     code: str
     text: str
     wait_ms: int | None = None
+    audit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,14 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class StaleToken:
-    """The reply token is no longer honoured; the message itself was not judged."""
+    """The reply token is no longer honoured, or was needed and not there; the message itself was not judged.
+
+    `certain`: the platform means just that, and no limit; nothing has to be found out.
+    """
 
     code: str
     text: str
+    certain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +79,16 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Refused for good: the same part will never be accepted."""
+    """Refused for good: the same part will never be accepted.
+
+    `instead`: the platform objects to how the text is dressed, and may take it in this form. `unfit`: a form that it
+    takes from this account in no case.
+    """
 
     code: str
     text: str
+    instead: str = ""
+    unfit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import structlog
 from yizhan.core.allowance import NOTICE_SOURCE, Allowance, Ledger, Rule, closed, decode, left, until_ms
 from yizhan.core.lanes import Lanes
 from yizhan.core.phrases import say
+from yizhan.core.policy import Policy
 from yizhan.core.release import Parked, notice_key
 from yizhan.errors import RequestError, StoreError
 from yizhan.model import Account, AccountId, Message, MessageClass, Target
@@ -39,19 +40,21 @@ class AllowanceNumbers:
     probe_ms: int = 3_600_000
     notice: str | None = None
 
-    def of(self, declared: Rule, account: Account) -> Allowance:
-        """What is believed of an account of a platform that declares this."""
+    def of(self, policy: Policy, account: Account) -> Allowance:
+        """What is believed of an account of a platform that declares this. What a strict platform says of its chats is
+        not for us to set."""
+        declared = policy.allowance
         rule = Rule(
             sends=declared.sends if self.sends is None else self.sends,
             window_ms=declared.window_ms if self.window_ms is None else self.window_ms,
-            per_inbound=declared.per_inbound,
             progress_reserve=declared.progress_reserve
             if self.progress_reserve is None
             else self.progress_reserve,
         )
         notice = self.notice is None or bool(self.notice.strip())
         fixed = self.sends is not None
-        return Allowance(rule, decode(account.allowance), fixed, notice, self.probe_ms)
+        learned = decode(account.allowance)
+        return Allowance(rule, learned, fixed, notice, self.probe_ms, policy.allowances)
 
     def text(self, parts: int) -> str:
         """The notice, with the number of parts that remain."""
@@ -77,8 +80,8 @@ class Allowances:
         self._numbers = numbers
         self._drafts = drafts
 
-    def of(self, declared: Rule, account: Account) -> Allowance:
-        return self._numbers.of(declared, account)
+    def of(self, policy: Policy, account: Account) -> Allowance:
+        return self._numbers.of(policy, account)
 
     def of_account(self, account: AccountId) -> AllowanceView | None:
         """What is believed of the account, None where its platform permits everything."""
@@ -98,7 +101,7 @@ class Allowances:
             account, lane = self._lanes.account_lanes(target.account), self._lanes.lane(target)
             ledger = (lane.ledger if lane else None) or kept.get(target)
             if account is not None and account.allowance.counted and ledger is not None:
-                views[target] = _view(ledger, account.allowance, self._clock.now_ms())
+                views[target] = _view(ledger, account.allowance.of(target.chat), self._clock.now_ms())
         return views
 
     async def notify(self, target: Target, ledger: Ledger) -> None:

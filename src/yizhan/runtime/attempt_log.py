@@ -54,8 +54,12 @@ class AttemptLog:
             case Ghost():
                 if verdict.alarming:
                     self._log.warning("part.unconfirmed", **about, reason="accepted without a receipt")
-            case Rejected(code, _):
+            case Rejected(code, instead=form) if form:
+                self._log.info("part.dressed_otherwise", **about, code=code, form=form)
+            case Rejected(code):
                 self._log.warning("part.failed", **about, code=code)
+            case InDoubt(code, audit=audit) if audit:
+                self._log.info("part.held_for_audit", **about, code=code)
             case InDoubt(code, detail):
                 if pace.doubts == 1:
                     self._log.warning("part.in_doubt", **about, code=code, detail=detail)

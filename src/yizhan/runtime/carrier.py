@@ -13,13 +13,26 @@ from dataclasses import replace
 
 from yizhan.core import allowance as allowances
 from yizhan.core import limiter, spending
+from yizhan.core import unasked as unaskeds
 from yizhan.core.lanes import Lanes
 from yizhan.core.reaction import Circumstances, Decision, Gates, Numbers, react
-from yizhan.core.spending import Spent
-from yizhan.core.tokens import UNTRIED, same, token_for, usable
+from yizhan.core.spending import Entered, Spent
+from yizhan.core.tokens import UNTRIED, same, usable
 from yizhan.core.verdict import Barred, Delivered, Ghost, InDoubt, Rejected, Verdict, name_of
 from yizhan.errors import StoreError
-from yizhan.model import AccountId, ChatId, Entry, Message, MessageId, MessageState, ReplyToken, Target
+from yizhan.model import (
+    UNREPEATABLE,
+    Account,
+    AccountId,
+    ChatId,
+    Entry,
+    InboundId,
+    Message,
+    MessageId,
+    MessageState,
+    ReplyToken,
+    Target,
+)
 from yizhan.ports import Chance, Clock, Evidence, Intent, Settlement, Store
 from yizhan.runtime.attempt_log import AttemptLog
 from yizhan.runtime.bounded_log import BoundedLog
@@ -91,7 +104,9 @@ class Carrier:
             self._unsettled.discard(message.id)
         self._lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS)
 
-    async def _begin(self, message: Message, entry: Entry) -> tuple[OpenLine, Message, Entry] | None:
+    async def _begin(
+        self, message: Message, entry: Entry
+    ) -> tuple[OpenLine, Message, Entry, ReplyToken | None] | None:
         """Writes the intent. None: the entry does not want to be sent any more."""
         line = self._lines.get(message.account)
         if line is None:
@@ -99,28 +114,45 @@ class Carrier:
             return None
         again = entry.state is MessageState.SENDING  # begun before, and its commit's answer got lost
         n = entry.attempts_made + (0 if again else 1)
-        now_ms, with_token = self._clock.now_ms(), self._token(line, message.target) is not None
-        lane = self._lanes.lane(message.target)
-        ledger = spending.intended(lane, entry, now_ms) if lane else None
-        if not await self._store.begin_attempt(
-            Intent(message.id, entry.no, n, now_ms, with_token, ledger=ledger)
-        ):
+        now_ms, lane, entered = self._clock.now_ms(), self._lanes.lane(message.target), Entered()
+        kept = (entry.in_doubt or again) and bool(entry.sent_as)
+        token = _as_before(message, entry) if kept else self._token(line, message.target)
+        if lane is not None:
+            entered = spending.intended(lane, entry, token is not None, now_ms)
+        number = entered.ledger.sent if entered.ledger else 0
+        sent_as = entry.sent_as if kept else line.platform.codec.address(token, number)
+        intent = Intent(
+            message=message.id,
+            no=entry.no,
+            n=n,
+            at_ms=now_ms,
+            with_token=token is not None,
+            ledger=entered.ledger,
+            sent_as=sent_as,
+            unasked=(message.target, unaskeds.encode(entered.unasked)) if entered.unasked else None,
+        )
+        if not await self._store.begin_attempt(intent):
             self._lanes.put_back(message.target, self._clock.now_ms() + STORE_PAUSE_MS // 10)
             return None
         if lane is not None:
-            spending.begun(lane, ledger)
-        return line, message, replace(entry, state=MessageState.SENDING, attempts_made=n)
+            spending.begun(lane, entered)
+        form = line.platform.codec.dress(line.account, message.chat, entry)
+        begun = replace(entry, state=MessageState.SENDING, attempts_made=n, sent_as=sent_as, form=form)
+        return line, message, begun, token
 
-    async def _finish(self, line: OpenLine, message: Message, entry: Entry) -> None:
+    async def _finish(self, line: OpenLine, message: Message, entry: Entry, token: ReplyToken | None) -> None:
         """From here the entry is in doubt until it is settled."""
-        # Read after the commit: a newer one may have come meanwhile.
-        token, known = self._token(line, message.target), self._usable_token(message.target)
+        known = self._usable_token(message.target)
+        if entry.sent_as:  # the intent has fixed what it carries
+            known = token or known
+        else:  # read after the commit: a newer one may have come meanwhile
+            token = self._token(line, message.target)
         try:
             request = line.platform.codec.encode(line.account, message.chat, entry, token)
             reply = await line.transport.send(request)
             verdict = line.platform.codec.classify(reply, self._evidence(line, message.target, entry, token))
             self._reach.note(line.host, reply)
-            if isinstance(verdict, InDoubt):
+            if isinstance(verdict, InDoubt) and not verdict.audit:
                 self._silence.suspect(line)
         except Exception as error:  # a fault of ours: what was sent, if anything, is not known
             self._log.error("attempt.broke", message=message.id, account=message.account, exc_info=error)
@@ -142,7 +174,7 @@ class Carrier:
         self._teach(message.target, verdict, decision, now_ms)
         spent, lane = Spent(), self._lanes.lane(message.target)
         if lane is not None:
-            spent = spending.ended(lane, entry, verdict, decision.trial, now_ms)
+            spent = spending.ended(lane, entry, verdict, decision.trial, token, now_ms)
             decision = spending.parked(lane, decision, now_ms)
         settlement = _settlement(message, entry.attempts_made, now_ms, verdict, decision, before, spent)
         settled = await self._settle(line, message, verdict, settlement)
@@ -155,9 +187,7 @@ class Carrier:
     def _token(self, line: OpenLine, target: Target) -> ReplyToken | None:
         """The newest token, if the next request of the chat is to carry one."""
         lane = self._lanes.lane(target)
-        if lane is None:
-            return None
-        return token_for(lane.token, lane.trial, self._clock.now_ms(), line.platform.policy.token_old_ms)
+        return lane.token_now(self._clock.now_ms(), line.platform.policy.token_old_ms) if lane else None
 
     def _usable_token(self, target: Target) -> ReplyToken | None:
         lane = self._lanes.lane(target)
@@ -174,6 +204,9 @@ class Carrier:
             token_sends=max(0, ledger.used - 1) if ledger else 0,
             token_age_ms=now_ms - token.issued_at_ms if token else None,
             now_ms=now_ms,
+            connected=line.transport.connected,
+            repeated=entry.in_doubt and entry.sent_as not in ("", UNREPEATABLE),
+            form=entry.form,
         )
 
     def _react(
@@ -207,9 +240,10 @@ class Carrier:
         self, line: OpenLine, message: Message, verdict: Verdict, settlement: Settlement
     ) -> Message:
         """Ends the attempt in the store, however long the store takes: the outcome is known only here."""
-        if isinstance(verdict, Delivered) and not line.account.gives_receipts:
-            settlement = replace(settlement, gives_receipts=True)
-            self._note_receipts(message.account)
+        if _taught(line.account, verdict) is not line.account:
+            unfit = verdict.unfit if isinstance(verdict, Rejected) else ""
+            settlement = replace(settlement, gives_receipts=isinstance(verdict, Delivered), unfit_form=unfit)
+            self._note_taught(message.account, verdict)
 
         def tell(error: StoreError) -> None:
             self._log.warning(
@@ -218,11 +252,11 @@ class Carrier:
 
         return await persist(self._clock, lambda: self._store.settle(settlement), tell)
 
-    def _note_receipts(self, account: AccountId) -> None:
+    def _note_taught(self, account: AccountId, verdict: Verdict) -> None:
         """The line may be another one by now, with a newer login, or none."""
         line = self._lines.get(account)
         if line is not None:
-            self._lines[account] = replace(line, account=replace(line.account, gives_receipts=True))
+            self._lines[account] = replace(line, account=_taught(line.account, verdict))
 
     def _tell(self, message: Message, verdict: Verdict, decision: Decision) -> None:
         """The log, and whoever must know at once."""
@@ -230,10 +264,30 @@ class Carrier:
         match verdict:
             case Barred():
                 self._on_barred(message.account, verdict)
+            case Rejected(instead=form) if form:
+                pass
+            case InDoubt(audit=audit) if audit:
+                pass
             case Rejected() | InDoubt() | Ghost(alarming=True):
                 self._on_trouble()
             case _:
                 pass
+
+
+def _as_before(message: Message, entry: Entry) -> ReplyToken | None:
+    """What the last request carried, whatever token is the newest now; None if it carried none."""
+    if entry.sent_as == UNREPEATABLE:
+        return None
+    return ReplyToken(message.account, message.chat, InboundId(""), entry.sent_as, 0)
+
+
+def _taught(account: Account, verdict: Verdict) -> Account:
+    """The account with what this verdict says of all of its messages."""
+    if isinstance(verdict, Delivered) and not account.gives_receipts:
+        return replace(account, gives_receipts=True)
+    if isinstance(verdict, Rejected) and verdict.unfit and verdict.unfit not in account.unfit_forms.split():
+        return replace(account, unfit_forms=f"{account.unfit_forms} {verdict.unfit}".strip())
+    return account
 
 
 def _settlement(
@@ -259,6 +313,7 @@ def _settlement(
         pardoned=_pardoned(decision),
         ledger=spent.ledger,
         account_allowance=None if spent.learned is None else allowances.encode(spent.learned),
+        unasked=None if spent.unasked is None else unaskeds.encode(spent.unasked),
     )
 
 

@@ -80,7 +80,7 @@ class Connections:
         self._outbound.lanes.account(
             account.id, platform.host(account), platform.policy.sends_in_flight, gates
         )
-        allowance = self._outbound.allowances.of(platform.policy.allowance, account)
+        allowance = self._outbound.allowances.of(platform.policy, account)
         self._outbound.lanes.allow(account.id, allowance)
         self._in_vain.pop(account.id, None)
         self._standing.begins(account)

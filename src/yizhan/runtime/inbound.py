@@ -6,17 +6,22 @@ tried again and the poller does not poll: nothing is acknowledged that is not on
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from yizhan.core.commands import command_of
 from yizhan.core.text import clean
 from yizhan.errors import StoreError
-from yizhan.model import Access, Account, AccountId, Dispatch, Inbound, InboundId
+from yizhan.model import Access, Account, AccountId, Dispatch, Inbound, InboundId, Target
 from yizhan.ports import Arrival, Batch, Chance, Clock, Heard, InboundCommit, InboundCommitted, Store
 from yizhan.runtime.door import Door
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.patience import persist
 from yizhan.runtime.turns import Turns
+
+T = TypeVar("T")
 
 IDLE_CURSOR_MS = 180_000
 """An idle poll's cursor is written at most this often: an older one only repeats what is recognised."""
@@ -44,12 +49,14 @@ class InboundRoad:
         idle = not arrivals and not batch.landmark
         if idle and now_ms - self._cursor_saved_ms.get(account.id, 0) < IDLE_CURSOR_MS:
             cursor = None
+        await self._tell_outbound(account.id, batch, now_ms)
         if not arrivals and cursor is None:
             return
-        committed = await self._committed(InboundCommit(account.id, arrivals, cursor, now_ms))
+        commit = InboundCommit(account.id, arrivals, cursor, now_ms)
+        committed = await self._insist(account.id, partial(self._store.commit_inbound, commit))
         if cursor is not None:
             self._cursor_saved_ms[account.id] = now_ms
-        self._pass_on(committed)
+        self._pass_on(committed, {arrival.id for arrival in arrivals if arrival.heard.addressed})
 
     async def recover(self) -> None:
         """What was stored and not yet handed on, after a restart."""
@@ -78,24 +85,37 @@ class InboundRoad:
         return heard if text is None else replace(heard, quoted_text=text)
 
     def _dispatch_of(self, access: Access, heard: Heard) -> Dispatch:
-        if access is not Access.ALLOWED:
+        if access is not Access.ALLOWED or not heard.addressed:
             return Dispatch.DONE
         if command_of(heard.text):
             return Dispatch.COMMAND
         return Dispatch.TURN if self._turns.somebody_answers else Dispatch.DONE
 
-    async def _committed(self, commit: InboundCommit) -> InboundCommitted:
+    async def _insist(self, account: AccountId, write: Callable[[], Awaitable[T]]) -> T:
+        """Until the store takes it: nothing is acknowledged that is not on disk."""
+
         def tell(error: StoreError) -> None:
-            self._outbound.log.warning("inbound.not_stored", account=commit.account, error=error.detail)
+            self._outbound.log.warning("inbound.not_stored", account=account, error=error.detail)
 
-        return await persist(self._clock, lambda: self._store.commit_inbound(commit), tell)
+        return await persist(self._clock, write, tell)
 
-    def _pass_on(self, committed: InboundCommitted) -> None:
+    async def _tell_outbound(self, account: AccountId, batch: Batch, now_ms: int) -> None:
+        """What a platform says beside messages goes to disk before the cursor passes it; told twice it does no harm."""
+        for consent in batch.consents:
+            await self._insist(account, partial(self._store.note_consent, account, consent, now_ms))
+            self._outbound.consents(Target(account, consent.chat), consent.granted)
+        for audit in batch.audits:
+            message = await self._insist(account, partial(self._store.settle_audit, account, audit, now_ms))
+            if message is not None:
+                self._outbound.changed(message.target)
+
+    def _pass_on(self, committed: InboundCommitted, addressed: set[InboundId]) -> None:
         now_ms = self._clock.now_ms()
         tokens = {(token.account, token.chat): token for token in committed.tokens}
         for inbound in committed.new:
-            token = tokens.get((inbound.account, inbound.chat))
-            self._outbound.heard(inbound, token, now_ms)
+            if inbound.id in addressed:
+                token = tokens.get((inbound.account, inbound.chat))
+                self._outbound.heard(inbound, token, now_ms)
             self._dispatch(inbound)
         for repeat in committed.suppressed:
             self._outbound.log.info(

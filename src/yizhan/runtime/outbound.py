@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
-from yizhan.core import limiter
+from yizhan.core import limiter, unasked
 from yizhan.core.ceiling import Ceiling
 from yizhan.core.choice import Load, Loaded, LookAgain, Notify, Park, Send
 from yizhan.core.lanes import Lanes
@@ -124,6 +124,11 @@ class Outbound:
     def heard(self, inbound: Inbound, token: ReplyToken | None, now_ms: int) -> None:
         """The other side wrote: what waited for that may go."""
         self.lanes.heard(Target(inbound.account, inbound.chat), token, now_ms, inbound.id)
+        self.poke()
+
+    def consents(self, target: Target, granted: bool | None) -> None:
+        """The chat has switched messages that nobody asks for on or off."""
+        self.lanes.consents(target, granted)
         self.poke()
 
     def expect(self, target: Target, expecting: bool) -> None:
@@ -258,6 +263,7 @@ class Outbound:
             pace=limiter.decode(chat.gate, self._pace, self._clock.now_ms()),
             ghosts=chat.ghosts,
             ledger=view.ledger,
+            unasked=unasked.decode(chat.unasked),
         )
 
     def _spawn(self, target: Target, work: Coroutine[Any, Any, None]) -> None:

@@ -226,6 +226,12 @@ def text_with_receipt(account: AccountId, receipt: str) -> Select[Any]:
     return select(t.entry.c.text).where(t.entry.c.account == account, t.entry.c.receipt == receipt).limit(1)
 
 
+def parts_with_receipt(account: AccountId, receipt: str) -> Select[Any]:
+    """Messages and numbers of the parts that the platform named so."""
+    e = t.entry
+    return select(e.c.message_id, e.c.no).where(e.c.account == account, e.c.receipt == receipt).limit(8)
+
+
 _UNTOUCHED_PROGRESS = text(f"message.rank = {rank(MessageClass.PROGRESS, was_begun=False)}")
 
 

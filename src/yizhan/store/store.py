@@ -35,6 +35,8 @@ from yizhan.model import (
 from yizhan.ports import (
     Accepted,
     AccountChange,
+    Audit,
+    Consent,
     Counts,
     Draft,
     InboundCommit,
@@ -107,6 +109,12 @@ class SqlStore:
         return await self._committer.submit(writes_out.Recover(at_ms, in_doubt))
 
     # Writes: the road in.
+
+    async def note_consent(self, account: AccountId, consent: Consent, at_ms: int) -> None:
+        await self._committer.submit(writes_in.NoteConsent(account, consent, at_ms))
+
+    async def settle_audit(self, account: AccountId, audit: Audit, at_ms: int) -> Message | None:
+        return await self._committer.submit(writes_out.SettleAudit(account, audit, at_ms))
 
     async def commit_inbound(self, commit: InboundCommit) -> InboundCommitted:
         return await self._committer.submit(writes_in.CommitInbound(commit))

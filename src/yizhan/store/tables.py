@@ -77,6 +77,7 @@ account = Table(
     _text("cursor"),
     _text("gate"),
     _text("allowance"),
+    _text("unfit_forms"),
 )
 
 chat = Table(
@@ -93,6 +94,7 @@ chat = Table(
     _flag("paused"),
     _text("gate"),
     _int("ghosts"),
+    _text("unasked"),
     _int("activity_at_ms"),
     _int("next_seq"),
     _partial("ix_chat_ghosts", "account", where="ghosts > 0"),
@@ -131,6 +133,7 @@ allowance = Table(
     _int("probe_at_ms"),
     _flag("noticed"),
     _flag("pending"),
+    _int("sent"),
     sqlite_with_rowid=False,
 )
 
@@ -256,6 +259,8 @@ entry = Table(
     _int("attempts_made"),
     _flag("possibly_doubled"),
     _flag("in_doubt"),
+    _text("sent_as"),
+    _text("form"),
     _partial("ix_entry_receipt", "account", "receipt", where="receipt IS NOT NULL"),
 )
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import msgspec
 
+from yizhan.core import unasked
 from yizhan.core.allowance import opened
 from yizhan.errors import InvalidRequest
 from yizhan.model import (
@@ -30,7 +31,16 @@ from yizhan.model import (
     TurnId,
     TurnState,
 )
-from yizhan.ports import Accepted, Arrival, Heard, InboundCommit, InboundCommitted, TurnEnd, TurnStart
+from yizhan.ports import (
+    Accepted,
+    Arrival,
+    Consent,
+    Heard,
+    InboundCommit,
+    InboundCommitted,
+    TurnEnd,
+    TurnStart,
+)
 from yizhan.store.rows import KeptInbound, KeptTurn, kept_token
 from yizhan.store.secrets import token_hash
 from yizhan.store.working_set import Wants, WorkingSet
@@ -83,7 +93,7 @@ class CommitInbound:
             wants.chats.add(Target(account, heard.chat))
             if heard.platform_message_id is not None:
                 wants.platform_ids.add((account, heard.platform_message_id))
-            if heard.sent_at_ms > 0:
+            if heard.sent_at_ms > 0 and not heard.sure_id:
                 wants.moments.add((account, heard.sender_id, heard.sent_at_ms))
             if heard.token:
                 wants.tokens.add(Target(account, heard.chat))
@@ -129,6 +139,8 @@ def _same_as(
         original = rows.by_platform_id.get((account, heard.platform_message_id))
         if original is not None:
             return original, BY_PLATFORM_ID
+    if heard.sure_id:
+        return None
     for candidate in rows.by_moment.get((account, heard.sender_id, heard.sent_at_ms), ()):
         kept = rows.inbound[candidate]
         if kept.inbound.chat == heard.chat and kept.content_sha256 == content:
@@ -175,6 +187,8 @@ def _store(account: AccountId, arrival: Arrival, content: str, rows: WorkingSet)
     rows.add_inbound(KeptInbound(inbound, seq, content), arrival.received_at_ms)
     if heard.token:
         rows.add_token(kept_token(_token(account, arrival, arrival.id), seq))
+    if not heard.addressed:
+        return inbound
     ledger = opened(arrival.id, arrival.received_at_ms, seq, None, False)
     rows.open_ledger(target, ledger, arrival.received_at_ms - HONOURED_MS)
     if arrival.access is not Access.ALLOWED:
@@ -224,6 +238,28 @@ def _note_refused(account: AccountId, arrival: Arrival, rows: WorkingSet) -> Non
             refused=known.refused + 1,
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NoteConsent:
+    """Whether a chat takes messages that nobody asked for. Told twice, it changes nothing."""
+
+    label: ClassVar[str] = "note_consent"
+    alone: ClassVar[bool] = False
+    account: AccountId
+    consent: Consent
+    at_ms: int
+
+    def wants(self, wants: Wants) -> None:
+        wants.accounts.add(self.account)
+        wants.chats.add(Target(self.account, self.consent.chat))
+
+    def apply(self, rows: WorkingSet) -> None:
+        chat = rows.chat_for(Target(self.account, self.consent.chat), self.at_ms)
+        told = unasked.switched(unasked.decode(chat.unasked), self.consent.granted)
+        news = replace(chat, kind=chat.kind or self.consent.chat_kind, unasked=unasked.encode(told))
+        if news != chat:
+            rows.put_chat(news)
 
 
 @dataclass(frozen=True, slots=True)

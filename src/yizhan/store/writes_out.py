@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, assert_never
 
+from yizhan.core.reaction import policy_for
 from yizhan.errors import IdempotencyConflict, InvalidRequest, NotCancellable, NotRevivable, UnknownMessage
 from yizhan.model import (
+    AccountId,
     Attempt,
     Entry,
     InboundId,
@@ -20,7 +22,7 @@ from yizhan.model import (
     Target,
     WaitingFor,
 )
-from yizhan.ports import Accepted, Draft, Intent, Parking, Settlement
+from yizhan.ports import Accepted, Audit, Draft, Intent, Parking, Settlement
 from yizhan.store import queries
 from yizhan.store.rows import KeptMessage
 from yizhan.store.working_set import Wants, WorkingSet
@@ -35,6 +37,7 @@ CANCELLED = Reason("cancelled", "A person cancelled it.")
 SUPERSEDED = Reason("superseded", "the answer came before it was sent")
 POINTLESS = Reason("superseded", "what it says was no longer so before it was sent")
 EXPIRED = Reason("expired", "Its time was over before it could be sent.")
+NOT_PASSED = Reason("audit", "the platform has looked at it and will not show it")
 CRASHED = Reason("crash", "The gateway ended while it was on the wire; whether it arrived is not known.")
 
 
@@ -164,6 +167,8 @@ class BeginAttempt:
 
     def wants(self, wants: Wants) -> None:
         wants.messages.add(self.intent.message)
+        if self.intent.unasked is not None:
+            wants.chats.add(self.intent.unasked[0])
 
     def apply(self, rows: WorkingSet) -> bool:
         intent = self.intent
@@ -181,10 +186,13 @@ class BeginAttempt:
             waiting_for=None,
             next_attempt_at_ms=None,
             reason=None,
+            sent_as=intent.sent_as,
         )
         rows.change_message(message, intent.at_ms, entries_with(message, begun))
         if intent.ledger is not None:
             rows.keep_ledger(message.target, intent.ledger)
+        if intent.unasked is not None:
+            note_unasked(*intent.unasked, rows)
         return True
 
 
@@ -227,6 +235,8 @@ class Settle:
             chat = kept.chat
             if settlement.chat_gate is not None:
                 chat = replace(chat, gate=settlement.chat_gate)
+            if settlement.unasked is not None:
+                chat = replace(chat, unasked=settlement.unasked)
             if settlement.ghost is not None:
                 chat = replace(chat, ghosts=chat.ghosts + 1 if settlement.ghost else 0)
             if settlement.entry.state in _SENT:
@@ -257,11 +267,57 @@ class Settle:
         ghosts = account.ghosts
         if self.settlement.ghost is not None:
             ghosts = ghosts + 1 if self.settlement.ghost else 0
+        unfit = account.unfit_forms.split()
+        if self.settlement.unfit_form and self.settlement.unfit_form not in unfit:
+            unfit.append(self.settlement.unfit_form)
         taught = replace(
-            account, gate=gate, gives_receipts=gives_receipts, ghosts=ghosts, allowance=allowance
+            account,
+            gate=gate,
+            gives_receipts=gives_receipts,
+            ghosts=ghosts,
+            allowance=allowance,
+            unfit_forms=" ".join(unfit),
         )
         if taught != account:
             rows.put_account(taught)
+
+
+def note_unasked(target: Target, unasked: str, rows: WorkingSet) -> None:
+    kept = rows.chats.get(target)
+    if kept is not None and kept.chat.unasked != unasked:
+        rows.put_chat(replace(kept.chat, unasked=unasked))
+
+
+@dataclass(frozen=True, slots=True)
+class SettleAudit:
+    """The platform has looked at a part that it held back. Rare, so it runs alone; told twice, it changes nothing."""
+
+    label: ClassVar[str] = "settle_audit"
+    alone: ClassVar[bool] = True
+    account: AccountId
+    audit: Audit
+    at_ms: int
+
+    def wants(self, wants: Wants) -> None:
+        pass
+
+    def apply(self, rows: WorkingSet) -> Message | None:
+        held = queries.parts_with_receipt(self.account, self.audit.id)
+        for message_id, no in rows.connection.execute(held).all():
+            rows.load(Wants(messages={message_id}))
+            message = rows.message(message_id)
+            entry = entry_at(message, no)
+            if entry.waiting_for is WaitingFor.AUDIT:
+                news = entries_with(message, _audited(entry, self.audit))
+                return rows.change_message(message, self.at_ms, news)
+        return None
+
+
+def _audited(entry: Entry, audit: Audit) -> Entry:
+    if not audit.passed:
+        return replace(ended(entry, MessageState.FAILED, NOT_PASSED), receipt=None)
+    delivered = replace(entry, state=MessageState.DELIVERED, receipt=audit.receipt or audit.id)
+    return replace(delivered, waiting_for=None, next_attempt_at_ms=None, reason=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,7 +488,7 @@ def doubted(entry: Entry, policy: InDoubtPolicy = InDoubtPolicy.RESEND) -> Entry
     if entry.state is not MessageState.SENDING:
         return entry
     in_doubt = replace(entry, reason=CRASHED, in_doubt=True, possibly_doubled=True)
-    match policy:
+    match policy_for(entry, policy):
         case InDoubtPolicy.RESEND:
             return replace(in_doubt, state=MessageState.WAITING, waiting_for=WaitingFor.CONNECTION)
         case InDoubtPolicy.HOLD:

@@ -29,13 +29,16 @@ class AccountBody(Body):
     """An account and what opens its login. The same account again replaces that; its queue is kept."""
 
     platform: Word
-    account_id: ExternalId = Field(description="the platform's id of the bot, for example ab12@im.bot")
-    token: Token = Field(repr=False)
+    account_id: ExternalId = Field(
+        description="the platform's id of the bot, for example ab12@im.bot; QQ: the app id"
+    )
+    token: Token = Field(repr=False, description="what opens it; QQ: the client secret")
     user_id: Word | None = Field(None, description="who confirmed the login; is allowed from the start")
     base_url: WebAddress | None = Field(
         None, description="the platform's server; left out: the platform's own"
     )
     cdn_base_url: WebAddress | None = None
+    token_url: WebAddress | None = Field(None, description="QQ: where access tokens are issued")
 
 
 @router.get("/v1/accounts", responses={200: {"model": shapes.AccountList}})
@@ -94,8 +97,9 @@ async def add_account(request: Request) -> Response:
         raise InvalidRequest("platform names no platform of this gateway.", f"Known: {known}.")
     credentials = Credentials(
         secret=body.token,
-        base_url=body.base_url or gateway.settings.weixin.login_url,
+        base_url=body.base_url or gateway.platforms[body.platform].base_url,
         cdn_base_url=body.cdn_base_url or "",
+        token_url=body.token_url or "",
         user_id=body.user_id or "",
     )
     account, created = await gateway.add_account(body.platform, body.account_id, credentials)

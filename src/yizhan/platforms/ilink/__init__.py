@@ -47,6 +47,10 @@ class IlinkPlatform:
     def codec(self) -> IlinkCodec:
         return self._codec
 
+    @property
+    def base_url(self) -> str:
+        return self._login_url
+
     def transport(self, account: Account) -> IlinkTransport:
         return IlinkTransport(account, self._http, self._calls, self._clock, self._typing)
 

@@ -31,6 +31,14 @@ class IlinkCodec:
                 "Copy it from `yizhan status` or from a received message.",
             )
 
+    def dress(self, account: Account, chat: ChatId, entry: Entry) -> str:
+        """Text is text here."""
+        return ""
+
+    def address(self, token: ReplyToken | None, number: int) -> str:
+        """The client id is all that there is."""
+        return ""
+
     def encode(self, account: Account, chat: ChatId, entry: Entry, token: ReplyToken | None) -> Request:
         """The request that sends the entry's text. The same client id for every attempt: whether the platform
         drops repeats by it nobody knows, and nothing else could make it."""

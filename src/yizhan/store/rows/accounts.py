@@ -29,6 +29,7 @@ def account_of(row: Row, seal: Seal) -> Account:
         cursor,
         gate,
         allowance,
+        unfit_forms,
     ) = row
     opened = seal.open(secret, f"account.secret/{account_id}")
     return Account(
@@ -47,6 +48,7 @@ def account_of(row: Row, seal: Seal) -> Account:
         cursor=seal.open(cursor, f"account.cursor/{account_id}"),
         gate=gate,
         allowance=allowance,
+        unfit_forms=unfit_forms,
     )
 
 
@@ -73,11 +75,27 @@ def account_values(account: Account, seal: Seal) -> Values:
         "cursor": seal.close(account.cursor, f"account.cursor/{account.id}"),
         "gate": account.gate,
         "allowance": account.allowance,
+        "unfit_forms": account.unfit_forms,
     }
 
 
 def chat_of(row: Row) -> KeptChat:
-    account, chat_id, kind, title, created, last_in, last_out, since, paused, gate, ghosts, _, next_seq = row
+    (
+        account,
+        chat_id,
+        kind,
+        title,
+        created,
+        last_in,
+        last_out,
+        since,
+        paused,
+        gate,
+        ghosts,
+        unasked,
+        _,
+        next_seq,
+    ) = row
     chat = Chat(
         account=AccountId(account),
         id=ChatId(chat_id),
@@ -90,6 +108,7 @@ def chat_of(row: Row) -> KeptChat:
         paused=bool(paused),
         gate=gate,
         ghosts=ghosts,
+        unasked=unasked,
     )
     return KeptChat(chat, next_seq)
 
@@ -113,6 +132,7 @@ def chat_values(kept: KeptChat) -> Values:
         "paused": int(chat.paused),
         "gate": chat.gate,
         "ghosts": chat.ghosts,
+        "unasked": chat.unasked,
         "activity_at_ms": activity_of(chat),
         "next_seq": kept.next_seq,
     }

@@ -24,6 +24,7 @@ def ledger_of(row: Row) -> tuple[Target, Ledger]:
         probe_at,
         noticed,
         pending,
+        sent,
     ) = row
     ledger = Ledger(
         key=key,
@@ -38,6 +39,7 @@ def ledger_of(row: Row) -> tuple[Target, Ledger]:
         probe_at_ms=probe_at,
         noticed=bool(noticed),
         pending=bool(pending),
+        sent=sent,
     )
     return Target(AccountId(account), ChatId(chat)), ledger
 
@@ -58,4 +60,5 @@ def ledger_values(target: Target, ledger: Ledger) -> Values:
         "probe_at_ms": ledger.probe_at_ms,
         "noticed": int(ledger.noticed),
         "pending": int(ledger.pending),
+        "sent": ledger.sent,
     }

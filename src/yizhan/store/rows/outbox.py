@@ -125,6 +125,8 @@ def entry_of(row: Row, attempts: tuple[Attempt, ...] = ()) -> Entry:
         attempts_made,
         possibly_doubled,
         in_doubt,
+        sent_as,
+        form,
     ) = row
     return Entry(
         no=no,
@@ -138,6 +140,8 @@ def entry_of(row: Row, attempts: tuple[Attempt, ...] = ()) -> Entry:
         attempts_made=attempts_made,
         possibly_doubled=bool(possibly_doubled),
         in_doubt=bool(in_doubt),
+        sent_as=sent_as,
+        form=form,
         attempts=attempts,
     )
 
@@ -161,6 +165,8 @@ def entry_changes(message: Message, entry: Entry) -> dict[str, Any]:
         "attempts_made": entry.attempts_made,
         "possibly_doubled": int(entry.possibly_doubled),
         "in_doubt": int(entry.in_doubt),
+        "sent_as": entry.sent_as,
+        "form": entry.form,
     }
 
 

@@ -49,6 +49,7 @@ def upgrade() -> None:
         _text("cursor"),
         _text("gate"),
         _text("allowance"),
+        _text("unfit_forms"),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -99,6 +100,7 @@ def upgrade() -> None:
         _int("probe_at_ms"),
         _flag("noticed"),
         _flag("pending"),
+        _int("sent"),
         sa.PrimaryKeyConstraint("account", "chat", "key"),
         sqlite_with_rowid=False,
     )
@@ -141,6 +143,7 @@ def upgrade() -> None:
         _flag("paused"),
         _text("gate"),
         _int("ghosts"),
+        _text("unasked"),
         _int("activity_at_ms"),
         _int("next_seq"),
         sa.PrimaryKeyConstraint("account", "id"),
@@ -171,6 +174,8 @@ def upgrade() -> None:
         _int("attempts_made"),
         _flag("possibly_doubled"),
         _flag("in_doubt"),
+        _text("sent_as"),
+        _text("form"),
         sa.PrimaryKeyConstraint("account", "message_id", "no"),
     )
     op.create_index(

@@ -1,0 +1,72 @@
+"""QQ through Tencent's bot open platform. Start with README.md in this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from yizhan.core.policy import Policy
+from yizhan.model import Account, AccountId, Credentials
+from yizhan.platforms.http import host_of
+from yizhan.platforms.qq import calls
+from yizhan.platforms.qq.access import Access
+from yizhan.platforms.qq.answers import read
+from yizhan.platforms.qq.api import Api
+from yizhan.platforms.qq.codec import QqCodec
+from yizhan.platforms.qq.policy import API_URL, PLATFORM, POLICY
+from yizhan.platforms.qq.transport import QqTransport
+from yizhan.ports import Chance, Clock, Http, Lost, Sockets
+
+__all__ = ["API_URL", "QqPlatform"]
+
+
+class QqPlatform:
+    """`ports.Platform` for QQ."""
+
+    def __init__(self, http: Http, sockets: Sockets, clock: Clock, chance: Chance) -> None:
+        self._http = http
+        self._sockets = sockets
+        self._clock = clock
+        self._chance = chance
+        self._codec = QqCodec()
+        self._access: dict[AccountId, tuple[Credentials, Access]] = {}
+
+    @property
+    def name(self) -> str:
+        return PLATFORM
+
+    @property
+    def policy(self) -> Policy:
+        return POLICY
+
+    @property
+    def codec(self) -> QqCodec:
+        return self._codec
+
+    @property
+    def base_url(self) -> str:
+        return API_URL
+
+    def transport(self, account: Account) -> QqTransport:
+        access = self._access_of(account)
+        return QqTransport(account, self._http, self._sockets, access, self._clock, self._chance)
+
+    def login(self, known: Sequence[Account], base_url: str | None) -> None:
+        """None yet: app id and secret are copied from q.qq.com."""
+        return
+
+    def host(self, account: Account) -> str:
+        """Host and port of the account's API."""
+        return host_of(account.credentials.base_url or API_URL)
+
+    async def probe(self, account: Account) -> Lost | None:
+        """Asks who we are: proves token, app id and address, and costs neither messages nor a session."""
+        reply = await Api(self._http, self._access_of(account)).call(calls.myself(account))
+        answer = reply if isinstance(reply, Lost) else read(reply)
+        return answer if isinstance(answer, Lost) else None
+
+    def _access_of(self, account: Account) -> Access:
+        """One for each account and its present secret, so that all of its calls share one token."""
+        known = self._access.get(account.id)
+        if known is None or known[0] != account.credentials:
+            known = self._access[account.id] = (account.credentials, Access(account, self._http, self._clock))
+        return known[1]
