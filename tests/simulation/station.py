@@ -14,10 +14,12 @@ from simulation.disk import CrashGate as CrashGate
 from simulation.disk import SlowDisk
 from simulation.process import Crash as Crash
 from simulation.process import Process
+from simulation.sockets import SimSockets
 from simulation.virtual import Host, SeededChance, VirtualClock
 from yizhan.agents import make_agent
 from yizhan.model import AccountId, ChatId, Credentials, Message, MessageState, Target
 from yizhan.platforms.ilink import IlinkPlatform
+from yizhan.platforms.qq import QqPlatform
 from yizhan.ports import Accepted, Agent, MessageFilter
 from yizhan.runtime.clock import SystemChance, SystemClock
 from yizhan.runtime.gateway import Gateway, Parts
@@ -65,6 +67,7 @@ class Station:
         self.gateway: Gateway
         self.process: Process
         self.gate: CrashGate
+        self.sockets: SimSockets
         self.accepted: list[Message] = []
         self.read: list[str] = []
         self.on_the_wire: list[str] = []
@@ -91,14 +94,18 @@ class Station:
 
     async def _boot(self) -> None:
         self._http = SimHttp(self.world, self.host, self.process, self.chance.fork())
-        platform = IlinkPlatform(self._http, self.clock, self.chance, login_url=SIM_URL)
+        weixin = IlinkPlatform(self._http, self.clock, self.chance, login_url=SIM_URL)
+        self.sockets = SimSockets(self.world, self.host, self.process, self.seed)
+        qq = QqPlatform(self._http, self.sockets, self.clock, self.chance)
         await self._lay_tables()
         disk = partial(SlowDisk, process=self.process, latency_s=self._latency_s) if self._latency_s else None
         self._store = await open_store(
             None, self.home, clock=self.clock, chance=self.chance, inline=True, gate=self.gate, committer=disk
         )
         agent = self._agent or make_agent(self.settings.agent, self.settings)
-        parts = Parts(self.settings, self._store, self.clock, self.chance, {"weixin": platform}, agent)
+        parts = Parts(
+            self.settings, self._store, self.clock, self.chance, {"weixin": weixin, "qq": qq}, agent
+        )
         self.gateway = Gateway(parts)
         await self.gateway.open()
         await self.gateway.start()
@@ -132,6 +139,7 @@ class Station:
         if http is not None:
             self.read += http.read
             await http.close()
+            await self.sockets.close()
         if store is not None:
             await store.close()
         await self.process.sweep()
@@ -149,6 +157,13 @@ class Station:
         made = self.world.add_bot(user, **bot)
         credentials = Credentials(made.token, SIM_URL, f"{SIM_URL}/c2c", user_id=user)
         account, _ = await self.ask(self.gateway.add_account("weixin", made.bot_id, credentials))
+        return account.id
+
+    async def link_qq(self, **bot: Any) -> AccountId:
+        """Makes a QQ bot in the world and adds it here."""
+        made = self.world.qq.add_bot(**bot)
+        credentials = Credentials(made.secret, SIM_URL, token_url=SIM_URL)
+        account, _ = await self.ask(self.gateway.add_account("qq", made.app_id, credentials))
         return account.id
 
     def say(self, user: str, text: str, account: AccountId | None = None) -> None:
