@@ -79,9 +79,13 @@ def identifying(memory: Memory, now_ms: int) -> Memory:
 def after(memory: Memory, talk: Talk, part: Part, now_ms: int, jitter: float) -> tuple[Memory, Lost]:
     """A connection is over: what is remembered of it, and how the account's line is lost."""
     steady = talk.phase is Phase.UP and now_ms - talk.up_ms >= STEADY_MS
-    memory = replace(memory, short=0 if steady else memory.short + 1)
+    before, memory = memory, replace(memory, short=0 if steady else memory.short + 1)
     memory = _about_session(memory, talk, part, steady)
     ending = part.ending
+    if talk.phase is Phase.ENTERING and memory.given_up != before.given_up:
+        # a resume was refused: the server is well, and wants another kind of try, which need not wait for what made
+        # the last ones fail
+        return memory, Lost(LostKind.RECYCLED, part.code, ending.text, wait_ms=max(ending.wait_ms, WAITS_MS[0]))
     if ending.after is After.FEWER_INTENTS:
         return _fewer(memory, part, now_ms, jitter)
     if ending.after is After.BARRED:

@@ -139,12 +139,12 @@ class QqTransport:
         return await self._lose(link, link.over or Part("broken", ending_of(None)))
 
     async def _dial(self, resumes: Session | None) -> Link | Lost:
-        token = await self._access.get()
-        if isinstance(token, Lost):
-            return token
         gateway = await self._gateway()
         if isinstance(gateway, Lost):
             return gateway
+        token = await self._access.get()  # after the first call that proves one
+        if isinstance(token, Lost):
+            return token
         rationed = gateway.may_identify() if resumes is None else None
         if rationed is not None:
             return rationed

@@ -1,0 +1,360 @@
+"""Outages of QQ as their users told them: deaf bots, endless resumes, sockets dead on one side."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from stories.qq_words import BOT, QqTale, on_qq
+from yizhan.model import AccountState, MessageState
+from yizhan_simulator import Fault
+
+INTERVAL_S = 41.25
+CAP_S = 75
+"""The longest wait between two attempts: a minute, a fifth more by chance, and the attempt itself."""
+
+
+def gaps_s(times_ms: list[int]) -> list[float]:
+    return [(late - early) / 1_000 for early, late in itertools.pairwise(times_ms)]
+
+
+@pytest.mark.field("F51")
+@pytest.mark.field("F58")
+def test_four_hours_without_a_network_are_attempted_through_and_end_with_it(home: Path) -> None:
+    """One branch without a bound and a log line: four hours deaf, and "connected" all the while."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says("before")
+        tale.is_gone(4 * 3_600)
+        pushes = [await tale.push(f"push {number}") for number in range(5)]
+        before = len(tale.attempts_ms())
+        await tale.passes(120)
+        assert AccountState.DOWN is (await tale.account()).state
+        assert (await tale.account()).next_attempt_at_ms
+        await tale.passes(4 * 3_600 - 120)
+        during = tale.attempts_ms()[before:]
+        assert max(gaps_s(during)) <= 20, "no quiet gap"
+        assert len(during) <= 2 * (120 + 4 * 240), "and no storm"
+        took_s = await tale.until(lambda: tale.online, CAP_S)
+        assert took_s <= CAP_S
+        await tale.passes(10)
+        assert [f"push {number}" for number in range(5)] == tale.phone()
+        assert {MessageState.DELIVERED} == set(await tale.states(*pushes))
+
+    story(home)
+
+
+@pytest.mark.field("F52")
+@pytest.mark.field("F90")
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    [
+        ("status", "qq.gateway_bot"),
+        ("html", "qq.gateway_bot"),
+        ("hang", "qq.gateway_bot"),
+        ("reset_before", "qq.gateway_bot"),
+        ("status", "qq.token"),
+        ("html", "qq.token"),
+        ("hang", "qq.token"),
+        ("hang", "qq.socket"),
+        ("status", "qq.socket"),
+        ("silence", "qq.hello"),
+        ("silence", "qq.identify"),
+    ],
+)
+def test_no_step_of_connecting_is_the_last_that_is_tried(home: Path, kind: str, call: str) -> None:
+    """The routine asked for the address, that one call failed, it logged and returned: nobody called it again."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.world.add_fault(Fault(kind=kind, call=call, between_s=(0, 600)), tale.true_ms)  # type: ignore[arg-type]
+        tale.world.qq.expire_tokens(BOT)
+        tale.world.qq.forget_sessions(BOT)
+        tale.world.qq.close(BOT, 4009, tale.true_ms)
+        await tale.passes(1)
+        tried = [len(tale.attempts_ms())]
+        for _ in range(5):
+            await tale.passes(120)
+            tried.append(len(tale.attempts_ms()))
+        assert all(late > early for early, late in itertools.pairwise(tried)), "tried in every two minutes"
+        assert tried[-1] - tried[0] <= 600, "and no oftener than once a second"
+        await tale.until(lambda: tale.online, CAP_S)
+        await tale.passes(2)
+        assert AccountState.UP is (await tale.account()).state
+
+    story(home)
+
+
+@pytest.mark.field("F53")
+def test_a_connection_that_ends_at_once_again_and_again_is_no_hot_loop(home: Path) -> None:
+    """A closed socket returned at once and reset the back-off: 78 minutes of full CPU."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.breaks("accept_close", "qq.identify", between_s=(0, 600))
+        tale.breaks("close", "qq.resume", code=4006, between_s=(0, 600))
+        tale.world.qq.close(BOT, 4009, tale.true_ms)
+        before = len(tale.station.sockets.attempts_ms)
+        await tale.passes(600)
+        assert len(tale.station.sockets.attempts_ms) - before <= 40, "ever slower, and not once a second"
+        await tale.until(lambda: tale.online, CAP_S)
+
+    story(home)
+
+
+@pytest.mark.field("F54")
+def test_a_socket_that_is_dead_on_one_side_is_replaced_within_two_and_a_half_heartbeats(home: Path) -> None:
+    """Heartbeats went out, nobody counted the answers: 18 hours of silence."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.passes(200)
+        tale.world.qq.mute(BOT, tale.true_ms)
+        tale.world.qq.say("Ann", "said to a dead socket", tale.true_ms)
+        took_s = await tale.until(lambda: tale.online, 2.5 * INTERVAL_S)
+        assert took_s <= 2.5 * INTERVAL_S
+        await tale.passes(2)
+        assert ["said to a dead socket"] == await heard(tale)
+
+    story(home)
+
+
+async def heard(tale: QqTale) -> list[str]:
+    """What was taken in, oldest first."""
+    from yizhan.model import Inbound
+
+    target = await tale.station.gateway.resolve(tale.ann)
+    page = await tale.station.gateway.store.timeline(target, None, 100)
+    return [row.text for row in reversed(page.rows) if isinstance(row, Inbound)]
+
+
+@pytest.mark.field("F55")
+def test_after_the_host_has_slept_the_line_is_looked_at_at_once(home: Path) -> None:
+    """After closing the lid nothing worked until a restart."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.world.qq.mute(BOT, tale.true_ms)
+        tale.station.host.sleep(600_000)
+        assert await tale.until(lambda: tale.online, 15) <= 15
+
+    story(home)
+
+
+@pytest.mark.field("F56")
+@pytest.mark.parametrize("refusal", ["op9", "close", "silent"])
+@pytest.mark.parametrize("code", [4006, 4902, 4903])
+def test_a_dead_session_is_resumed_twice_at_most_then_a_new_one_begins(
+    home: Path, refusal: str, code: int
+) -> None:
+    """Resume, refused, resume, refused: for hours, every 65 minutes."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.turn(resume_refusal=refusal, resume_refusal_code=code)
+        tale.world.qq.forget_sessions(BOT)
+        tale.world.qq.close(BOT, 4009, tale.true_ms)
+        await tale.until(lambda: tale.online, 30)
+        assert len(tale.seen("qq.resume")) <= 2
+        await tale.says("still there?")
+        assert ["still there?"] == await heard(tale)
+
+    story(home)
+
+
+@pytest.mark.field("F57")
+@pytest.mark.parametrize("recycle", ["op7", "4009", "op7 only", "1000", "1005", "1006"])
+def test_what_is_said_while_the_connection_is_recycled_is_replayed(home: Path, recycle: str) -> None:
+    """Every half an hour a few seconds without a session; what fell into them was gone."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.turn(recycle=recycle, recycle_s=200)
+        tale.world.qq.close(BOT, 4009, tale.true_ms)
+        await tale.passes(3)
+        told = []
+        for number in range(30):
+            tale.world.qq.say("Ann", f"line {number}", tale.true_ms)
+            told.append(f"line {number}")
+            await tale.passes(30.1)
+        assert told == (await heard(tale))[-len(told) :]
+        assert 1 == len(tale.seen("qq.identify")), "a new session each time loses what was said between"
+        assert len(tale.seen("qq.resume")) >= 3
+
+    story(home)
+
+
+def test_what_was_not_stored_when_the_process_died_is_told_again(home: Path) -> None:
+    """The place in the session ran ahead of the store, and a crash lost every message between."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says("one")
+        await tale.station.crash()
+        for text in ("two", "three"):
+            tale.world.qq.say("Ann", text, tale.true_ms)
+        await tale.passes(20)
+        await tale.start()
+        await tale.passes(5)
+        assert ["one", "two", "three"] == await heard(tale)
+        assert 1 == len(tale.seen("qq.identify")), "the session outlives the process"
+
+    story(home)
+
+
+def test_a_replay_of_old_messages_is_recognised_long_after(home: Path) -> None:
+    """A message of 9:05 came again at 9:11 and was answered twice; the memory of repeats was five minutes long."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says("yes")
+        await tale.says("yes")
+        await tale.passes(400)
+        tale.world.qq.replay(BOT, 2, tale.true_ms)
+        await tale.passes(2)
+        assert ["yes", "yes"] == await heard(tale)
+
+    story(home)
+
+
+@pytest.mark.field("F59")
+def test_op_7_and_the_close_after_it_make_one_new_connection(home: Path) -> None:
+    """The session was queued twice, by the frame and by the close: two sockets fought for ever."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        before = len(tale.station.sockets.attempts_ms)
+        tale.world.qq.ask_reconnect(BOT, tale.true_ms)
+        await tale.passes(1)
+        tale.world.qq.close(BOT, 4009, tale.true_ms)
+        await tale.passes(60)
+        assert 1 == len(tale.station.sockets.attempts_ms) - before
+        assert 1 == tale.station.sockets.alive()
+        assert tale.online
+
+    story(home)
+
+
+@pytest.mark.field("F60")
+@pytest.mark.parametrize("expires_in", ["text", "number"])
+def test_access_tokens_are_renewed_in_their_last_minute_and_after_they_are_refused(
+    home: Path, expires_in: str
+) -> None:
+    """Errors in HTTP 200, lifetimes as text, ten questions at once: "access token invalid" until a restart."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says()
+        tale.turn(expires_in=expires_in, token_ttl_s=300)
+        tale.world.qq.expire_tokens(BOT)
+        for number in range(40):
+            await tale.push(f"push {number}")
+            await tale.passes(60)
+        tale.world.qq.expire_tokens(BOT)
+        await tale.push("after it died early")
+        await tale.passes(5)
+        assert "after it died early" == tale.phone()[-1]
+        assert 41 == len(tale.phone())
+        assert len(tale.seen("qq.token")) <= 30, "asked when it is time, not with every send"
+
+    story(home)
+
+
+@pytest.mark.field("F61")
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("address", "IP whitelist"),
+        ("secret", "client secret"),
+        ("banned", "q.qq.com"),
+        ("offline", "q.qq.com"),
+    ],
+)
+def test_what_only_a_person_can_change_is_said_and_tried_slowly_until_it_is_changed(
+    home: Path, what: str, words: str
+) -> None:
+    """A mistake in the settings was retried for ever as if it were the weather, and nobody was told which."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        bot = tale.world.qq.bot(BOT)
+        right = bot.secret
+
+        def broken(is_broken: bool) -> None:
+            if what == "address":
+                tale.turn(address_allowed=not is_broken)
+            elif what == "secret":
+                bot.secret = "another" if is_broken else right
+            else:
+                setattr(bot, what, is_broken)
+
+        broken(True)
+        tale.world.qq.expire_tokens(BOT)
+        tale.world.qq.close(BOT, {"banned": 4915, "offline": 4914}.get(what, 4009), tale.true_ms)
+        await tale.passes(90)
+        shown = await tale.account()
+        assert AccountState.BARRED is shown.state
+        assert words in shown.action
+        before = len(tale.attempts_ms())
+        await tale.passes(3_600)
+        assert len(tale.attempts_ms()) - before <= 40, "slowly, a few requests every ten minutes"
+        broken(False)
+        await tale.until(lambda: tale.online, 700)
+        await tale.passes(2)
+        assert AccountState.UP is (await tale.account()).state
+
+    story(home)
+
+
+def test_an_intent_that_was_not_granted_costs_the_others_nothing(home: Path) -> None:
+    """One missing permission closed every connection (4014); the groups went deaf for the guilds."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.world.qq.bot(BOT).intents = 1 << 25
+        tale.world.qq.forget_sessions(BOT)
+        tale.world.qq.close(BOT, 4009, tale.true_ms)
+        await tale.until(lambda: tale.online, 60)
+        await tale.says("do you hear me?")
+        assert ["do you hear me?"] == await heard(tale)
+
+    story(home)
+
+
+@pytest.mark.field("F62")
+def test_nothing_is_sent_while_qq_does_not_see_the_bot(home: Path) -> None:
+    """The API said 200 to a bot whose connection had ended, and showed the message to nobody."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says()
+        tale.turn(while_offline="vanish")
+        tale.breaks("status", "qq.gateway_bot", between_s=(0, 120))
+        tale.world.qq.close(BOT, 4009, tale.true_ms)
+        await tale.passes(0.5)
+        push = await tale.push("not into the void")
+        await tale.passes(60)
+        waiting = await tale.look(push)
+        assert ("connection", []) == (waiting.waiting_for, tale.sends())
+        await tale.passes(180)
+        assert ["not into the void"] == tale.phone()
+
+    story(home)
+
+
+@pytest.mark.field("F63")
+def test_a_quiet_day_is_no_reason_to_reconnect(home: Path) -> None:
+    """A watchdog that looked for messages restarted every quiet channel, and lost some on the way."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.turn(recycle="never")
+        tale.world.qq.close(BOT, 4009, tale.true_ms)
+        await tale.passes(2 * 3_600)
+        assert 2 == len(tale.station.sockets.attempts_ms)
+        assert AccountState.UP is (await tale.account()).state
+
+    story(home)
