@@ -145,7 +145,9 @@ def _step(message: Message, due: Sequence[Message], more: bool, purse: Purse, no
         return Go(message, entry)
     if remaining <= purse.expecting:
         return Parked(message, entry, WaitingFor.ALLOWANCE, ANSWER_FIRST, None, lasting=False)
-    return Go(message, entry) if remaining > 1 else _at_the_last(message, entry, due, more, purse)
+    if remaining > 1 or purse.asked_closed(now_ms):  # no notice is worth a message that nobody asked for
+        return Go(message, entry)
+    return _at_the_last(message, entry, due, more, purse)
 
 
 def _pointless(notice: Message, due: Sequence[Message], more: bool, purse: Purse) -> bool:

@@ -239,7 +239,7 @@ def _pressed(frame: Frame, interaction_id: str, said: str) -> Heard | None:
         sender_name="",
         text=said,
         quoted_text="",
-        items=(Item("button", resolved.text("button_id")[:_NAME_MAX] or None),),
+        items=(),
         sent_at_ms=moment_ms(body),
         token=f"{EVENT_TOKEN}{frame.id}" if frame.id else "",
         sure_id=True,

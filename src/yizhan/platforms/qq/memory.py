@@ -85,7 +85,9 @@ def after(memory: Memory, talk: Talk, part: Part, now_ms: int, jitter: float) ->
     if talk.phase is Phase.ENTERING and memory.given_up != before.given_up:
         # a resume was refused: the server is well, and wants another kind of try, which need not wait for what made
         # the last ones fail
-        return memory, Lost(LostKind.RECYCLED, part.code, ending.text, wait_ms=max(ending.wait_ms, WAITS_MS[0]))
+        return memory, Lost(
+            LostKind.RECYCLED, part.code, ending.text, wait_ms=max(ending.wait_ms, WAITS_MS[0])
+        )
     if ending.after is After.FEWER_INTENTS:
         return _fewer(memory, part, now_ms, jitter)
     if ending.after is After.BARRED:

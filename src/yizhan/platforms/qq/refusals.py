@@ -94,11 +94,11 @@ _TABLE: tuple[tuple[str, Refusal], ...] = (
     ("40054005", Refusal(_M.DUPLICATE, "QQ has taken this part before")),
     # how it is dressed
     (
-        "40034012 304014 304036 50041 50056 50057",
+        "40034012 40034124 304014 304036 50041 50056 50057",
         Refusal(_M.PLAIN, "the bot may not send Markdown", lasting=True),
     ),
     (
-        "40034008 40034009 40034010 40034011 40034124 40034127 50042 50054 50055",
+        "40034008 40034009 40034010 40034011 40034127 50042 50054 50055",
         Refusal(_M.PLAIN, "QQ does not take this Markdown"),
     ),
     ("22006 340069 50059 304061", Refusal(_M.PLAIN, "kind and content of the message do not fit")),

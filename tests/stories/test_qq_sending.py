@@ -1,0 +1,411 @@
+"""What QQ permits, as its users found out: windows, counts, switches, quotas, forms, and keys for repeats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stories.conftest import Says
+from stories.qq_words import BOT, QqTale, on_qq
+from yizhan.model import Message, MessageState
+from yizhan.ports import MessageFilter
+from yizhan_simulator.ledger import Effect
+
+LONG = "\n\n".join(f"paragraph {number}: " + "words " * 150 for number in range(9))
+"""Nine parts under a bound of a thousand characters each."""
+SMALL = {"delivery": {"allowance": {}, "part_max_chars": 1_000}}
+
+
+@pytest.mark.field("F65")
+@pytest.mark.field("F66")
+def test_a_long_answer_uses_its_four_replies_and_the_rest_waits_for_the_next_word(home: Path) -> None:
+    """The fifth part was sent as if nobody had asked, was refused, and the answer stopped there."""
+
+    @on_qq(Says(LONG), **SMALL)
+    async def story(tale: QqTale) -> None:
+        tale.world.qq.room(BOT, "Ann")
+        tale.changes("forbid")
+        await tale.passes(1)
+        await tale.says("tell me everything")
+        await tale.passes(30)
+        assert 4 == len(tale.sends())
+        assert {Effect.SHOWN} == {record.effect for record in tale.sends()}
+        (answer,) = [message for message in await all_messages(tale) if message.source == "turn"]
+        assert MessageState.WAITING is answer.state
+        tale.station.gateway.agent = None
+        tale.world.qq.say("Ann", "go on", tale.true_ms)
+        await tale.passes(30)
+        tale.world.qq.say("Ann", "go on", tale.true_ms)
+        await tale.passes(30)
+        assert not [record for record in tale.sends() if record.effect is Effect.REFUSED]
+        said = "".join(tale.phone())
+        assert all(f"paragraph {number}:" in said for number in range(9))
+        order = [said.index(f"paragraph {number}:") for number in range(9)]
+        assert sorted(order) == order
+
+    story(home)
+
+
+async def all_messages(tale: QqTale) -> list[Message]:
+    page = await tale.station.gateway.store.messages(MessageFilter(), None, 100)
+    return list(page.rows)[::-1]
+
+
+@pytest.mark.field("F66")
+def test_parts_beyond_the_allowance_go_unasked_where_the_chat_takes_that(home: Path) -> None:
+    """Every part carries the message it answers and a number; what is over goes as a message of its own."""
+
+    @on_qq(Says(LONG), **SMALL)
+    async def story(tale: QqTale) -> None:
+        await tale.says("tell me everything")
+        await tale.passes(60)
+        assert ["paragraph"] * 9 == [text.split()[0] for text in tale.phone()]
+        with_token = [record for record in tale.sends() if record.token]
+        assert 4 == len(with_token)
+
+    story(home)
+
+
+@pytest.mark.field("F64")
+def test_an_answer_after_its_window_is_tried_once_as_a_message_that_nobody_asked_for(home: Path) -> None:
+    """Three tries with the same dead message, then silence: a long job in a group was never answered."""
+
+    @on_qq(Says("done at last", takes_s=400))
+    async def story(tale: QqTale) -> None:
+        tale.group("Ann", "Bob")
+        await tale.says("do it", to="friends", at=True)
+        await tale.passes(420)
+        assert ["done at last"] == tale.phone("friends")
+        assert 1 == len(tale.sends()), "the window is known, nothing is tried in vain"
+
+    story(home)
+
+
+@pytest.mark.field("F64")
+@pytest.mark.field("F69")
+@pytest.mark.parametrize("code", [40034005, 40034024, 40034128])
+def test_a_refusal_that_is_meant_for_ever_is_not_tried_three_times(home: Path, code: int) -> None:
+    """Words were compared, codes were not, and each permanent refusal cost four requests."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says()
+        tale.breaks("refuse", "qq.send.c2c", code=code, times=1)
+        await tale.push("once")
+        await tale.passes(30)
+        assert ["once"] == tale.phone()
+        assert 2 == len(tale.sends()), "one refusal, and one message that nobody asked for"
+
+    story(home)
+
+
+@pytest.mark.field("F69")
+@pytest.mark.parametrize("code", [11255, 40034006, 40034101, 40054007, 50006, 99999])
+def test_what_never_passes_is_a_dead_letter_after_one_request(home: Path, code: int) -> None:
+    """A chat that is gone was knocked at for days."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says()
+        tale.breaks("refuse", "qq.send.c2c", code=code)
+        push = await tale.push("never")
+        await tale.passes(120)
+        dead = await tale.look(push)
+        assert MessageState.FAILED is dead.state
+        assert dead.reason is not None
+        assert dead.reason.text
+        assert 1 == len(tale.sends())
+
+    story(home)
+
+
+@pytest.mark.field("F67")
+def test_a_lost_answer_is_asked_for_with_the_same_number_and_a_repeat_is_the_receipt(home: Path) -> None:
+    """Numbers drawn at random collided, and turned each lost answer into a second message on the phone."""
+
+    @on_qq(Says("only once"))
+    async def story(tale: QqTale) -> None:
+        tale.breaks("lost_answer", "qq.send.c2c", times=1)
+        await tale.says("hi")
+        await tale.passes(60)
+        assert ["only once"] == tale.phone()
+        (answer,) = await all_messages(tale)
+        assert (MessageState.DELIVERED, True) == (answer.state, answer.possibly_doubled)
+        first, second = tale.sends()
+        assert first.token == second.token
+
+    story(home)
+
+
+@pytest.mark.field("F67")
+def test_a_crash_between_request_and_answer_keeps_the_number(home: Path) -> None:
+    """After a restart the counter began anew, and the repeat was another message."""
+
+    @on_qq(Says("only once"))
+    async def story(tale: QqTale) -> None:
+        tale.breaks("hang", "qq.send.c2c", effect=True, times=1)
+        await tale.says("hi")
+        await tale.passes(3)
+        await tale.restarts()
+        await tale.passes(30)
+        assert ["only once"] == tale.phone()
+        assert [MessageState.DELIVERED] == [message.state for message in await all_messages(tale)]
+
+    story(home)
+
+
+def test_a_push_whose_answer_was_lost_is_not_sent_twice(home: Path) -> None:
+    """A message that nobody asked for has no key: the repeat would be another message."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.world.qq.room(BOT, "Ann")  # they know each other, and she has not written
+        tale.breaks("lost_answer", "qq.send.c2c", times=1)
+        await tale.says()
+        tale.world.qq.expire_windows(BOT)
+        await tale.passes(3_700)
+        push = await tale.push("good morning")
+        await tale.passes(120)
+        assert MessageState.UNCONFIRMED is (await tale.look(push)).state
+        assert 1 == len(tale.sends())
+        await tale.push("and again")
+        await tale.passes(5)
+        assert ["good morning", "and again"] == tale.phone()
+
+    story(home)
+
+
+@pytest.mark.field("F68")
+def test_a_chat_that_wants_no_pushes_gets_them_with_its_next_word_or_its_switch(home: Path) -> None:
+    """Reminders never arrived, and each was refused again and again."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says()
+        await tale.passes(3_700)
+        tale.changes("forbid")
+        await tale.passes(1)
+        pushes = [await tale.push(f"reminder {number}") for number in range(3)]
+        await tale.passes(600)
+        assert [] == tale.sends()
+        assert "allowance" == (await tale.look(pushes[0])).waiting_for
+        await tale.restarts()
+        await tale.passes(10)
+        assert [] == tale.sends(), "the switch outlives the process"
+        tale.changes("allow")
+        await tale.passes(10)
+        assert [f"reminder {number}" for number in range(3)] == tale.phone()
+
+    story(home)
+
+
+@pytest.mark.field("F68")
+def test_a_switch_that_nobody_told_us_of_is_learned_from_one_refusal(home: Path) -> None:
+    """The event may have come while the bot was away."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says()
+        await tale.passes(3_700)
+        tale.breaks("refuse", "qq.send.c2c", code=40034105)
+        await tale.push("one")
+        await tale.push("two")
+        await tale.passes(7_200)
+        assert 1 == len(tale.sends())
+        tale.world.clear_weather()
+        await tale.says("what is new?")
+        await tale.passes(5)
+        assert ["one", "two"] == tale.phone()
+
+    story(home)
+
+
+@pytest.mark.field("F68")
+def test_a_channel_is_given_its_twenty_a_day_and_the_rest_waits_for_tomorrow(home: Path) -> None:
+    """Quotas burnt on whatever came first."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        room = tale.world.qq.add_channel("news", ("Ann",), (BOT,))
+        channel = f"{tale.account_id}:channel/{room.room_id.split(':')[1]}"
+        pushes = [await tale.push(f"news {number}", channel) for number in range(22)]
+        await tale.passes(300)
+        assert 20 == len(tale.phone("news"))
+        assert not [record for record in tale.sends() if record.effect is Effect.REFUSED]
+        waiting = await tale.look(pushes[20])
+        assert "allowance" == waiting.waiting_for
+        assert waiting.next_attempt_at_ms is not None
+        await tale.passes((waiting.next_attempt_at_ms - tale.true_ms) / 1_000 + 60)
+        assert 22 == len(tale.phone("news"))
+
+    story(home)
+
+
+@pytest.mark.field("F70")
+def test_markdown_that_is_not_granted_is_plain_from_then_on(home: Path) -> None:
+    """All replies were refused for the way they were dressed."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.turn(markdown=False)
+        await tale.says()
+        await tale.push("# Heading\n\n- one\n- two")
+        await tale.passes(5)
+        assert ["# Heading\n\n- one\n- two"] == tale.phone()
+        assert 2 == len(tale.sends())
+        await tale.restarts()
+        await tale.says("and now?")
+        await tale.push("**second**")
+        await tale.passes(5)
+        assert "**second**" == tale.phone()[-1]
+        assert 3 == len(tale.sends()), "remembered, also over a restart"
+
+    story(home)
+
+
+@pytest.mark.field("F71")
+def test_links_that_are_not_allowed_are_defused_and_remembered(home: Path) -> None:
+    """A bare domain was enough to lose the whole answer."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says()
+        await tale.push("see github.com/x and https://a.example/b?c=1")
+        await tale.passes(5)
+        assert ["see github。com/x and a。example/b?c=1"] == tale.phone()
+        before = len(tale.sends())
+        await tale.push("again: https://example.com")
+        await tale.push("no link here, v1.2 is out")
+        await tale.passes(5)
+        assert before + 2 == len(tale.sends())
+        assert ["again: example。com", "no link here, v1.2 is out"] == tale.phone()[1:]
+
+    story(home)
+
+
+@pytest.mark.field("F72")
+def test_after_a_restart_a_group_is_still_a_group(home: Path) -> None:
+    """The kind of chat was known to memory only, and a group's push went to the road of single chats."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        group = tale.group("Ann", "Bob")
+        await tale.says("hello", to="friends", at=True)
+        await tale.restarts()
+        await tale.push("for everybody", group)
+        await tale.passes(5)
+        assert ["for everybody"] == tale.phone("friends")
+        assert {"qq.send.group"} == {record.call for record in tale.sends()}
+
+    story(home)
+
+
+@pytest.mark.parametrize("event", ["documented", "both"])
+def test_a_group_that_sends_everything_is_answered_when_it_asks_and_only_then(home: Path, event: str) -> None:
+    """With "receive all messages" on, mentions come under another name, and bots went silent."""
+
+    @on_qq(Says("yes?"))
+    async def story(tale: QqTale) -> None:
+        tale.turn(group_event=event)
+        tale.group("Ann", "Bob", receive="all")
+        await tale.says("lovely weather", "Bob", to="friends")
+        await tale.says("bot, are you there?", to="friends", at=True)
+        await tale.passes(10)
+        assert ["yes?"] == tale.phone("friends")
+        agent = tale.station.gateway.agent
+        assert isinstance(agent, Says)
+        assert ["bot, are you there?"] == agent.asked
+
+    story(home)
+
+
+def test_two_people_in_a_group_are_two_people(home: Path) -> None:
+    """Names are empty or the same; the id of the member is who it is."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        group = tale.group("Ann", "Bob")
+        await tale.says("yes", "Ann", to="friends", at=True)
+        await tale.says("yes", "Bob", to="friends", at=True)
+        target = await tale.station.gateway.resolve(group)
+        page = await tale.station.gateway.store.timeline(target, None, 10)
+        assert 2 == len({row.sender_id for row in page.rows})
+
+    story(home)
+
+
+def test_a_button_is_acknowledged_at_once_and_heard_as_a_word(home: Path) -> None:
+    """A button spins until somebody says so, and its click may be answered without using up a message."""
+
+    @on_qq(Says("approved"))
+    async def story(tale: QqTale) -> None:
+        await tale.says("hi")
+        await tale.passes(5)
+        tale.world.qq.press("Ann", BOT, "ok", "approve:42", tale.true_ms)
+        await tale.passes(2)
+        assert 1 == len(tale.seen("qq.interaction"))
+        await tale.passes(5)
+        agent = tale.station.gateway.agent
+        assert isinstance(agent, Says)
+        assert ["hi", "approve:42"] == agent.asked
+
+    story(home)
+
+
+@pytest.mark.parametrize(
+    ("audit", "state"), [("pass", MessageState.DELIVERED), ("reject", MessageState.FAILED)]
+)
+def test_a_message_held_back_for_an_audit_ends_as_the_audit_does(
+    home: Path, audit: str, state: MessageState
+) -> None:
+    """Accepted with 202 is not shown, and resending it is another message."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.turn(audit=audit, audit_s=120)
+        room = tale.world.qq.add_channel("news", ("Ann",), (BOT,))
+        channel = f"{tale.account_id}:channel/{room.room_id.split(':')[1]}"
+        held = await tale.push("held back", channel)
+        await tale.passes(30)
+        waiting = await tale.look(held)
+        assert (MessageState.WAITING, "audit") == (waiting.state, waiting.waiting_for)
+        await tale.restarts()
+        await tale.passes(150)
+        assert state is (await tale.look(held)).state
+        assert 1 == len(tale.sends())
+
+    story(home)
+
+
+def test_two_words_in_one_second_are_two_words(home: Path) -> None:
+    """QQ tells time in seconds: the same person, the same second, the same "yes" are two messages by their ids."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.world.qq.say("Ann", "yes", tale.true_ms)
+        tale.world.qq.say("Ann", "yes", tale.true_ms)
+        await tale.passes(2)
+        target = await tale.station.gateway.resolve(tale.ann)
+        page = await tale.station.gateway.store.timeline(target, None, 10)
+        assert ["yes", "yes"] == [row.text for row in page.rows]
+
+    story(home)
+
+
+def test_an_answer_that_crosses_with_the_end_of_the_connection_is_not_called_delivered(home: Path) -> None:
+    """200 from a server that does not see the bot: nobody was shown anything."""
+
+    @on_qq(Says("crossing"))
+    async def story(tale: QqTale) -> None:
+        tale.turn(while_offline="vanish")
+        tale.breaks("slow", "qq.send.c2c", delay_s=5, times=1)
+        tale.breaks("status", "qq.gateway_bot", between_s=(0, 30))
+        tale.world.qq.say("Ann", "hi", tale.true_ms)
+        await tale.passes(1)
+        tale.world.qq.close(BOT, 4009, tale.true_ms)
+        await tale.passes(60)
+        (answer,) = await all_messages(tale)
+        assert MessageState.UNCONFIRMED is answer.state
+
+    story(home)
