@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,11 @@ class QqTale:
     async def account(self) -> Account:
         views = await self.station.gateway.accounts()
         return next(view.account for view in views if view.account.id == self.account_id)
+
+    async def events(self, kind: str) -> list[dict[str, Any]]:
+        """Everything that a reader of the event stream has been told of one kind."""
+        rows = await self.station.gateway.store.events_after(0, 100_000)
+        return [json.loads(row.data) for row in rows if row.type == kind]
 
     # QQ
 

@@ -31,6 +31,7 @@ def test_four_hours_without_a_network_are_attempted_through_and_end_with_it(home
         tale.is_gone(4 * 3_600)
         pushes = [await tale.push(f"push {number}") for number in range(5)]
         before = len(tale.attempts_ms())
+        told = len(await tale.events("account.state"))
         await tale.passes(120)
         assert AccountState.DOWN is (await tale.account()).state
         assert (await tale.account()).next_attempt_at_ms
@@ -38,6 +39,9 @@ def test_four_hours_without_a_network_are_attempted_through_and_end_with_it(home
         during = tale.attempts_ms()[before:]
         assert max(gaps_s(during)) <= 20, "no quiet gap"
         assert len(during) <= 2 * (120 + 4 * 240), "and no storm"
+        events = (await tale.events("account.state"))[told:]
+        assert len(during) * 0.9 <= len(events) <= len(during) * 1.1 + 5, "one event for each attempt"
+        assert all(event["next_attempt_at"] for event in events[2:])
         took_s = await tale.until(lambda: tale.online, CAP_S)
         assert took_s <= CAP_S
         await tale.passes(10)

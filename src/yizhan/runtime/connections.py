@@ -135,7 +135,8 @@ class Connections:
                     outcome, cursor = await self._turn(line, cursor, hold_ms)
                 finally:
                     vouching.cancel()
-                after = self._decide(line, state, outcome if isinstance(outcome, Lost) else None)
+                lost = outcome if isinstance(outcome, Lost) else None
+                after = self._decide(line, state, lost, attempted=self._was_attempt(line, lost))
                 state = after.line
                 if isinstance(outcome, Batch):
                     hold_ms = outcome.hold_ms or hold_ms
@@ -145,16 +146,22 @@ class Connections:
         finally:
             await line.transport.close(announce=not self._reach.shut(line.host))
 
+    def _was_attempt(self, line: OpenLine, lost: Lost | None) -> bool:
+        """Whether this turn tried to connect in vain. Polls fail so often while a server is in trouble that only their
+        changes are told."""
+        return lost is not None and line.platform.policy.pushed
+
     def _hasty(self, line: OpenLine, batch: Batch, took_ms: int) -> bool:
         """A server that should have held the question has not."""
         return not line.platform.policy.pushed and not batch.heard and took_ms < HELD_MS
 
-    def _decide(self, line: OpenLine, state: Line, lost: Lost | None) -> Step:
-        """What follows from a turn, and what is true of the account from now on."""
+    def _decide(self, line: OpenLine, state: Line, lost: Lost | None, attempted: bool = False) -> Step:
+        """What follows from a turn, and what is true of the account from now on. `attempted`: it failed to connect."""
         self._trust(line.account.id, lost)
         now_ms = self._clock.now_ms()
         after = step(state, lost, now_ms, self._chance.jitter())
-        self._standing.show(line.account.id, after, self._next_attempt(line, after, now_ms))
+        next_ms = self._next_attempt(line, after, now_ms)
+        self._standing.show(line.account.id, after, next_ms, attempted)
         return after
 
     def _next_attempt(self, line: OpenLine, after: Step, now_ms: int) -> int | None:
@@ -224,10 +231,11 @@ class Connections:
     async def _reached(self, line: OpenLine, state: Line) -> Line:
         """Waits while the host cannot be reached, and says so for this account at every attempt, whoever makes it.
         The attempt is a short request, since a poll would be held and tell nothing for half a minute."""
+        attempted = False
         while self._reach.shut(line.host):
             lost = Lost(LostKind.UNREACHABLE, "unreachable", f"{line.host} cannot be reached")
-            state = self._decide(line, state, lost).line
-            await self._reach.probe(line.host, line, lambda: line.platform.probe(line.account))
+            state = self._decide(line, state, lost, attempted).line
+            attempted = await self._reach.probe(line.host, line, lambda: line.platform.probe(line.account))
         return state
 
     async def _pause(self, line: OpenLine, after: Step) -> None:

@@ -57,8 +57,9 @@ class Reach:
         """When somebody looks for a shut host again; now, if somebody is looking."""
         return self.hosts.breaker(host).ready_at(self._clock.now_ms())
 
-    async def probe(self, host: str, by: object, knock: Callable[[], Awaitable[Lost | None]]) -> None:
-        """One turn at a shut host: waits for the next attempt, and makes it if nobody else does.
+    async def probe(self, host: str, by: object, knock: Callable[[], Awaitable[Lost | None]]) -> bool:
+        """One turn at a shut host: waits for the next attempt, and makes it if nobody else does. Answers whether it was
+        made here.
 
         Args:  knock  a short request; one that got no answer means that nothing can connect
         """
@@ -66,7 +67,7 @@ class Reach:
         ready_ms = self.hosts.breaker(host).ready_at(now_ms)
         if ready_ms > now_ms or not self.hosts.free(host):
             await self._change(host, ready_ms - now_ms if ready_ms > now_ms else LOOK_AGAIN_MS)
-            return
+            return False
         self.hosts.claim(host, by)
         try:
             lost = await knock()
@@ -76,6 +77,7 @@ class Reach:
                 self.reachable(host)
         finally:
             self.give_back(host, by)
+        return True
 
     def give_back(self, host: str, by: object) -> None:
         """`by` ends without having found out; somebody else may probe."""

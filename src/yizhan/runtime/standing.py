@@ -86,8 +86,11 @@ class Standing:
         self._barred_until_ms[account] = self._clock.now_ms() + after.wait_ms
         self.show(account, after, None)
 
-    def show(self, account_id: AccountId, after: Step, next_attempt_at_ms: int | None) -> None:
-        """The account is as `after` says; the next attempt comes then, None if there is no waiting."""
+    def show(
+        self, account_id: AccountId, after: Step, next_attempt_at_ms: int | None, attempted: bool = False
+    ) -> None:
+        """The account is as `after` says; the next attempt comes then, None if there is no waiting. `attempted`: an
+        attempt to connect has failed, which is told even if it changes nothing."""
         known = self._now.get(account_id)
         if known is None or known.paused or self._still_barred(account_id, after.state):
             return
@@ -102,7 +105,8 @@ class Standing:
             next_attempt_at_ms=next_attempt_at_ms,
         )
         self._let_send(account_id, after.state)
-        if (known.state, known.reason and known.reason.code) != (after.state, reason and reason.code):
+        changed = (known.state, known.reason and known.reason.code) != (after.state, reason and reason.code)
+        if changed or attempted:
             self._record(self._now[account_id], now_ms, known.state)
             if after.state is AccountState.UP:
                 self._outbound.recovered(account_id)
