@@ -1,0 +1,171 @@
+"""The line of a bot without a gateway around it: renewal beside the living session, bounds, and real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from simulation.bridge import SimHttp
+from simulation.process import Process
+from simulation.sockets import SimSockets
+from simulation.virtual import Host, SeededChance, VirtualClock, run
+from yizhan.core.connection import Lost, LostKind
+from yizhan.model import Account, AccountId, AccountState, Credentials
+from yizhan.platforms.qq import QqPlatform, link
+from yizhan.platforms.qq.transport import QqTransport
+from yizhan.platforms.websocket import AiohttpSockets
+from yizhan.ports import Absence, Batch, Hangup
+from yizhan_simulator import World
+
+DAY_S = 86_400
+
+
+class Scene:
+    """A bot on a simulated QQ and its transport; `heard` is what came, `cursor` what would be stored."""
+
+    def __init__(self) -> None:
+        self.world = World(seed=1)
+        self.world.add_user("Ann")
+        bot = self.world.qq.add_bot(name="bot")
+        self.host, process = Host(), Process()
+        clock, chance = VirtualClock(self.host), SeededChance(3)
+        self.http = SimHttp(self.world, self.host, process, 1)
+        self.sockets = SimSockets(self.world, self.host, process, 1)
+        credentials = Credentials(bot.secret, "http://sim.example", token_url="http://sim.example")
+        account = Account(AccountId(f"qq:{bot.app_id}"), credentials, AccountState.UP, 0, 0)
+        self.platform = QqPlatform(self.http, self.sockets, clock, chance)
+        self.line: QqTransport = self.platform.transport(account)
+        self.heard: list[str] = []
+        self.lost: list[Lost] = []
+        self.cursor = ""
+
+    async def listen(self) -> None:
+        while True:
+            news = await self.line.receive(self.cursor, 0)
+            if isinstance(news, Lost):
+                self.lost.append(news)
+                await asyncio.sleep(max(news.wait_ms, 500) / 1_000)
+            else:
+                self.cursor = news.cursor or self.cursor
+                self.heard += [each.text for each in news.heard]
+
+    def say(self, text: str) -> None:
+        self.world.qq.say("Ann", text, self.host.true_ms())
+
+    async def end(self, listening: asyncio.Task[None]) -> None:
+        listening.cancel()
+        await asyncio.wait({listening})
+        await self.line.close(True)
+        await self.sockets.close()
+        await self.http.close()
+
+
+@pytest.mark.parametrize("recycle", ["op7", "never"])
+def test_a_session_is_renewed_every_day_beside_the_living_one(recycle: str) -> None:
+    """Sessions of several days resumed well and delivered nothing; a break between two of them loses messages."""
+
+    async def story() -> None:
+        scene = Scene()
+        scene.world.turn(qq={"recycle": recycle})
+        listening = asyncio.create_task(scene.listen())
+        told = [f"line {number}" for number in range(3 * DAY_S // 61)]
+        for text in told:
+            scene.say(text)
+            await asyncio.sleep(61)
+        identified = [record for record in scene.world.ledger if record.call == "qq.identify"]
+        assert 3 <= len(identified) <= 4, "a new one each day"
+        assert 1 == scene.sockets.alive()
+        assert set(told) == set(scene.heard), "nothing said meanwhile is lost"
+        assert {LostKind.RECYCLED} >= {lost.kind for lost in scene.lost}
+        await scene.end(listening)
+
+    run(story())
+
+
+def test_what_nobody_takes_is_bounded_and_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store takes nothing, memory must not grow with what arrives."""
+    monkeypatch.setattr(link, "NEWS_MAX", 20)
+
+    async def story() -> None:
+        scene = Scene()
+        news = await scene.line.receive("", 0)
+        assert isinstance(news, Batch)
+        scene.cursor = news.cursor or ""
+        for number in range(50):
+            scene.say(f"line {number}")
+            await asyncio.sleep(0.5)
+        assert not scene.line.connected
+        listening = asyncio.create_task(scene.listen())
+        await asyncio.sleep(30)
+        assert [f"line {number}" for number in range(50)] == list(dict.fromkeys(scene.heard))
+        await scene.end(listening)
+
+    run(story())
+
+
+def test_a_receive_that_is_cancelled_while_it_connects_leaves_no_socket_behind() -> None:
+    async def story() -> None:
+        for after_ms in range(0, 200, 7):
+            scene = Scene()
+            receiving = asyncio.create_task(scene.line.receive("", 0))
+            await asyncio.sleep(after_ms / 1_000)
+            receiving.cancel()
+            await asyncio.wait({receiving})
+            await scene.line.close(True)
+            assert 0 == scene.sockets.alive()
+            await scene.http.close()
+
+    run(story())
+
+
+async def test_a_real_socket_carries_frames_bounds_them_and_ends() -> None:
+    """What virtual time cannot prove: aiohttp's side of it."""
+
+    async def talk(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        async for message in ws:
+            if message.data == "large":
+                await ws.send_str("x" * 2_000)
+            elif message.data == "close":
+                await ws.close(code=4009, message=b"Session timed out")
+            elif message.data == "break":
+                assert request.transport is not None
+                request.transport.abort()
+            else:
+                await ws.send_str(f"heard {message.data}")
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/websocket", talk)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    sockets = AiohttpSockets()
+    url = f"ws://127.0.0.1:{port}/websocket"
+    try:
+        for word, expected in (("close", 4009), ("break", None), ("large", None)):
+            socket = await sockets.open(url, 5_000, 1_000)
+            assert not isinstance(socket, Absence)
+            await socket.send("hello")
+            assert "heard hello" == await socket.receive()
+            await socket.send(word)
+            end = await socket.receive()
+            assert isinstance(end, Hangup)
+            assert expected == end.code
+            assert isinstance(await socket.receive(), Hangup), "over is over"
+            await socket.send("into the void")
+            await socket.close()
+        assert isinstance(await sockets.open(f"ws://127.0.0.1:{port}/nothing", 5_000, 1_000), Absence)
+        assert isinstance(await sockets.open("ws://127.0.0.1:1/", 5_000, 1_000), Absence)
+        assert isinstance(await sockets.open("not an address", 5_000, 1_000), Absence)
+    finally:
+        await sockets.close()
+        await runner.cleanup()
+    assert isinstance(await sockets.open(url, 1_000, 1_000), Absence)
+    assert aiohttp.__version__
