@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from yizhan.core.connection import Lost, LostKind
+from yizhan.platforms.qq import closes
 from yizhan.platforms.qq.closes import After, Ending
 from yizhan.platforms.qq.intents import LADDER
 from yizhan.platforms.qq.line import Part, Phase, Talk
@@ -109,7 +110,7 @@ def failed(memory: Memory, lost: Lost, now_ms: int, jitter: float) -> tuple[Memo
 
 def _about_session(memory: Memory, talk: Talk, part: Part, steady: bool) -> Memory:
     session = talk.resumes or talk.session
-    if session is None:
+    if session is None or part.ending in (closes.FULL, closes.LEFT):  # that was us
         return memory
     if part.ending.after is After.IDENTIFY:
         return replace(memory, given_up=(talk.session or session).id, broken=0)

@@ -131,11 +131,14 @@ class QqTransport:
             )
             return lost
         try:
-            if await link.entered():
-                return link
+            entered = await link.entered()
         except asyncio.CancelledError:
             await link.close()
             raise
+        if (
+            entered or link.news
+        ):  # what was replayed before it broke off is kept, and brings the place forward
+            return link
         return await self._lose(link, link.over or Part("broken", ending_of(None)))
 
     async def _dial(self, resumes: Session | None) -> Link | Lost:
