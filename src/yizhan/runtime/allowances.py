@@ -84,9 +84,9 @@ class Allowances:
         return self._numbers.of(policy, account)
 
     def of_account(self, account: AccountId) -> AllowanceView | None:
-        """What is believed of the account, None where its platform permits everything."""
+        """What is believed of the account, None where its platform permits everything, or by the kind of chat."""
         lanes = self._lanes.account_lanes(account)
-        if lanes is None or not lanes.allowance.counted:
+        if lanes is None or not (lanes.allowance.rule.sends or lanes.allowance.rule.window_ms):
             return None
         allowance = lanes.allowance
         learned = (allowance.sends, allowance.window_ms) != (allowance.rule.sends, allowance.rule.window_ms)
