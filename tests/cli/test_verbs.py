@@ -37,6 +37,31 @@ def test_account_add_sends_what_was_given_and_prints_id_and_created(run: Run, ga
     } == gateway.only.body
 
 
+def test_a_qq_bot_is_added_with_its_app_id_and_secret(run: Run, gateway: SmallGateway) -> None:
+    """Hosts of QQ change; both addresses can be said."""
+    gateway.routes["POST", "/v1/accounts"] = (201, {"id": "qq:102000001", "created": True})
+    urls = ("--api-base-url", "http://127.0.0.1:9/", "--token-url", "http://127.0.0.1:8")
+    ran = run(
+        "account",
+        "add",
+        "qq",
+        "--app-id",
+        "102000001",
+        "--client-secret-stdin",
+        *urls,
+        "--json",
+        stdin="s3\n",
+    )
+    assert (ran.code, ran.json, ran.err) == (0, {"id": "qq:102000001", "created": True}, "")
+    assert {
+        "platform": "qq",
+        "account_id": "102000001",
+        "token": "s3",
+        "base_url": "http://127.0.0.1:9",
+        "token_url": "http://127.0.0.1:8",
+    } == gateway.only.body
+
+
 def test_a_token_on_the_command_line_draws_a_warning(run: Run, gateway: SmallGateway) -> None:
     """Everybody on the machine can read the process list."""
     gateway.routes["POST", "/v1/accounts"] = (200, {"id": ID, "created": False})
