@@ -63,6 +63,7 @@ def flowed(pace: Pace, limit: Limit, now_ms: int, sent_ms: int) -> Pace:
 def recovered(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, sent_ms: int) -> Limit:
     """The probe after a row of refusals went through."""
     search, quiet_ms = limit.search, max(1, min(sent_ms - pace.refused_ms, pace.quiet_ms))
+    whole = quiet_ms >= limit.whole_ms() * 9 // 10
     if limit.fits and not search.light:
         search = replace(search, whole_ms=min(search.whole_ms or quiet_ms, quiet_ms))
         limit = replace(limit, search=search)
@@ -78,12 +79,10 @@ def recovered(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, sent_
     elif not limit.hi_ms:
         limit = _first_pause(pace, limit, numbers, sent_ms)
     elif search.proven:
-        limit = _contradicted(pace, limit, sent_ms)
+        limit = _contradicted(pace, limit, sent_ms, whole)
     elif search.early and not search.extending and quiet_ms < limit.lo_ms:
         limit = replace(limit, search=replace(search, plain=True))
-    elif (
-        search.early and not search.extending and not search.plain and quiet_ms >= limit.whole_ms() * 9 // 10
-    ):
+    elif search.early and not search.extending and not search.plain and whole:
         limit = _prolonged(limit)
     return replace(limit, search=replace(limit.search, proven=False, early=False, light=False))
 
@@ -155,7 +154,7 @@ def _prolonged(limit: Limit) -> Limit:
     return replace(limit, hi_ms=limit.whole_ms(), search=search)
 
 
-def _contradicted(pace: Pace, limit: Limit, now_ms: int) -> Limit:
+def _contradicted(pace: Pace, limit: Limit, now_ms: int, whole: bool) -> Limit:
     """A proven pause was refused, and now the scope is open: refusals prolong the pause, or it has changed."""
     search, quiet_ms, age_ms = limit.search, now_ms - pace.refused_ms, now_ms - pace.run_ms
     refused_age_ms = max(1, pace.refused_ms - pace.run_ms)
@@ -165,7 +164,6 @@ def _contradicted(pace: Pace, limit: Limit, now_ms: int) -> Limit:
         return replace(limit, hi_ms=hi_ms, lo_ms=max(1, lo_ms), search=replace(search, extending=0))
     if search.extending:
         return replace(limit, hi_ms=max(limit.hi_ms, quiet_ms))
-    whole = quiet_ms >= limit.whole_ms() * 9 // 10
     if search.early and whole and pace.refusals <= 3 and not search.plain:
         return _prolonged(limit)
     hold = min(

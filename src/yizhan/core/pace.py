@@ -20,7 +20,7 @@ LEARNING_MIN = 4
 """So many must be waiting for a refusal to teach more than a quiet time."""
 COSTLY_MS = 300_000
 """Where a pause is longer than this a refusal costs too much to try anything unproven."""
-COSTS_PARTS, FINE_PARTS = 6, 20
+COSTS_PARTS, FINE_PARTS = 5, 30
 """The pause is searched to one part in so many: where a refusal costs a whole pause, and elsewhere."""
 TRUST_MAX = 100
 
