@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from sqlalchemy import text
 from yizhan.errors import StoreBusy, StoreUnavailable, UnknownMessage, YizhanError
 from yizhan.model import MessageId, MessageState
 from yizhan.ports import MessageFilter
-from yizhan.store.committer import QUEUE_MAX
+from yizhan.store.committer import PROBE_INTERVAL_S, QUEUE_MAX
 from yizhan.store.open import _engine
 from yizhan.store.working_set import Wants, WorkingSet
 
@@ -201,6 +203,38 @@ async def test_a_full_disk_refuses_everything_and_heals_by_itself(sqlite_desk: D
             await asyncio.sleep(0.05)
     await desk.accept("after")
     assert {"kept", "after"} == await texts(desk)
+
+
+async def test_a_disk_that_stays_full_is_not_said_to_be_well_every_other_second(
+    sqlite_desk: Desk, sqlite_place: Any
+) -> None:
+    """Small writes still fit: a trouble that seems over whenever somebody looks is one that nobody is told of."""
+    desk = sqlite_desk
+    await desk.accept("kept")
+    log_bytes = (sqlite_place.home / "yizhan.db-wal").stat().st_size
+    with _no_file_larger_than(log_bytes + 48 * 1024):
+        with pytest.raises(StoreUnavailable):
+            await desk.accept("refused" * 10_000)
+        for number in range(25):
+            assert desk.store.writable() is not None
+            await asyncio.sleep(PROBE_INTERVAL_S / 10)
+            if number == 5:
+                await desk.store.set_chat_paused(desk.target("a"), True, desk.tick())
+    async with asyncio.timeout(10):
+        while desk.store.writable() is not None:
+            await asyncio.sleep(0.05)
+    assert {"kept"} == await texts(desk)
+
+
+@contextlib.contextmanager
+def _no_file_larger_than(most_bytes: int) -> Iterator[None]:
+    """For this process: what would make a file larger fails, as it does on a full disk."""
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
 
 
 async def test_a_caller_that_gives_up_waiting_does_not_take_its_write_back(gated: Desk, gate: Gate) -> None:

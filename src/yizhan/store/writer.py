@@ -28,7 +28,7 @@ from yizhan.store.secrets import Seal
 from yizhan.store.statements import BatchStatements
 from yizhan.store.working_set import Recall, Wants, WorkingSet
 
-_PROBE_BYTES = 16_384
+_PROBE_BYTES = 65_536
 _REPORT = "This is a defect of Yizhan; please report it."
 
 
@@ -99,7 +99,7 @@ class Writer:
         except StoreError as error:
             self._trouble = error
             return _all_refused(operations, error)
-        self._trouble = None
+        self.probe()  # something small may fit where a message does not
         return committed
 
     def _commit(self, operations: Sequence[Operation[Any]]) -> Committed:
@@ -116,9 +116,17 @@ class Writer:
             ) from None
 
     def probe(self) -> None:
-        """Writes a little and takes it back, to learn whether writing is possible again."""
-        if self._trouble is not None and not isinstance(self._trouble, StoreInUse):
-            self.commit([_Probe()])
+        """After a failed write: writes as much as a message needs and erases it, to learn whether that is possible
+        again. In two transactions: what is written and erased in one takes no room at all."""
+        if self._trouble is None or isinstance(self._trouble, StoreInUse):
+            return
+        try:
+            self._commit([_TakeRoom()])
+            self._commit([_GiveRoom()])
+        except StoreError as error:
+            self._trouble = error
+        else:
+            self._trouble = None
 
     def _transaction(self, operations: Sequence[Operation[Any]], carry_out: CarryOut) -> Committed:
         label = "+".join(dict.fromkeys(operation.label for operation in operations))
@@ -205,8 +213,8 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Probe:
-    """Takes as much room as a message would, and gives it back."""
+class _TakeRoom:
+    """Takes as much room as a long message would."""
 
     label: ClassVar[str] = "probe"
     alone: ClassVar[bool] = True
@@ -217,6 +225,19 @@ class _Probe:
     def apply(self, rows: WorkingSet) -> None:
         rows.connection.execute(queries.erase_meta("probe-room"))
         rows.connection.execute(queries.add_meta("probe-room", "x" * _PROBE_BYTES))
+
+
+@dataclass(frozen=True, slots=True)
+class _GiveRoom:
+    """Gives it back."""
+
+    label: ClassVar[str] = "probe"
+    alone: ClassVar[bool] = True
+
+    def wants(self, wants: Wants) -> None:
+        pass
+
+    def apply(self, rows: WorkingSet) -> None:
         rows.connection.execute(queries.erase_meta("probe-room"))
 
 
