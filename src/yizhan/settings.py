@@ -31,6 +31,7 @@ TOLD_TO_COMMANDS = frozenset({"YIZHAN_CHAT", "YIZHAN_SENDER", "YIZHAN_SESSION", 
 """What a command agent is told. It may call `yizhan` in turn, which must not take these for keys."""
 
 Seconds = Annotated[float, Field(ge=0)]
+Lifetime = Annotated[float, Field(gt=0, le=315_360_000)]
 Patience = Annotated[float, Field(gt=0, le=86_400)]
 Days = Annotated[float, Field(gt=0, le=3650)]
 
@@ -60,7 +61,9 @@ def _is_section(kind: Any) -> TypeGuard[type[_Section]]:
 class Server(_Section):
     """Where the API and the console listen."""
 
-    host: str = Field("127.0.0.1", description="address to listen on; beyond loopback use TLS or a proxy")
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="address to listen on; beyond loopback use TLS or a proxy"
+    )
     port: int = Field(8787, ge=0, le=65535, description="TCP port; 0 takes any free one")
     allowed_hosts: tuple[str, ...] = Field(
         (), description="further Host names accepted, for example behind a proxy; loopback names always are"
@@ -134,14 +137,14 @@ class Database(_Section):
 class Limiter(_Section):
     """Pace of a scope (chat, account) after the platform has refused."""
 
-    first_quiet_s: Seconds = Field(
+    first_quiet_s: float = Field(
         8, gt=0, le=600, description="back-off base: wait after a first refusal while nothing is known"
     )
     growth: float = Field(3, ge=1, le=8, description="each further such wait is this much longer …")
-    soft_cap_s: Seconds = Field(
+    soft_cap_s: float = Field(
         62, gt=0, le=3600, description="… up to this; refused after it, a long penalty is assumed"
     )
-    max_quiet_s: Seconds = Field(
+    max_quiet_s: float = Field(
         3600,
         gt=0,
         le=86_400,
@@ -158,14 +161,14 @@ class Limiter(_Section):
 class Breaker(_Section):
     """When nothing can connect, and when replies stay lost."""
 
-    probe_s: Seconds = Field(1.5, gt=0, le=60, description="between probes of a host that cannot be reached")
+    probe_s: float = Field(1.5, gt=0, le=60, description="between probes of a host that cannot be reached")
     slow_after_s: Seconds = Field(120, ge=0, description="after this long the probes become rarer")
-    slow_probe_s: Seconds = Field(15, gt=0, le=600, description="between probes from then on")
+    slow_probe_s: float = Field(15, gt=0, le=600, description="between probes from then on")
     threshold: int = Field(
         3, ge=1, le=100, description="lost answers of so many different messages shut an account"
     )
-    in_doubt_base_s: Seconds = Field(1, gt=0, le=60, description="first wait after a lost answer; doubles")
-    in_doubt_cap_s: Seconds = Field(
+    in_doubt_base_s: float = Field(1, gt=0, le=60, description="first wait after a lost answer; doubles")
+    in_doubt_cap_s: float = Field(
         60,
         gt=0,
         le=3600,
@@ -207,9 +210,9 @@ class Allowance(_Section):
 class Retention(_Section):
     """How long messages live, and how long finished ones are kept."""
 
-    reply_s: Seconds = Field(86_400, gt=0, description="an answer not delivered by then expires")
-    push_s: Seconds = Field(604_800, gt=0, description="a push not delivered by then expires")
-    progress_s: Seconds = Field(120, gt=0, description="a progress line not delivered by then expires")
+    reply_s: Lifetime = Field(86_400, description="an answer not delivered by then expires")
+    push_s: Lifetime = Field(604_800, description="a push not delivered by then expires")
+    progress_s: Lifetime = Field(120, description="a progress line not delivered by then expires")
     messages_days: Days = Field(90, description="finished messages and inbound text are kept this long")
     events_days: Days = Field(14, description="attempts, events and cleared alerts are kept this long")
 

@@ -111,6 +111,10 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ("database: {url: ''}", "database.url", "leave it unset"),
         ("home: /elsewhere", "home", "YIZHAN_HOME"),
         ("1: 2", "", "string"),
+        ("server: {host: ''}", "server.host", "at least 1"),
+        ("delivery: {limiter: {first_quiet_s: -1}}", "delivery.limiter.first_quiet_s", "greater than 0"),
+        ("retention: {push_s: 1.0e+30}", "retention.push_s", "less than or equal to 315360000"),
+        ("retention: {reply_s: .inf}", "retention.reply_s", "less than or equal to 315360000"),
     ],
 )
 def test_wrong_values_say_what_is_wanted(tmp_path: Path, text: str, key: str, says: str) -> None:
