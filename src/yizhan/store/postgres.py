@@ -92,7 +92,7 @@ class PostgresEngine:
             words = str(cause_of(error)).partition("\n")[0]
             raise StoreUnavailable(
                 f"The database {self._where} cannot be reached: {words}.",
-                "Check database.url, and that the server runs; it is tried again by itself.",
+                "Check database.url, and that the server runs.",
             ) from None
 
     def _take_lock(self, connection: Connection) -> None:
