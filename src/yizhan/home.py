@@ -95,6 +95,9 @@ def write_private(file: Path, text: str) -> None:
     fresh = file.with_name(f".{file.name}.new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(text)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from None
     fresh.replace(file)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 from pathlib import Path
 
+import pytest
+
 from yizhan import home
+from yizhan.cli.verb import answer_for
 
 
 def test_a_mistyped_home_keeps_its_mode(tmp_path: Path) -> None:
@@ -24,3 +29,24 @@ def test_a_home_is_made_private_when_it_is_made_and_when_it_is_found_open(tmp_pa
     made.chmod(0o755)
     home.prepare(made)
     assert 0o700 == made.stat().st_mode & 0o777
+
+
+def test_a_start_on_a_full_disk_names_the_file_and_may_be_tried_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """systemd does not start again what ended with code 2, and then nobody notices that there is room again."""
+
+    def announce() -> None:
+        before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        try:
+            home.announce(tmp_path, "http://127.0.0.1:8787", "1")
+        except OSError as error:
+            refused = error
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+        raise OSError(errno.ENOSPC, "No space left on device", refused.filename)
+
+    assert 1 == answer_for(announce, False)
+    told = f"yizhan: {tmp_path / 'gateway.json'}: No space left on device. Free some space.\n"
+    assert told == capfd.readouterr().err

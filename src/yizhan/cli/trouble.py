@@ -29,6 +29,13 @@ class UsageMistake(YizhanError):
     status = 400
 
 
+class DiskFull(YizhanError):
+    """The command is right and may be given again; a service is to be started again."""
+
+    name = "disk-full"
+    status = 507
+
+
 class NoGateway(YizhanError):
     """There is no gateway that answers, and the verb could do nothing without it. Nothing happened."""
 

@@ -8,6 +8,7 @@ problem document also goes to stdout.
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
@@ -21,7 +22,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from yizhan.cli import client
-from yizhan.cli.trouble import DONE, FAILED, UsageMistake, exit_code, problem
+from yizhan.cli.trouble import DONE, FAILED, DiskFull, UsageMistake, exit_code, problem
 from yizhan.errors import YizhanError
 
 P = ParamSpec("P")
@@ -159,5 +160,7 @@ def report(error: YizhanError, as_json: bool) -> int:
 def _explain(error: OSError) -> YizhanError:
     """What the operating system refused, in words."""
     about = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"{about}{error.strerror}.", "Free some space.")
     fix = "Check that it exists and who may read and write it; or choose another home with --home."
     return UsageMistake(f"{about}{error.strerror or error}.", fix if error.filename else "")
