@@ -13,6 +13,7 @@ import pytest
 from simulation.checker import findings, refusals
 from simulation.station import Station
 from simulation.virtual import run
+from tests.stories.conftest import Tale, in_virtual_time
 from yizhan.model import AccountId, MessageState, WaitingFor
 from yizhan_simulator import Fault, Limit
 from yizhan_simulator.knobs import Refusal
@@ -224,3 +225,23 @@ def test_a_login_that_is_gone_deletes_no_token_and_loses_nothing(home: Path) -> 
             assert [] == await findings(station)
 
     run(story())
+
+
+@in_virtual_time()
+async def test_many_stale_tokens_behind_a_limit_do_not_hold_each_other_up(tale: Tale) -> None:
+    """A limit, and it was over; but every probe of the account went to another chat with a stale token of its own, and
+    none to the experiment that would have told: hours of silence, on a platform that refused nothing else."""
+    names = [f"user {number}" for number in range(12)]
+    for name in names:
+        await tale.writes(name)
+    tale.world.add_limit(Limit(count=5, per_s=20, scope="account"), tale.now_ms)
+    limited = [await tale.push(f"early {number}", to=names[number % 4]) for number in range(20)]
+    await tale.passes(14)
+    for message in limited:
+        await tale.api("POST", f"/v1/messages/{message}/cancel")
+    tale.tokens_go_stale()
+    tale.world.clear_weather()
+    for name in names[4:]:
+        await tale.push("good morning", to=name)
+    await tale.until_quiet(600)
+    assert {"good morning"} == {text for name in names[4:] for text in tale.phone(name)}

@@ -26,7 +26,7 @@ from yizhan.core.limiter import Pace
 from yizhan.core.reaction import Gates
 from yizhan.core.release import Parked, Purse, Step, head_of, pick
 from yizhan.core.shares import Share
-from yizhan.core.tokens import UNTRIED, Trial, token_for, usable
+from yizhan.core.tokens import UNTRIED, Trial, owes_experiment, token_for, usable
 from yizhan.core.unasked import Unasked
 from yizhan.core.window import Window
 from yizhan.model import AccountId, ChatId, Entry, Message, MessageState, ReplyToken, Target, WaitingFor
@@ -104,6 +104,11 @@ class Lane:
     def allowance(self) -> Allowance:
         """What is believed of this chat's allowances."""
         return self.account.allowance.of(self.target.chat)
+
+    @property
+    def owes_experiment(self) -> bool:
+        """Its next request may end the wait of the whole account: it tells whether a token was meant, or a limit."""
+        return owes_experiment(self.token, self.trial)
 
     # what may go
 

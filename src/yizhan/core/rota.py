@@ -62,7 +62,7 @@ class Rota:
             return
         self._asleep.wake(lane)
         lane.queued = True
-        lane.account.ready.append(lane)
+        _line_up(lane, lane.account.ready)
         if lane.account.bulk or self._asleep.until(lane.account) is None:  # it may sleep for its bulk only
             self.activate(lane.account)
 
@@ -187,7 +187,7 @@ class Rota:
         bulk = is_bulk(message.klass)
         if bulk and yields:
             lane.queued = True
-            account.bulk.append(lane)
+            _line_up(lane, account.bulk)
             return True
         account.share.note(bulk, now_ms)
         return False
@@ -213,6 +213,15 @@ class Rota:
             self._asleep.sleep(lane, due_ms)
         else:
             self._on_empty(lane)
+
+
+def _line_up(lane: Lane, queue: deque[Lane]) -> None:
+    """At the end; who owes an experiment at the front. Behind a shut gate requests are few, and another chat with a
+    stale token of its own would spend each of them on the same refusal."""
+    if lane.owes_experiment:
+        queue.appendleft(lane)
+    else:
+        queue.append(lane)
 
 
 def _news(parked: Parked) -> bool:

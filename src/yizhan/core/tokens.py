@@ -90,6 +90,11 @@ def _carried(token: ReplyToken, trial: Trial, old: bool, full_wait: bool) -> boo
     return not (trial.owed or _is_experiment(trial.probes + 1))
 
 
+def owes_experiment(token: ReplyToken | None, trial: Trial) -> bool:
+    """Whether its next request is the first that tells a stale token from a limit."""
+    return token is not None and token.state is TokenState.SUSPECT and not trial.refused_without
+
+
 def _is_experiment(probe: int) -> bool:
     """1, 2, 4, 8, … : powers of two."""
     return probe & (probe - 1) == 0
