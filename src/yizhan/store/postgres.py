@@ -164,7 +164,7 @@ class PostgresEngine:
     def _unavailable(self, error: Exception) -> StoreUnavailable:
         return StoreUnavailable(
             f"The database {self._where} does not answer ({_name(error)}).",
-            "Nothing was lost; it is tried again by itself.",
+            "What was accepted is safe; nothing more is accepted until it does.",
         )
 
     @property

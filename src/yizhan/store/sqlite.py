@@ -146,7 +146,7 @@ class SqliteEngine:
         if code in _GONE:
             return StoreUnavailable(
                 f"The database {self._path} could not be written: {_GONE[code]}.",
-                "Nothing was lost; it is tried again by itself.",
+                "What was accepted is safe; nothing more is accepted until it can be written.",
             )
         return None
 
