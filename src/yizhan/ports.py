@@ -687,6 +687,15 @@ class Counts:
     open_turns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The chats in which something ended. `next_at_ms`: when the next time is over, of what was not ended now; None if
+    nothing lives, or if it was not looked for since something ended."""
+
+    chats: tuple[Target, ...]
+    next_at_ms: int | None = None
+
+
 class Store(Protocol):
     """The cellar. Every write returns after its commit is on disk and raises StoreUnavailable or StoreBusy
     when nothing was written. Writes of many callers share commits; one failing write does not sink its
@@ -722,8 +731,8 @@ class Store(Protocol):
         Raises UnknownMessage, NotRevivable."""
         ...
 
-    async def expire_due(self, at_ms: int, limit: int) -> tuple[Target, ...]:
-        """Ends queued and waiting entries whose time is over; answers the chats it touched."""
+    async def expire_due(self, at_ms: int, limit: int) -> Expired:
+        """Ends queued and waiting entries whose time is over, of at most `limit` messages."""
         ...
 
     async def recover(self, at_ms: int, in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND) -> int:

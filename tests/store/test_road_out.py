@@ -29,7 +29,7 @@ from yizhan.model import (
     TokenState,
     WaitingFor,
 )
-from yizhan.ports import Intent, MessageFilter, Parking
+from yizhan.ports import Expired, Intent, MessageFilter, Parking
 from yizhan.store import queries
 
 Desk = Any
@@ -240,12 +240,12 @@ async def test_expiry_ends_what_is_due_and_names_the_chats(desk: Desk) -> None:
     young = await desk.accept("young", chat="a")
     await desk.begin(on_the_wire)
     at_ms = desk.now_ms + 50
-    assert (due.target,) == await desk.store.expire_due(at_ms, 10)
+    assert (due.target,) == (await desk.store.expire_due(at_ms, 10)).chats
     expired = await desk.store.message(due.id)
     assert (MessageState.EXPIRED, "expired") == (expired.state, expired.reason and expired.reason.code)
     assert MessageState.SENDING is (await desk.store.message(on_the_wire.id)).state
     assert MessageState.QUEUED is (await desk.store.message(young.id)).state
-    assert () == await desk.store.expire_due(at_ms, 10)
+    assert Expired((), on_the_wire.expires_at_ms) == await desk.store.expire_due(at_ms, 10)
 
 
 async def test_a_lane_shows_begun_first_then_class_then_order(desk: Desk) -> None:

@@ -9,6 +9,8 @@ from yizhan.model import Target
 from yizhan.ports import Clock, Store
 
 SWEEP_MS = 1_000
+LOOK_MS = 60_000
+"""Between looks into the table while nothing is known to be due."""
 _MOST = 500
 """Messages in one commit."""
 
@@ -28,15 +30,30 @@ class Expiry:
         self._clock = clock
         self._on_expired = on_expired
         self._on_doubt = on_doubt
+        self._look_ms = 0
+
+    def expects(self, at_ms: int) -> None:
+        """A message has been accepted whose time is over then."""
+        self._look_ms = min(self._look_ms, at_ms)
 
     async def run(self) -> None:
         """For ever, until cancelled."""
         while True:
             await self._clock.sleep_ms(SWEEP_MS)
-            try:
-                touched = await self._store.expire_due(self._clock.now_ms(), _MOST)
-            except StoreError:
-                self._on_doubt()  # the store's own state says so; nothing is lost by expiring later
-                continue
-            if touched:
-                self._on_expired(touched)
+            if self._look_ms <= self._clock.now_ms():
+                await self._sweep()
+
+    async def _sweep(self) -> None:
+        now_ms = self._clock.now_ms()
+        self._look_ms = now_ms + LOOK_MS  # first, for what is accepted meanwhile
+        try:
+            expired = await self._store.expire_due(now_ms, _MOST)
+        except StoreError:
+            self.expects(now_ms)
+            self._on_doubt()  # the store's own state says so; nothing is lost by expiring later
+            return
+        if expired.chats:
+            self.expects(now_ms)  # there may be more
+            self._on_expired(expired.chats)
+        elif expired.next_at_ms is not None:
+            self.expects(expired.next_at_ms)

@@ -105,6 +105,7 @@ class Outbound:
     def admit(self, accepted: Accepted) -> None:
         """A committed message enters its lane, and what it superseded leaves; telling it twice does no harm."""
         self.lanes.add(accepted.message)
+        self.expiry.expects(accepted.message.expires_at_ms)
         if accepted.superseded:
             self.lanes.changed(accepted.message.target)
         self.poke()

@@ -307,7 +307,7 @@ def rules_by_key(keys: Iterable[tuple[str, str]]) -> Select[Any]:
 def _due_messages() -> Select[Any]:
     """Live messages whose time is over (`at_ms`) and that still have an entry which is not on the wire; at most `most`.
 
-    Asked every second, so it is put together once.
+    Asked again and again, so it is put together once.
     """
     off_the_wire = exists().where(
         t.entry.c.account == t.message.c.account,
@@ -323,6 +323,7 @@ def _due_messages() -> Select[Any]:
 
 
 DUE_MESSAGES = _due_messages()
+NEXT_EXPIRY = select(func.min(t.message.c.expires_at_ms)).where(LIVE)
 
 
 def sending_messages() -> Select[Any]:

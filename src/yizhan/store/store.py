@@ -39,6 +39,7 @@ from yizhan.ports import (
     Consent,
     Counts,
     Draft,
+    Expired,
     InboundCommit,
     InboundCommitted,
     Intent,
@@ -102,7 +103,7 @@ class SqlStore:
     async def retry(self, message: MessageId, at_ms: int, expires_at_ms: int) -> Message:
         return await self._committer.submit(writes_out.Retry(message, at_ms, expires_at_ms))
 
-    async def expire_due(self, at_ms: int, limit: int) -> tuple[Target, ...]:
+    async def expire_due(self, at_ms: int, limit: int) -> Expired:
         return await self._committer.submit(writes_out.ExpireDue(at_ms, limit))
 
     async def recover(self, at_ms: int, in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND) -> int:

@@ -22,7 +22,7 @@ from yizhan.model import (
     Target,
     WaitingFor,
 )
-from yizhan.ports import Accepted, Audit, Draft, Intent, Parking, Settlement
+from yizhan.ports import Accepted, Audit, Draft, Expired, Intent, Parking, Settlement
 from yizhan.store import queries
 from yizhan.store.rows import KeptMessage
 from yizhan.store.working_set import Wants, WorkingSet
@@ -444,7 +444,7 @@ class ExpireDue:
     def wants(self, wants: Wants) -> None:
         pass
 
-    def apply(self, rows: WorkingSet) -> tuple[Target, ...]:
+    def apply(self, rows: WorkingSet) -> Expired:
         due = rows.connection.scalars(queries.DUE_MESSAGES, {"at_ms": self.at_ms, "most": self.limit}).all()
         rows.load(Wants(messages=set(due)))
         touched: dict[Target, None] = {}
@@ -452,7 +452,7 @@ class ExpireDue:
             message = rows.message(message_id)
             rows.change_message(end_waiting(message, MessageState.EXPIRED, EXPIRED), self.at_ms)
             touched[message.target] = None
-        return tuple(touched)
+        return Expired(tuple(touched), None if due else rows.connection.scalar(queries.NEXT_EXPIRY))
 
 
 @dataclass(frozen=True, slots=True)
