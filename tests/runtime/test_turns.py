@@ -536,3 +536,20 @@ async def test_an_answer_that_was_kept_unheard_is_not_overtaken(
         assert "by the way" == shown[-1]
         assert first in shown[-2]
         assert 3 == len(shown)
+
+
+@in_virtual_time
+async def test_stopped_on_a_full_disk_it_says_what_could_not_be_stored_and_hears_it_again(home: Path) -> None:
+    """What was read is nobody's but the platform's until it is on disk."""
+
+    async with ann_at(home, answers=Scripted(_repeat)) as (station, ann, _):
+        await asyncio.sleep(1)
+        station.gate.full = True
+        station.say(ann, "one")
+        await asyncio.sleep(2)
+        with structlog.testing.capture_logs() as lines:
+            await station.stop()
+        assert [1] == [line["messages"] for line in lines if line["event"] == "inbound.abandoned"]
+        await station.start()
+        await asyncio.sleep(3)
+        assert ["re: one"] == station.shown(ann)

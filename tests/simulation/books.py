@@ -72,7 +72,7 @@ class Books:
     promises     what programs were told, in order
     asked        what the agent was asked; None: nobody answers
     heard        texts of users that the process has read from a reply to its end
-    on_the_wire  of these, those of a reply that was on the wire when a process was killed
+    on_the_wire  of these, those of a reply that was on the wire when a process was killed, or stopped with a full disk
     messages     every message in the store with its attempts, oldest first; `events` of the whole stream
     received     every inbound message in the store; `turns` every turn
     pending      how many inbound messages nobody has turned to yet

@@ -120,6 +120,8 @@ class Station:
     async def stop(self) -> None:
         """SIGTERM. Raises Crash if it dies on the way."""
         await self.process.run(self.gateway.stop())
+        if self.gate.full:
+            self._excuse()
         assert self._store is not None
         await self.process.run(self._store.close())
         await self._tidy()
@@ -128,10 +130,14 @@ class Station:
         """SIGKILL: every task of the gateway is gone, what was not committed never was."""
         await self.process.sweep()
         self.kills += 1
+        self._excuse()
+        await self._tidy()
+
+    def _excuse(self) -> None:
+        """What was read and could not be stored ends with the process; a platform that forgets it at once loses it."""
         if self._http is not None:
             for texts in self._http.unproven.values():
                 self.on_the_wire += texts
-        await self._tidy()
 
     async def _tidy(self) -> None:
         """What the operating system does when a process has ended."""

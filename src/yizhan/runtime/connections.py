@@ -200,16 +200,28 @@ class Connections:
             if not receiving.done():
                 receiving.cancel()
                 raise
-            await asyncio.wait(
-                {asyncio.create_task(self._digest(line, receiving.result(), cursor))}, timeout=1
-            )
+            await self._hasten(line, receiving.result(), cursor)
             raise
         digesting = asyncio.create_task(self._digest(line, receiving.result(), cursor))
         try:
             return await asyncio.shield(digesting)
         except asyncio.CancelledError:
-            await asyncio.wait({digesting}, timeout=1)
+            await self._hasten(line, receiving.result(), cursor, digesting)
             raise
+
+    async def _hasten(
+        self,
+        line: OpenLine,
+        outcome: Batch | Lost,
+        cursor: str,
+        digesting: asyncio.Task[tuple[Batch | Lost, str]] | None = None,
+    ) -> None:
+        """We end: a moment for what has been read. What cannot be stored in it the platform tells again after the
+        next start, if it has not forgotten what it handed over."""
+        digesting = digesting or asyncio.create_task(self._digest(line, outcome, cursor))
+        await asyncio.wait({digesting}, timeout=1)
+        if not digesting.done() and isinstance(outcome, Batch) and outcome.heard:
+            log.warning("inbound.abandoned", account=line.account.id, messages=len(outcome.heard))
 
     async def _digest(self, line: OpenLine, outcome: Batch | Lost, cursor: str) -> tuple[Batch | Lost, str]:
         self._note_host(line, outcome)
