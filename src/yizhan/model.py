@@ -183,6 +183,7 @@ class Credentials:
     cdn_base_url  iLink: where media lies; empty where the platform has none
     token_url     QQ: where access tokens are issued; empty elsewhere
     user_id       iLink: the person who confirmed the QR login; empty where unknown
+    webhook       QQ: the platform posts what happens to us; no line to it is kept
     """
 
     secret: str
@@ -190,6 +191,7 @@ class Credentials:
     cdn_base_url: str = ""
     token_url: str = ""
     user_id: str = ""
+    webhook: bool = False
 
     def __repr__(self) -> str:
         return f"Credentials(base_url={self.base_url!r}, user_id={self.user_id!r}, secret=…)"

@@ -161,6 +161,35 @@ class Sockets(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """A request that somebody has made of us in the name of a platform, and that proves itself or does not: nothing of
+    it is to be believed before. Header names are in lower case; the body is bounded."""
+
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class RefusedBecause(StrEnum):
+    UNEXPECTED = "unexpected"
+    """Nobody may call for this account."""
+    UNPROVEN = "unproven"
+    """Not signed by the platform, or not just now."""
+    UNREADABLE = "unreadable"
+    """The platform's, and nothing can be made of it."""
+    NOT_STORED = "not_stored"
+    """Read, and not on disk: it should be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRefused:
+    """Why a callback was not taken. `text` and `fix` are for people, without secrets."""
+
+    because: RefusedBecause
+    text: str
+    fix: str = ""
+
+
 class Http(Protocol):
     """Carries requests to platforms. Never raises for what the network or the server does.
 
@@ -313,7 +342,8 @@ class Transport(Protocol):
 
     async def receive(self, cursor: str, hold_ms: int) -> Batch | Lost:
         """What has come since `cursor`, up to which everything is stored: at once if there is something, else when it
-        comes, or when the platform shows in another way that it is there. Total: odd replies are losses.
+        comes, or when the platform shows in another way that it is there. Total: odd replies are losses. A further
+        call says that what the last one returned is stored.
 
         May be cancelled: what was not returned is told again, by the platform or by the next call.
 
@@ -323,6 +353,11 @@ class Transport(Protocol):
 
     def look(self) -> None:
         """The host has slept, or its clock has jumped: find out at once whether the line still lives."""
+        ...
+
+    async def called_back(self, callback: Callback) -> Answer | CallbackRefused:
+        """What the platform is to be told, once what it said is stored; or why it was refused. What is true and could
+        not be stored in time is refused, and may be handed out by `receive` all the same."""
         ...
 
     async def send(self, request: Request) -> Reply: ...

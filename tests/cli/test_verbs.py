@@ -62,6 +62,18 @@ def test_a_qq_bot_is_added_with_its_app_id_and_secret(run: Run, gateway: SmallGa
     } == gateway.only.body
 
 
+def test_a_qq_bot_with_a_webhook_is_told_which_address_to_enter(run: Run, gateway: SmallGateway) -> None:
+    """Half of the setting is made on QQ's page, with an address that only we know."""
+    gateway.routes["POST", "/v1/accounts"] = (201, {"id": "qq:102000001", "created": True})
+    ran = run(
+        "account", "add", "qq", "--app-id", "qq:102000001", "--client-secret-stdin", "--webhook", stdin="s3"
+    )
+    assert 0 == ran.code
+    assert gateway.only.body["webhook"] is True
+    assert "/webhooks/qq/102000001" in ran.err
+    assert "server.allowed_hosts" in ran.err
+
+
 def test_a_token_on_the_command_line_draws_a_warning(run: Run, gateway: SmallGateway) -> None:
     """Everybody on the machine can read the process list."""
     gateway.routes["POST", "/v1/accounts"] = (200, {"id": ID, "created": False})

@@ -220,6 +220,7 @@ def test_the_account_object_has_exactly_these_names_and_nothing_secret() -> None
         "last_server_answer_at",
         "next_attempt_at",
         "created_at",
+        "webhook",
     } == set(shape)
     assert "secret" not in repr(shape)
     assert "bot-token" not in repr(shape)

@@ -165,10 +165,12 @@ class Station:
         account, _ = await self.ask(self.gateway.add_account("weixin", made.bot_id, credentials))
         return account.id
 
-    async def link_qq(self, **bot: Any) -> AccountId:
+    async def link_qq(self, webhook: bool = False, **bot: Any) -> AccountId:
         """Makes a QQ bot in the world and adds it here."""
         made = self.world.qq.add_bot(**bot)
-        credentials = Credentials(made.secret, SIM_URL, token_url=SIM_URL)
+        if webhook:
+            made.webhook_url = f"http://127.0.0.1/webhooks/qq/{made.app_id}"
+        credentials = Credentials(made.secret, SIM_URL, token_url=SIM_URL, webhook=webhook)
         account, _ = await self.ask(self.gateway.add_account("qq", made.app_id, credentials))
         return account.id
 

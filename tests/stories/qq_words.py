@@ -32,13 +32,13 @@ class QqTale:
         self.station: Station
         self.account_id: AccountId
 
-    async def begin(self, agent: Agent | None = None, **settings: Any) -> None:
+    async def begin(self, agent: Agent | None = None, webhook: bool = False, **settings: Any) -> None:
         chosen: dict[str, Any] = {"agent": "none", "delivery": {"allowance": {}}} | settings
         self.station = Station(self._home, answers=agent, **chosen)
         self.world = self.station.world
         self.world.add_user("Ann")
         await self.start()
-        self.account_id = await self.station.link_qq(name=BOT)
+        self.account_id = await self.station.link_qq(webhook, name=BOT)
         await self.passes(3)
 
     async def start(self) -> None:
@@ -156,7 +156,9 @@ class QqTale:
         await self.passes(3)
 
 
-def on_qq(agent: Agent | None = None, **settings: Any) -> Callable[[Story], Callable[[Path], None]]:
+def on_qq(
+    agent: Agent | None = None, webhook: bool = False, **settings: Any
+) -> Callable[[Story], Callable[[Path], None]]:
     """Runs a story in virtual time; its `tale` has begun, and its bot is up."""
 
     def decorate(story: Story) -> Callable[..., None]:
@@ -164,7 +166,7 @@ def on_qq(agent: Agent | None = None, **settings: Any) -> Callable[[Story], Call
         def told(home: Path, **given: Any) -> None:
             async def whole() -> None:
                 tale = QqTale(home)
-                await tale.begin(agent, **settings)
+                await tale.begin(agent, webhook, **settings)
                 try:
                     await story(tale, **given)
                 finally:

@@ -16,7 +16,7 @@ from yizhan.settings import Server
 from yizhan.web import console_path, create_app
 from yizhan.web.auth import BODY_MAX_BYTES, HostNames, same_origin
 
-EXEMPT = {"/healthz", "/readyz", "/console/login"}
+EXEMPT = {"/healthz", "/readyz", "/console/login", "/webhooks/platform/account"}
 
 
 def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
@@ -81,7 +81,7 @@ async def test_console_paths_with_content_want_a_session(bare_app: FastAPI, path
     async with client_of(bare_app, {}) as client:
         assert 401 == (await client.get(path)).status_code
         assert 404 == (await client.get("/console/_nicegui/3.18.0/static/nicegui.js")).status_code
-        assert 404 == (await client.get("/webhooks/qq/1020304")).status_code
+        assert 404 == (await client.post("/webhooks/qq/1020304")).status_code
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,8 @@ async def test_a_gate_that_is_shut_is_shown(station: Station, monkeypatch: pytes
         {"base_url": "https://user:pw@example.org"},
         {"base_url": "https://example.org/?q=1"},
         {"cdn_base_url": "javascript:alert(1)"},
+        {"webhook": True},
+        {"webhook": "yes"},
         {"unknown": 1},
     ],
 )

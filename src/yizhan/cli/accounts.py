@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
@@ -75,6 +76,9 @@ def _register_add(add: typer.Typer) -> None:
         token_url: Annotated[
             str | None, typer.Option(metavar="URL", help="Where access tokens are issued.")
         ] = None,
+        webhook: Annotated[
+            bool, typer.Option("--webhook", help="QQ posts events to this gateway; no connection is kept.")
+        ] = False,
     ) -> None:
         """Add a QQ bot, or replace its secret. The queue is kept."""
         body = {
@@ -83,15 +87,21 @@ def _register_add(add: typer.Typer) -> None:
             "token": _secret(desk, client_secret, client_secret_stdin, "client secret"),
             "base_url": _url(api_base_url, "--api-base-url"),
             "token_url": _url(token_url, "--token-url"),
+            "webhook": webhook or None,
         }
         _add(desk, body)
 
 
-def _add(desk: Desk, body: dict[str, str | None]) -> None:
+def _add(desk: Desk, body: Mapping[str, str | bool | None]) -> None:
     with desk.api() as api:
         added = api.call("POST", "/v1/accounts", body={k: v for k, v in body.items() if v is not None})
     word = "added" if added.get("created") else "credentials replaced:"
     desk.show(added, f"{word} {safe(added.get('id'))}")
+    if body.get("webhook"):
+        path = f"/webhooks/{body['platform']}/{body['account_id']}"
+        desk.note(
+            f"enter https://YOUR-NAME{path} as callback address; YOUR-NAME stands in server.allowed_hosts."
+        )
 
 
 def _register_account(account: typer.Typer) -> None:

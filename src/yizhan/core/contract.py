@@ -134,7 +134,13 @@ def account_object(account: Account) -> JsonObject:
         "last_server_answer_at": time_text(account.last_server_answer_at_ms),
         "next_attempt_at": time_text(account.next_attempt_at_ms),
         "created_at": time_text(account.created_at_ms),
+        "webhook": webhook_path(account) if account.credentials.webhook else None,
     }
+
+
+def webhook_path(account: Account) -> str:
+    """Where the platform posts what happens to an account that has a webhook."""
+    return f"/webhooks/{account.platform}/{account.external_id}"
 
 
 def chat_object(chat: Chat) -> JsonObject:

@@ -20,6 +20,7 @@ class Policy:
     allowance                        how many sends an inbound message permits, and for how long
     allowances                       the same for chats whose ids begin so, up to a slash
     token_old_ms                     from this age on a reply token is likely to be stale; 0: never
+    webhooks                         accounts may have what happens posted to us in place of a line
     pushed                           messages come over a line that is up or not, and the platform takes sends only
                                      while it is; else they are asked for, and every answer proves the line
     """
@@ -35,3 +36,4 @@ class Policy:
     allowances: Mapping[str, Rule] = field(default_factory=dict)
     token_old_ms: int = 0
     pushed: bool = False
+    webhooks: bool = False

@@ -99,6 +99,8 @@ class Accounts:
         if platform not in self._platforms:
             known = ", ".join(sorted(self._platforms))
             raise InvalidRequest(f"There is no platform {platform!r} here.", f"Known: {known}.")
+        if credentials.webhook and not self._platforms[platform].policy.webhooks:
+            raise InvalidRequest(f"{platform} posts nothing to anybody.", "Leave webhook out.")
         if not external_id.strip() or not credentials.secret.strip():
             raise InvalidRequest("An account needs an id and a token.", "Give both.")
         if not all("!" <= letter <= "~" for letter in credentials.secret):

@@ -21,7 +21,7 @@ from yizhan.core.limiter import PaceNumbers, decode
 from yizhan.core.reaction import Gates
 from yizhan.core.verdict import Barred
 from yizhan.model import Account, AccountId, AccountState
-from yizhan.ports import Batch, Chance, Clock, Platform
+from yizhan.ports import Answer, Batch, Callback, CallbackRefused, Chance, Clock, Platform, RefusedBecause
 from yizhan.runtime.inbound import InboundRoad
 from yizhan.runtime.lines import Lines, OpenLine
 from yizhan.runtime.outbound import Outbound
@@ -113,6 +113,18 @@ class Connections:
         """The host has slept: whoever has a line of its own is to see whether it still lives."""
         for line in self._lines.values():
             line.transport.look()
+
+    async def called_back(self, account: AccountId, callback: Callback) -> Answer | CallbackRefused:
+        """Somebody posts something in the name of the account's platform."""
+        line = self._lines.get(account)
+        if line is None:
+            return CallbackRefused(RefusedBecause.UNEXPECTED, "Nothing is to be posted for this account.")
+        answer = await line.transport.called_back(callback)
+        if isinstance(answer, CallbackRefused):
+            self._outbound.log.warning(
+                "callback.refused", account=account, because=answer.because.value, detail=answer.text
+            )
+        return answer
 
     async def _end(self, account: AccountId) -> None:
         task = self._supervisor.drop(_loop_name(account))

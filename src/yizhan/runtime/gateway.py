@@ -27,7 +27,18 @@ from yizhan.model import (
     SenderRule,
     Target,
 )
-from yizhan.ports import Accepted, Agent, Chance, Clock, Page, Platform, Store
+from yizhan.ports import (
+    Accepted,
+    Agent,
+    Answer,
+    Callback,
+    CallbackRefused,
+    Chance,
+    Clock,
+    Page,
+    Platform,
+    Store,
+)
 from yizhan.runtime.accounts import Accounts
 from yizhan.runtime.alerts import Watch
 from yizhan.runtime.changes import Changes
@@ -266,6 +277,10 @@ class Gateway:
     async def pause_account(self, account: AccountId, paused: bool) -> Account:
         """Raises UnknownAccount."""
         return await self._accounts.pause(account, paused)
+
+    async def called_back(self, account: AccountId, callback: Callback) -> Answer | CallbackRefused:
+        """Somebody posts something in the name of the account's platform; answered when it is stored."""
+        return await self.connections.called_back(account, callback)
 
     async def set_rule(self, account: AccountId, sender_id: str, rule: Rule) -> SenderRule:
         """Allows or blocks a sender. Raises UnknownAccount."""

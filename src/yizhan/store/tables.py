@@ -63,6 +63,7 @@ account = Table(
     _text("cdn_base_url"),
     _text("token_url"),
     _text("user_id"),
+    _flag("webhook"),
     _text("state"),
     _int("since_ms"),
     _int("created_at_ms"),

@@ -39,6 +39,7 @@ class AccountBody(Body):
     )
     cdn_base_url: WebAddress | None = None
     token_url: WebAddress | None = Field(None, description="QQ: where access tokens are issued")
+    webhook: bool = Field(False, description="QQ: events are posted to /webhooks/qq/APP; no socket is kept")
 
 
 @router.get("/v1/accounts", responses={200: {"model": shapes.AccountList}})
@@ -101,6 +102,7 @@ async def add_account(request: Request) -> Response:
         cdn_base_url=body.cdn_base_url or "",
         token_url=body.token_url or "",
         user_id=body.user_id or "",
+        webhook=body.webhook,
     )
     account, created = await gateway.add_account(body.platform, body.account_id, credentials)
     return answer({"id": account.id, "created": created}, 201 if created else 200)

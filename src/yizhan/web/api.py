@@ -28,6 +28,7 @@ from yizhan.web import (
     problems,
     sessions,
     shapes,
+    webhooks,
 )
 from yizhan.web.auth import BODY_MAX_BYTES, Guard, HostNames
 from yizhan.web.exchange import Body
@@ -50,6 +51,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     keys.router,
     events.router,
     health.router,
+    webhooks.router,
 )
 
 BODIES: tuple[type[Body], ...] = (
@@ -171,5 +173,5 @@ def _add_problem(operation: dict[str, Any]) -> None:
 def _add_security(schema: dict[str, Any]) -> None:
     schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     schema["security"] = [{"key": []}]
-    for path in ("/healthz", "/readyz"):
-        schema["paths"][path]["get"]["security"] = []
+    for path, method in (("/healthz", "get"), ("/readyz", "get"), (webhooks.PATH, "post")):
+        schema["paths"][path][method]["security"] = []

@@ -43,7 +43,7 @@ SCOPES: tuple[tuple[str, str, frozenset[str]], ...] = (
 """Method, beginning of the path, scopes of which one is needed. The first row that fits decides."""
 
 EXEMPT = re.compile(
-    r"/(healthz|readyz|console/login|console/static/.+|webhooks/qq/[^/]+"
+    r"/(healthz|readyz|console/login|console/static/.+|webhooks/[^/]+/[^/]+"
     r"|console/_nicegui/[^/]+/(static|libraries|components|esm|resources)/.+)"
 )
 """Paths that need neither key nor session: health, signing in, static files, and what brings its own signature."""

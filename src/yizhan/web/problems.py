@@ -42,6 +42,7 @@ TITLES = {
     "busy": "Nothing can be stored at the moment",
     "unauthorized": "A key is needed",
     "forbidden": "This is not allowed",
+    "not-signed": "The platform's signature is missing, wrong or old",
     "not-found": "No such address",
     "method-not-allowed": "The address does not know this method",
     "platform": "The platform did not do its part",

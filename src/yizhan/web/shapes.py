@@ -129,6 +129,7 @@ class Account(Shape):
     last_server_answer_at: Time | None
     next_attempt_at: Time | None
     created_at: Time
+    webhook: str | None = Field(description="the path that the platform posts to; null where none is used")
 
 
 class AccountListed(Account):

@@ -6,7 +6,17 @@ from yizhan.model import Account, ChatId, ReplyToken
 from yizhan.platforms.ilink import listening
 from yizhan.platforms.ilink.calls import Calls
 from yizhan.platforms.ilink.typing_signal import TypingSignal
-from yizhan.ports import Batch, Clock, Http, Lost, Reply, Request
+from yizhan.ports import (
+    Batch,
+    Callback,
+    CallbackRefused,
+    Clock,
+    Http,
+    Lost,
+    RefusedBecause,
+    Reply,
+    Request,
+)
 
 
 class IlinkTransport:
@@ -34,6 +44,10 @@ class IlinkTransport:
 
     def look(self) -> None:
         """Every poll ends by itself soon enough."""
+
+    async def called_back(self, callback: Callback) -> CallbackRefused:
+        """iLink has no webhooks."""
+        return CallbackRefused(RefusedBecause.UNEXPECTED, "WeChat posts nothing to anybody.")
 
     async def send(self, request: Request) -> Reply:
         return await self._http.call(request)

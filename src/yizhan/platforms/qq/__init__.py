@@ -14,6 +14,7 @@ from yizhan.platforms.qq.api import Api
 from yizhan.platforms.qq.codec import QqCodec
 from yizhan.platforms.qq.policy import API_URL, PLATFORM, POLICY
 from yizhan.platforms.qq.transport import QqTransport
+from yizhan.platforms.qq.webhook import QqWebhook
 from yizhan.ports import Chance, Clock, Http, Lost, Sockets
 
 __all__ = ["API_URL", "QqPlatform"]
@@ -46,8 +47,10 @@ class QqPlatform:
     def base_url(self) -> str:
         return API_URL
 
-    def transport(self, account: Account) -> QqTransport:
+    def transport(self, account: Account) -> QqTransport | QqWebhook:
         access = self._access_of(account)
+        if account.credentials.webhook:
+            return QqWebhook(account, self._http, access, self._clock)
         return QqTransport(account, self._http, self._sockets, access, self._clock, self._chance)
 
     def login(self, known: Sequence[Account], base_url: str | None) -> None:

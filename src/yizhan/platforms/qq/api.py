@@ -11,7 +11,7 @@ from dataclasses import replace
 from yizhan.core.connection import Lost
 from yizhan.platforms.qq.access import Access
 from yizhan.platforms.qq.answers import token_refused
-from yizhan.ports import Http, Reply, Request
+from yizhan.ports import Absence, AbsenceKind, Http, Reply, Request
 
 
 class Api:
@@ -38,6 +38,11 @@ class Api:
         if token_refused(reply):
             self._access.drop(token)
         return reply
+
+
+def sent(reply: Reply | Lost) -> Reply:
+    """The reply to a send; without a token to send with, nothing has left."""
+    return Absence(AbsenceKind.NOT_SENT, reply.text) if isinstance(reply, Lost) else reply
 
 
 def _authorised(request: Request, token: str) -> Request:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,7 +22,7 @@ from yizhan.model import Item
 from yizhan.platforms.fields import Fields
 from yizhan.platforms.qq.chats import Scope, chat_id
 from yizhan.platforms.qq.frames import Frame
-from yizhan.ports import Audit, Consent, Heard
+from yizhan.ports import Audit, Batch, Consent, Heard
 
 _ID_MAX = 512
 _NAME_MAX = 256
@@ -54,6 +54,27 @@ def read_event(frame: Frame) -> Event | None:
     """What happened; None for what asks nothing of us."""
     reader = _READERS.get(frame.kind)
     return reader(frame) if reader else None
+
+
+def batch_of(events: Iterable[Event | None]) -> Batch:
+    """What was heard, sorted for the road in; the cursor is its caller's."""
+    heard: list[Heard] = []
+    consents: list[Consent] = []
+    audits: list[Audit] = []
+    unreadable = 0
+    for event in events:
+        match event:
+            case Heard():
+                heard.append(event)
+            case Interaction(heard=Heard() as said):
+                heard.append(said)
+            case Consent():
+                consents.append(event)
+            case Audit():
+                audits.append(event)
+            case Unreadable():
+                unreadable += 1
+    return Batch(tuple(heard), unreadable=unreadable, consents=tuple(consents), audits=tuple(audits))
 
 
 # messages

@@ -41,4 +41,5 @@ POLICY = Policy(
     send_timeout_ms=10_000,  # D26 asks for 5 s at least
     allowances=ALLOWANCES,
     pushed=True,
+    webhooks=True,
 )

@@ -21,26 +21,25 @@ from yizhan.model import Account, ChatId, ReplyToken
 from yizhan.platforms.qq import calls
 from yizhan.platforms.qq import memory as memories
 from yizhan.platforms.qq.access import Access
-from yizhan.platforms.qq.api import Api
+from yizhan.platforms.qq.api import Api, sent
+from yizhan.platforms.qq.callbacks import NO_WEBHOOK
 from yizhan.platforms.qq.closes import ending_of
 from yizhan.platforms.qq.discovery import Gateway, read_gateway
-from yizhan.platforms.qq.events import Interaction, Unreadable, read_event
+from yizhan.platforms.qq.events import Interaction, batch_of, read_event
 from yizhan.platforms.qq.frames import FRAME_MAX_BYTES
 from yizhan.platforms.qq.intents import LADDER, missing
 from yizhan.platforms.qq.line import Deliver, Entered, Part
-from yizhan.platforms.qq.link import Link, News
+from yizhan.platforms.qq.link import Link
 from yizhan.platforms.qq.memory import Memory
 from yizhan.platforms.qq.policy import SOCKET_MS
 from yizhan.platforms.qq.session import Session, read_cursor, write_cursor
 from yizhan.ports import (
     Absence,
-    AbsenceKind,
-    Audit,
     Batch,
+    Callback,
+    CallbackRefused,
     Chance,
     Clock,
-    Consent,
-    Heard,
     Http,
     Reply,
     Request,
@@ -103,9 +102,12 @@ class QqTransport:
         if self._link is not None:
             self._link.look()
 
+    async def called_back(self, callback: Callback) -> CallbackRefused:
+        """Of a bot that keeps a socket, nothing comes by another way."""
+        return NO_WEBHOOK
+
     async def send(self, request: Request) -> Reply:
-        reply = await self._api.call(request)
-        return Absence(AbsenceKind.NOT_SENT, reply.text) if isinstance(reply, Lost) else reply
+        return sent(await self._api.call(request))
 
     async def typing(self, chat: ChatId, token: ReplyToken | None, on: bool) -> None:
         """Not shown: each notice counts as one of the few answers that a message permits.
@@ -179,36 +181,13 @@ class QqTransport:
 
     def _batch(self, link: Link) -> Batch:
         """What the link has heard, in order, and the place in the session that covers it."""
-        heard: list[Heard] = []
-        consents: list[Consent] = []
-        audits: list[Audit] = []
-        unreadable, session, landmark = 0, None, False
-        for _ in range(min(BATCH_MAX, len(link.news))):
-            news = link.news.popleft()
-            session = _session_of(news) or session
-            landmark = landmark or isinstance(news, Entered)
-            event = read_event(news.frame) if isinstance(news, Deliver) else None
-            match event:
-                case Heard():
-                    heard.append(event)
-                case Interaction(_, Heard() as said):
-                    heard.append(said)
-                case Consent():
-                    consents.append(event)
-                case Audit():
-                    audits.append(event)
-                case Unreadable():
-                    unreadable += 1
+        taken = [link.news.popleft() for _ in range(min(BATCH_MAX, len(link.news)))]
+        sessions = [news.session for news in taken if isinstance(news, Deliver | Entered)]
+        landmark = any(isinstance(news, Entered) for news in taken)
         if landmark:
             self._tell_intents()
-        return Batch(
-            heard=tuple(heard),
-            cursor=write_cursor(session) if session else None,
-            unreadable=unreadable,
-            landmark=landmark,
-            consents=tuple(consents),
-            audits=tuple(audits),
-        )
+        batch = batch_of(read_event(news.frame) for news in taken if isinstance(news, Deliver))
+        return replace(batch, cursor=write_cursor(sessions[-1]) if sessions else None, landmark=landmark)
 
     def _tell_intents(self) -> None:
         if self._memory.rung:
@@ -286,7 +265,3 @@ class QqTransport:
         await asyncio.wait({renewal})
         if not renewal.cancelled() and isinstance(made := renewal.result(), Link):
             await made.close()
-
-
-def _session_of(news: News) -> Session | None:
-    return news.session if isinstance(news, Deliver | Entered) else None

@@ -15,6 +15,7 @@ def account_of(row: Row, seal: Seal) -> Account:
         cdn_base_url,
         token_url,
         user_id,
+        webhook,
         state,
         since_ms,
         created_at_ms,
@@ -34,7 +35,7 @@ def account_of(row: Row, seal: Seal) -> Account:
     opened = seal.open(secret, f"account.secret/{account_id}")
     return Account(
         id=AccountId(account_id),
-        credentials=Credentials(opened, base_url, cdn_base_url, token_url, user_id),
+        credentials=Credentials(opened, base_url, cdn_base_url, token_url, user_id, bool(webhook)),
         state=AccountState(state),
         since_ms=since_ms,
         created_at_ms=created_at_ms,
@@ -61,6 +62,7 @@ def account_values(account: Account, seal: Seal) -> Values:
         "cdn_base_url": credentials.cdn_base_url,
         "token_url": credentials.token_url,
         "user_id": credentials.user_id,
+        "webhook": int(credentials.webhook),
         "state": account.state.value,
         "since_ms": account.since_ms,
         "created_at_ms": account.created_at_ms,

@@ -35,6 +35,7 @@ def upgrade() -> None:
         _text("cdn_base_url"),
         _text("token_url"),
         _text("user_id"),
+        _flag("webhook"),
         _text("state"),
         _int("since_ms"),
         _int("created_at_ms"),

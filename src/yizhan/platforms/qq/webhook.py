@@ -1,0 +1,179 @@
+"""The line of one QQ bot whose events are posted to us: no socket, and the same road in.
+
+    called_back ──► waiting ──receive──► the road in commits ──next receive──► answered: op 12
+                        └── not within four seconds, or the line ends ──► refused: QQ sends it again
+
+QQ is told that it has been heard when what it said is on disk and no sooner, so that a crash loses nothing. What was
+refused for being late stays here and goes in when it can; that it comes again is known by its id.
+
+A quiet webhook says nothing of QQ, so a short question once a minute does: it proves secret, address and bot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+
+from yizhan.core.connection import Lost
+from yizhan.model import Account, ChatId, ReplyToken
+from yizhan.platforms.qq import callbacks, calls
+from yizhan.platforms.qq.access import Access
+from yizhan.platforms.qq.answers import read
+from yizhan.platforms.qq.api import Api, sent
+from yizhan.platforms.qq.callbacks import NOT_STORED, Challenge, Signet
+from yizhan.platforms.qq.events import Event, Interaction, batch_of, read_event
+from yizhan.platforms.qq.frames import Frame, Op
+from yizhan.ports import Answer, Batch, Callback, CallbackRefused, Clock, Http, Reply, Request
+
+ASK_MS = 60_000
+"""QQ is asked whether it knows us after so long without a word."""
+STORE_S = 4.0
+"""How long QQ is kept waiting. Its patience is not documented; five seconds are what other receivers count on."""
+BATCH_MAX = 200
+WAITING_MAX = 1_000
+WAITING_MAX_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """An event on its way to the store. `stored` becomes True, or False if it may not be."""
+
+    event: Event
+    stored: asyncio.Future[bool]
+
+
+class QqWebhook:
+    """`ports.Transport` for a QQ bot with a webhook."""
+
+    def __init__(self, account: Account, http: Http, access: Access, clock: Clock) -> None:
+        self._account = account
+        self._api = Api(http, access)
+        self._clock = clock
+        self._signet = Signet(account.credentials.secret)
+        self._waiting: dict[bytes, Post] = {}
+        self._waiting_bytes = 0
+        self._handed: list[Post] = []
+        self._changed = asyncio.Event()
+        self._known_ms: int | None = None
+        self._urgent: set[asyncio.Task[None]] = set()
+
+    @property
+    def connected(self) -> bool:
+        """QQ looks for no connection of such a bot."""
+        return True
+
+    async def open(self) -> None:
+        """The address stands in QQ's console."""
+
+    async def receive(self, cursor: str, hold_ms: int) -> Batch | Lost:
+        """What was posted. `cursor` says nothing here: QQ remembers what it was not answered."""
+        self._answer_handed(True)
+        while True:
+            if self._known_ms is None or (not self._waiting and self._ask_in_ms() <= 0):
+                return await self._ask()
+            if self._waiting:
+                return self._take()
+            await self._wait()
+
+    def look(self) -> None:
+        """What QQ thought of us before the host slept is old."""
+        self._known_ms = None
+        self._changed.set()
+
+    async def called_back(self, callback: Callback) -> Answer | CallbackRefused:
+        said = callbacks.read_callback(callback, self._signet, self._clock.now_ms())
+        match said:
+            case CallbackRefused():
+                return said
+            case Challenge():
+                return callbacks.proof(said, self._signet)
+            case Frame(op=Op.HEARTBEAT):
+                return callbacks.alive()
+            case Frame():
+                return await self._heard(said, callback.body)
+
+    async def send(self, request: Request) -> Reply:
+        return sent(await self._api.call(request))
+
+    async def typing(self, chat: ChatId, token: ReplyToken | None, on: bool) -> None:
+        """Not shown, as with a socket."""
+
+    async def close(self, announce: bool) -> None:
+        """What is not stored by now is refused, and told again by QQ."""
+        self._answer_handed(False)
+        for post in self._waiting.values():
+            post.stored.set_result(False)
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._known_ms = None
+        for task in self._urgent:
+            task.cancel()
+
+    # what QQ posts
+
+    async def _heard(self, frame: Frame, body: bytes) -> Answer | CallbackRefused:
+        event = read_event(frame) if frame.op == Op.DISPATCH else None
+        if event is None:
+            return callbacks.taken()
+        if isinstance(event, Interaction):  # a button spins until it is acknowledged
+            self._hasten(self._acknowledge(event.id))
+        post = self._keep(body, event)
+        if post is None:
+            return NOT_STORED
+        await asyncio.wait({post.stored}, timeout=STORE_S)
+        return callbacks.taken() if post.stored.done() and post.stored.result() else NOT_STORED
+
+    def _keep(self, body: bytes, event: Event) -> Post | None:
+        """The same body again, before the first is stored, is the same post. None: there is no room."""
+        if (known := self._waiting.get(body)) is not None:
+            return known
+        if len(self._waiting) >= WAITING_MAX or self._waiting_bytes + len(body) > WAITING_MAX_BYTES:
+            return None
+        post = self._waiting[body] = Post(event, asyncio.get_running_loop().create_future())
+        self._waiting_bytes += len(body)
+        self._changed.set()
+        return post
+
+    def _take(self) -> Batch:
+        for body in list(self._waiting)[:BATCH_MAX]:
+            self._handed.append(self._waiting.pop(body))
+            self._waiting_bytes -= len(body)
+        return batch_of(post.event for post in self._handed)
+
+    def _answer_handed(self, stored: bool) -> None:
+        for post in self._handed:
+            post.stored.set_result(stored)
+        self._handed = []
+
+    async def _acknowledge(self, interaction_id: str) -> None:
+        await self._api.call(calls.acknowledge(self._account, interaction_id))
+
+    def _hasten(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._urgent.add(task)
+        task.add_done_callback(self._urgent.discard)
+
+    # whether QQ knows us
+
+    async def _ask(self) -> Batch | Lost:
+        """Asks who we are."""
+        reply = await self._api.call(calls.myself(self._account))
+        answer = reply if isinstance(reply, Lost) else read(reply)
+        if isinstance(answer, Lost):
+            self._known_ms = None
+            return answer
+        self._known_ms = self._clock.now_ms()
+        return Batch(())
+
+    def _ask_in_ms(self) -> int:
+        return ASK_MS if self._known_ms is None else self._known_ms + ASK_MS - self._clock.now_ms()
+
+    async def _wait(self) -> None:
+        """Until something was posted, or it is time to ask."""
+        self._changed.clear()
+        changed = asyncio.create_task(self._changed.wait())
+        try:
+            await asyncio.wait({changed}, timeout=max(0, self._ask_in_ms()) / 1_000)
+        finally:
+            changed.cancel()
