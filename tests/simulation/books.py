@@ -5,13 +5,16 @@ saw. `collect` reads them from a station at rest; the checker compares them and 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulation.books_qq import PLATFORM as QQ
+from simulation.books_qq import qq_records, qq_targets, repeats_from_ms
 from simulation.station import Station
 from yizhan.model import AccountId, ChatId, Inbound, Message, Target, Turn
-from yizhan_simulator.ledger import Record
+from yizhan_simulator.ledger import Effect, Record
 
 PAGE = 500
 
@@ -77,6 +80,8 @@ class Books:
     received     every inbound message in the store; `turns` every turn
     pending      how many inbound messages nobody has turned to yet
     records      the platform's ledger; `copies`: bubbles per client id
+    repeats_from_ms  by bot on QQ: what is said from then on is repeated until it is kept; before, a session may have
+                 ended with it. Such a bot's repeats are recognised, or not made
     consumes     the platform forgets what it has handed over; `dedupes`: it recognises a client id
     retried      messages that somebody revived, and how often
     samples      looks at the running gateway
@@ -95,6 +100,7 @@ class Books:
     pending: int = 0
     records: list[Record] = field(default_factory=list)
     copies: Mapping[str, int] = field(default_factory=dict)
+    repeats_from_ms: Mapping[str, int] = field(default_factory=dict)
     consumes: bool = False
     dedupes: bool = True
     retried: Mapping[str, int] = field(default_factory=dict)
@@ -116,23 +122,40 @@ async def collect(station: Station) -> Books:
         messages=messages,
         events=await _events(station),
         pending=len(await store.pending_inbound()),
-        records=list(world.ledger),
+        records=[record for record in world.ledger if not record.call.startswith("qq.")],
         copies={
             entry.client_id: world.ledger.copies(entry.client_id) for m in messages for entry in m.entries
         },
         consumes=world.knobs.inbound == "consume",
         dedupes=world.knobs.client_id_dedupe,
     )
-    for chat in world.conversations():
-        rows = await _rows(station, chat.bot_id, chat.user_id)
-        lane = (chat.bot_id, chat.user_id)
+    _enter_qq(station, books)
+    weixin = [
+        Target(AccountId(f"weixin:{chat.bot_id}"), ChatId(chat.user_id)) for chat in world.conversations()
+    ]
+    for target in [*weixin, *qq_targets(world)]:
+        rows = await _rows(station, target)
+        lane = (target.account.split(":", 1)[1], str(target.chat))
         books.received += [Received(lane, row.text, row.turn_id) for row in rows if isinstance(row, Inbound)]
         books.turns += [row for row in rows if isinstance(row, Turn)]
     return books
 
 
-async def _rows(station: Station, bot_id: str, user_id: str) -> Iterable[Any]:
-    target = Target(AccountId(f"weixin:{bot_id}"), ChatId(user_id))
+def _enter_qq(station: Station, books: Books) -> None:
+    seen = list(qq_records(station.world, books.messages))
+    if not seen:
+        return
+    books.records = sorted([*books.records, *seen], key=lambda record: record.number)
+    ours = {entry.client_id for m in books.messages if m.account.startswith(QQ) for entry in m.entries}
+    shown = Counter(record.client_id for record in seen if record.effect in (Effect.SHOWN, Effect.DELAYED))
+    books.copies = {**books.copies, **{client_id: shown[client_id] for client_id in ours}}
+    entered_ms = station.entered_ms()
+    books.repeats_from_ms = {
+        bot: max(began_ms, entered_ms) for bot, began_ms in repeats_from_ms(station.world).items()
+    }
+
+
+async def _rows(station: Station, target: Target) -> Iterable[Any]:
     rows: list[Any] = []
     before: str | None = None
     while True:

@@ -45,6 +45,7 @@ class Bounds:
                     accepted one, one for each inbound message, and one per chat in so many seconds
     failing_per_s   sends in any second of an account that the platform refused or never took
     polls_per_s     polls in any second of an account that brought nothing
+    knocks_per_s, knocks_per_min, identifies_per_min  what QQ is asked for on the way to a connection, and new sessions
     tasks, in_memory  of the process at any time
     stop_ms         from SIGTERM to the end
     overtake_ms     so long after its acceptance a higher class must have been noticed
@@ -55,6 +56,9 @@ class Bounds:
     probe_s: float = 30
     failing_per_s: int = 24
     polls_per_s: int = 4
+    knocks_per_s: int = 6
+    knocks_per_min: int = 80
+    identifies_per_min: int = 16
     tasks: int = 400
     in_memory: int = 4_000
     stop_ms: int = 2_000
@@ -62,6 +66,9 @@ class Bounds:
 
 
 BOUNDS = Bounds()
+_SPENT = {"window", "allowance", "unknown id"}
+SPENT_MAX = 4
+"""Refusals of one token: the first, and one for each process that died before it had written that down."""
 
 
 async def findings(station: Station) -> list[str]:
@@ -128,7 +135,11 @@ def copies(books: Books) -> Iterator[str]:
     for message, entry in _entries(books):
         shown = books.copies.get(entry.client_id, 0)
         doubts = sum(attempt.verdict == "InDoubt" for attempt in entry.attempts)
-        allowed = 1 if books.dedupes else 1 + doubts + books.retried.get(message.id, 0)
+        revived = books.retried.get(message.id, 0)
+        if _bot(message) in books.repeats_from_ms:
+            allowed = 1 + revived
+        else:
+            allowed = 1 if books.dedupes else 1 + doubts + revived
         if shown > allowed:
             yield f"{message.id}/{entry.no} is on the phone {shown} times, with {doubts} doubts"
         if shown > 1 and not entry.possibly_doubled:
@@ -195,13 +206,19 @@ def unbroken(books: Books) -> Iterator[str]:
 
 def incoming(books: Books) -> Iterator[str]:
     """What users wrote is in the store once: all of it, or where the platform forgets what it hands over, all that
-    came in a reply which was read to its end, but for those on the wire when a process was killed."""
+    came in a reply or frame which was read to its end, but for those on the wire when a process was killed."""
     stored = Counter((received.chat, received.text) for received in books.received)
     said = Counter(((record.bot_id, record.user_id), record.text) for record in _of(books, "say"))
+    repeated = Counter(
+        ((record.bot_id, record.user_id), record.text)
+        for record in _of(books, "say")
+        if record.at_ms >= books.repeats_from_ms.get(record.bot_id, 0)
+    )
     heard, excused = Counter(books.heard), Counter(books.on_the_wire)
     for (chat, text), times in said.items():
         kept = stored[chat, text]
-        owed = heard[text] - excused[text] if books.consumes else times
+        forgets = books.consumes and chat[0] not in books.repeats_from_ms
+        owed = max(0 if forgets else repeated[chat, text], heard[text] - excused[text])
         if kept < min(owed, times):
             yield f"{text!r} of {chat[1]} was never stored, {min(owed, times) - kept} of {times} times"
         if kept > times:
@@ -242,6 +259,8 @@ def convicted(books: Books) -> Iterator[str]:
     stale: dict[Lane, dict[str, int]] = defaultdict(dict)
     for record in _sends(books):
         lane = record.bot_id, record.user_id
+        if record.bot_id in books.repeats_from_ms:  # its messages permit some answers, and are refused by name
+            continue
         if record.token in stale[lane] and record.at_ms > stale[lane][record.token]:
             yield f"a request to {record.user_id} carried a token that had been found stale"
         attempt = _attempt(attempts, starts, record)
@@ -263,6 +282,19 @@ def _attempt(
     """The attempt whose request this record is: the last one begun before it arrived."""
     before = [at_ms for at_ms in starts.get(record.client_id, ()) if at_ms <= record.at_ms]
     return attempts[record.client_id, max(before)] if before else None
+
+
+def believed(books: Books) -> Iterator[str]:
+    """What a message on QQ permits is counted before; where the platform counts otherwise, that is learned from a few
+    refusals."""
+    refusals = Counter(
+        (record.bot_id, record.token)
+        for record in _sends(books)
+        if record.bot_id in books.repeats_from_ms and record.token and record.rule in _SPENT
+    )
+    for (bot, token), times in refusals.items():
+        if times > SPENT_MAX:
+            yield f"{bot} tried to answer {token} {times} times after it was refused"
 
 
 def complained(books: Books) -> Iterator[str]:
@@ -308,8 +340,22 @@ def stormed(books: Books, bounds: Bounds) -> Iterator[str]:
         for record in records:
             by_bot[record.bot_id].append(record.at_ms)
         for bot, times in by_bot.items():
-            if (busiest := _busiest_second(times)) > most:
+            if (busiest := _busiest(times, 1_000)) > most:
                 yield f"{bot} made {busiest} {what} within a second, {most} would be bearable"
+
+
+def knocked(books: Books, bounds: Bounds) -> Iterator[str]:
+    """However connections end, QQ is not asked for the next one without a pause, and new sessions are rationed."""
+    for call, most_s, most_min in (
+        ("qq.gateway_bot", bounds.knocks_per_s, bounds.knocks_per_min),
+        ("qq.socket", bounds.knocks_per_s, bounds.knocks_per_min),
+        ("qq.token", bounds.knocks_per_s, bounds.knocks_per_min),
+        ("qq.identify", bounds.knocks_per_s, bounds.identifies_per_min),
+    ):
+        times = [record.at_ms for record in _of(books, call)]
+        for span_ms, most in ((1_000, most_s), (60_000, most_min)):
+            if (busiest := _busiest(times, span_ms)) > most:
+                yield f"{busiest} times {call} within {span_ms / 1000:.0f} s, {most} would be bearable"
 
 
 def bloated(books: Books, bounds: Bounds) -> Iterator[str]:
@@ -350,10 +396,10 @@ def stopped(books: Books, bounds: Bounds) -> Iterator[str]:
 
 CHECKS: tuple[Callable[[Books], Iterable[str]], ...] = (
     lost, conserved, unexplained, lies, copies, unmarked, given_up, reused, keys, order, unbroken, incoming,
-    answered, convicted, complained, asleep,
+    answered, convicted, believed, complained, asleep,
 )  # fmt: skip
 MEASURES: tuple[Callable[[Books, Bounds], Iterable[str]], ...] = (
-    refused, stormed, bloated, overtaken, stopped,
+    refused, stormed, knocked, bloated, overtaken, stopped,
 )  # fmt: skip
 
 
@@ -361,6 +407,10 @@ def _entries(books: Books) -> Iterator[tuple[Message, Entry]]:
     for message in books.messages:
         for entry in message.entries:
             yield message, entry
+
+
+def _bot(message: Message) -> str:
+    return lane_of(message)[0]
 
 
 def _of(books: Books, call: str) -> list[Record]:
@@ -399,11 +449,12 @@ def _pairs(messages: list[Message]) -> Iterator[tuple[Message, Message]]:
             yield earlier, later
 
 
-def _busiest_second(times: Iterable[int]) -> int:
+def _busiest(times: Iterable[int], span_ms: int) -> int:
+    """The most of them within any span."""
     most, window = 0, deque[int]()
     for at_ms in times:
         window.append(at_ms)
-        while window[0] <= at_ms - 1_000:
+        while window[0] <= at_ms - span_ms:
             window.popleft()
         most = max(most, len(window))
     return most

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -35,7 +35,7 @@ class Say:
 class Push:
     """A program hands over a message. With a key it repeats the same order until it is answered, and `again` times
     after that; without one it asks once. `starts_s` and `lives_s` count from the order. `filler` words follow the
-    text, which names the push."""
+    text, which names the push; `numbered` where each part must be known by its text."""
 
     where: Place
     text: str
@@ -45,9 +45,12 @@ class Push:
     again: int = 0
     starts_s: float | None = None
     lives_s: float | None = None
+    numbered: bool = False
 
     @property
     def whole(self) -> str:
+        if self.numbered:
+            return " ".join([self.text, *(f"{self.text[-2:]}-{number}" for number in range(self.filler))])
         return " ".join([self.text, *["long"] * self.filler])
 
 
@@ -124,7 +127,28 @@ class Stop:
     down_s: float
 
 
-Deed = Say | Push | Cancel | Retry | Pause | ExpireTokens | Replay | Disk | Host | Kill | Stop
+LineAct = Literal["close", "mute", "reconnect", "invalidate", "forget", "expire access", "spend"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """QQ does something to the bot's connection, its sessions, its access tokens or its allowances."""
+
+    act: LineAct
+    code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Somebody forbids, or allows again, that the bot speaks unasked in a chat of QQ."""
+
+    where: Place
+    on: bool
+
+
+Deed = (
+    Say | Push | Cancel | Retry | Pause | ExpireTokens | Replay | Disk | Host | Kill | Stop | Line | Switch
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +168,17 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
+class Qq:
+    """The last account is a bot on QQ, and its chats are of these scenes. `leaks`: events get lost between the
+    platform and a living connection, and are not repeated."""
+
+    scenes: tuple[Literal["c2c", "group"], ...]
+    everything: bool = False
+    """Groups give the bot every message, not only those that mention it."""
+    leaks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     seed: int
     chaos_s: float
@@ -156,6 +191,7 @@ class Plan:
     faults: tuple[Fault, ...] = ()
     outages: tuple[Outage, ...] = ()
     acts: tuple[Act, ...] = ()
+    qq: Qq | None = None
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -163,6 +199,8 @@ class Plan:
     def _lines(self) -> Iterator[str]:
         yield f"seed {self.seed}: chats {self.chats}, chaos for {self.chaos_s:.0f} s, commits {self.commit_ms} ms"
         yield f"  in doubt: {self.in_doubt}; {self.agent}; knobs {self.knobs}"
+        if self.qq is not None:
+            yield f"  {self.qq}"
         for weather in (*self.limits, *self.faults, *self.outages):
             yield f"  {type(weather).__name__} {_said(weather)}"
         for act in self.acts:
@@ -187,9 +225,17 @@ def _said(weather: Limit | Fault | Outage) -> str:
     return str({name: value for name, value in told.items() if name == "kind" or value != usual[name]})
 
 
+QQ_SEEDS = 1_000_000
+"""From this seed on there is a bot on QQ, alone or beside accounts of WeChat."""
+
+
 def draw(seed: int) -> Plan:
     """The world of a seed. The same seed gives the same plan, on every machine."""
-    return _Drawing(seed).plan()
+    if seed >= QQ_SEEDS:
+        from simulation.plan_qq import QqDrawing
+
+        return QqDrawing(seed).plan()
+    return Drawing(seed).plan()
 
 
 HEALTHY: dict[str, Any] = {
@@ -229,7 +275,9 @@ STATUSES = (400, 401, 403, 404, 408, 429, 500, 502, 503, 504, 524)
 CLASSES = (MessageClass.PUSH, MessageClass.PUSH, MessageClass.PUSH, MessageClass.REPLY, MessageClass.PROGRESS)
 
 
-class _Drawing:
+class Drawing:
+    """Draws a plan of WeChat; `plan_qq.py` adds a bot on QQ."""
+
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.rng = random.Random(f"plan {seed}")

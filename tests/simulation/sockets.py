@@ -7,8 +7,11 @@ nobody tells. A socket whose process dies is gone for the platform as well.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+import re
 from collections import deque
+from typing import Any
 
 from simulation.process import Process
 from simulation.virtual import Host
@@ -18,10 +21,15 @@ from yizhan_simulator.qq.side import SocketLine
 from yizhan_simulator.qq.socket import HangUp
 
 _BROKEN = {1005, 1006}
+_MENTION = re.compile(r"<@!?[^>]*>")
 
 
 class SimSockets:
-    """Opens sockets of one process into a World."""
+    """Opens sockets of one process into a World.
+
+    heard       what people said, in frames that the process has taken, and when
+    entered_ms  when it was last told of a new session
+    """
 
     def __init__(
         self,
@@ -33,6 +41,8 @@ class SimSockets:
     ) -> None:
         self.opened: list[SimSocket] = []
         self.attempts_ms: list[int] = []
+        self.heard: list[tuple[int, str]] = []
+        self.entered_ms = 0
         self._world = world
         self._host = host
         self._process = process
@@ -62,6 +72,15 @@ class SimSockets:
         self._unlisten()
         for socket in self.opened:
             await socket.close()
+
+    def taken(self, frame: str) -> None:
+        """The process has a frame."""
+        told = _event_in(frame)
+        if told.get("t") == "READY":
+            self.entered_ms = self._host.true_ms()
+        body = told.get("d")
+        if str(told.get("t")).endswith("MESSAGE_CREATE") and isinstance(body, dict):
+            self.heard.append((self._host.true_ms(), _MENTION.sub("", str(body.get("content", ""))).strip()))
 
     def alive(self) -> int:
         """How many sockets our side has not closed."""
@@ -98,7 +117,9 @@ class SimSocket:
             self._take()
             if self._waiting:
                 await self._sockets.travel()
-                return self._waiting.popleft()
+                came = self._waiting.popleft()
+                self._sockets.taken(str(came))
+                return came
             if self._end is not None:
                 return self._end
             self.moved.clear()
@@ -118,3 +139,12 @@ class SimSocket:
                 self._end = Hangup(code, outgoing.reason)
             else:
                 self._waiting.append(outgoing.text)
+
+
+def _event_in(frame: str) -> dict[str, Any]:
+    """The event in a frame; empty where there is none."""
+    try:
+        told = json.loads(frame)
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) and told.get("op") == 0 else {}

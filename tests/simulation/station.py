@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 LIVE = frozenset(state for state in MessageState if state.live)
 SIM_URL = "http://sim.example"
+UNPROVEN_MS = 400_000
+"""Longer than any plan's disk takes nothing, or its process is stopped."""
 UNCOUNTED = {"sends": 0}
 """Stories that are not about allowances turn the simulator's off as well: `quota_per_inbound=0`."""
 QUIET: dict[str, Any] = {
@@ -72,6 +74,7 @@ class Station:
         self.read: list[str] = []
         self.on_the_wire: list[str] = []
         self.kills = 0
+        self._entered_ms = 0
         self._agent = answers
         self._latency_s = latency_s
         self._http: SimHttp | None = None
@@ -144,11 +147,24 @@ class Station:
         http, store, self._http, self._store = self._http, self._store, None, None
         if http is not None:
             self.read += http.read
+            self._note_frames()
             await http.close()
             await self.sockets.close()
         if store is not None:
             await store.close()
         await self.process.sweep()
+
+    def _note_frames(self) -> None:
+        """What a process took from a socket shortly before its end, it may not have come to keep; QQ tells it again if
+        the session lives."""
+        heard, now_ms = self.sockets.heard, self.host.true_ms()
+        self.read += [text for _, text in heard]
+        self.on_the_wire += [text for at_ms, text in heard if now_ms - at_ms < UNPROVEN_MS]
+        self._entered_ms = max(self._entered_ms, self.sockets.entered_ms)
+
+    def entered_ms(self) -> int:
+        """When QQ last began a new session for a process of this station."""
+        return max(self._entered_ms, self.sockets.entered_ms)
 
     async def restart(self) -> None:
         await self.crash()
@@ -191,7 +207,7 @@ class Station:
 
     def heard(self) -> list[str]:
         """Texts of the inbound messages that a process has read from a reply to its end."""
-        return self.read + (self._http.read if self._http else [])
+        return self.read + ([*self._http.read, *(text for _, text in self.sockets.heard)] if self._http else [])
 
     async def messages(self) -> list[Message]:
         """Every message in the store, oldest first."""

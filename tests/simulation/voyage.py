@@ -26,6 +26,7 @@ from simulation.cast import Program, ScriptedAgent
 from simulation.checker import BOUNDS, Bounds, audit
 from simulation.disk import CrashGate
 from simulation.plan import HEALTHY, Place, Plan
+from simulation.qq_cast import QqCast
 from simulation.station import SIM_URL, Crash, Station
 from simulation.virtual import run, the_loop
 from yizhan.errors import RequestError, StoreError
@@ -52,6 +53,9 @@ AFTERWARDS_S = 60
 """A platform that is well answers a message and takes a push within this."""
 DISK_MS = 30_000
 """Longer than any plan's disk takes nothing."""
+QQ_WORDS = 15
+"""Looks between one word and the next of somebody on QQ whose bot still owes something."""
+NEVER_MS = 1 << 62
 ASLEEP_S = 20
 """A poll follows a poll within its hold and this."""
 
@@ -100,6 +104,7 @@ class Voyage:
         self._lives = asyncio.Lock()
         self._findings: list[str] = []
         self._patience = LONG_WAITS
+        self._qq = QqCast(self._station, plan, plan.qq) if plan.qq is not None else None
 
     async def sail(self, bounds: Bounds) -> Outcome:
         the_loop().set_exception_handler(self._complain)
@@ -108,6 +113,7 @@ class Voyage:
             watch = [crew.create_task(self._undertake()), crew.create_task(self._look())]
             await self._chaos()
             trouble_s = await self._heal()
+            await self._hear_again()
             await self._drain(HEAL_S + HEAL_SHARE * trouble_s)
             await self._afterwards()
             for task in watch:
@@ -124,6 +130,9 @@ class Voyage:
         world.turn(**self.plan.knobs)
         await self._start()
         for account, chats in enumerate(self.plan.chats):
+            if self._on_qq(account) is not None:
+                await self._set_out_on_qq()
+                continue
             for chat in range(chats):
                 self._users[account, chat] = world.add_user(f"user {account}/{chat}")
             self._accounts.append(await self._station.link(self._users[account, 0]))
@@ -134,6 +143,22 @@ class Voyage:
             world.add_fault(fault, now_ms)
         for outage in self.plan.outages:
             world.add_outage(outage, now_ms)
+
+    def _on_qq(self, account: int) -> QqCast | None:
+        return self._qq if self._qq is not None and self._qq.number == account else None
+
+    async def _set_out_on_qq(self) -> None:
+        assert self._qq is not None
+        await self._qq.set_out()
+        self._accounts.append(self._qq.account)
+        self._users |= {(self._qq.number, chat): name for chat, name in enumerate(self._qq.chats)}
+
+    def _say(self, where: Place, text: str) -> None:
+        qq = self._on_qq(where[0])
+        if qq is not None:
+            qq.say(where[1], text)
+        else:
+            self._station.say(self._users[where], text, self._accounts[where[0]])
 
     # chaos
 
@@ -151,7 +176,7 @@ class Voyage:
         station = self._station
         match deed:
             case plans.Say(where, text):
-                station.say(self._users[where], text, self._accounts[where[0]])
+                self._say(where, text)
             case plans.Push():
                 account, user = self._accounts[deed.where[0]], self._users[deed.where]
                 self._programs[deed.text] = program = Program(station, deed, account, user)
@@ -163,10 +188,15 @@ class Voyage:
             case plans.Pause(where, on, whole):
                 await self._insist(lambda: self._pause(where, on, whole))
             case plans.ExpireTokens(where):
-                station.world.expire_tokens(self._users[where] if where else None)
+                self._expire_tokens(where)
             case plans.Replay(account, count):
-                bot_id = self._accounts[account].split(":", 1)[1]
-                station.world.replay(bot_id, count, station.host.true_ms())
+                self._replay(account, count)
+            case plans.Line():
+                assert self._qq is not None
+                self._qq.does(deed)
+            case plans.Switch(where, on):
+                assert self._qq is not None
+                self._qq.switch(where[1], on)
             case plans.Disk():
                 self._spoil_disk(deed)
             case plans.Host(sleeps_s, freezes_s, clock_s):
@@ -179,6 +209,20 @@ class Voyage:
                 await self._restart(down_s)
             case _:
                 assert_never(deed)
+
+    def _expire_tokens(self, where: Place | None) -> None:
+        if self._qq is not None and where in (None, *((self._qq.number, chat) for chat in range(len(self._qq.chats)))):
+            self._qq.expire_windows()
+        if where is None or self._on_qq(where[0]) is None:
+            self._station.world.expire_tokens(self._users[where] if where else None)
+
+    def _replay(self, account: int, count: int) -> None:
+        qq = self._on_qq(account)
+        if qq is not None:
+            qq.replay(count)
+        else:
+            bot_id = self._accounts[account].split(":", 1)[1]
+            self._station.world.replay(bot_id, count, self._station.host.true_ms())
 
     async def _ask_about(self, text: str, ask: Callable[[MessageId], Coroutine[Any, Any, Any]]) -> None:
         program = self._programs.get(text)
@@ -310,6 +354,8 @@ class Voyage:
         station = self._station
         station.world.clear_weather()
         station.world.turn(**HEALTHY)
+        if self._qq is not None:
+            self._qq.heal()
         self._agent.well = True
         await self._alive()
         for account, chats in enumerate(self.plan.chats):
@@ -318,6 +364,12 @@ class Voyage:
                 await self._insist(lambda where=(account, chat): self._pause(where, False, False))
         began_ms = station.world.ledger.since(0, 1)[0].at_ms if len(station.world.ledger) else 0
         return (station.host.true_ms() - began_ms) / 1000 if began_ms else self.plan.chaos_s
+
+    async def _hear_again(self) -> None:
+        """A line that is dead on one side is not found out at once; people wait for it, as they do for a login."""
+        if self._qq is not None:
+            await self._log_in()
+            self._findings += await self._qq.heard_again()
 
     async def _drain(self, within_s: float) -> None:
         """Until nothing is owed; meanwhile people do what they are asked to."""
@@ -354,17 +406,34 @@ class Voyage:
 
     async def _help(self, message: Message, spoken: Counter[str]) -> None:
         """The user writes, once, where a message waits for that; the operator decides about what is held."""
-        if message.waiting_for in (WaitingFor.USER, WaitingFor.ALLOWANCE) and not spoken[message.chat]:
-            spoken[message.chat] += 1
-            self._station.say(message.chat, f"I am back {message.chat}", message.account)
+        if message.waiting_for in (WaitingFor.USER, WaitingFor.ALLOWANCE):
+            self._write_again(message, spoken)
         if message.waiting_for is WaitingFor.OPERATOR:
             await self._insist(lambda: self._revive(message.id))
+
+    def _write_again(self, message: Message, spoken: Counter[str]) -> None:
+        """Once; on QQ, where each word permits a few answers, as often as is needed."""
+        spoken[message.chat] += 1
+        time = spoken[message.chat]
+        if self._qq is not None and message.account == self._qq.account:
+            if time % QQ_WORDS == 1:
+                self._say(self._qq.place_of(message.chat), f"I am back {message.chat} {time}")
+        elif time == 1:
+            self._station.say(message.chat, f"I am back {message.chat}", message.account)
 
     async def _log_in(self) -> None:
         """A person scans the code again where the screen asks for it."""
         for view in await self._station.gateway.accounts():
             account = view.account
-            if account.state in (AccountState.LOGIN_NEEDED, AccountState.BARRED):
+            if account.state not in (AccountState.LOGIN_NEEDED, AccountState.BARRED):
+                continue
+            if self._qq is not None and account.id == self._qq.account:
+                await self._insist(
+                    lambda account=account, same=self._qq.credentials: self._station.gateway.add_account(
+                        "qq", account.external_id, same
+                    )
+                )
+            else:
                 bot = self._station.world.state.people.bot(account.external_id)
                 same = Credentials(bot.token, SIM_URL, f"{SIM_URL}/c2c", user_id=bot.user_id)
                 await self._insist(
@@ -373,8 +442,8 @@ class Voyage:
 
     async def _afterwards(self) -> None:
         """Everything works again: everybody is answered and reached, no gate is shut, and all lines are up."""
-        for place, user in self._users.items():
-            self._station.say(user, f"and now {place[0]}/{place[1]}", self._accounts[place[0]])
+        for place in self._users:
+            self._say(place, f"and now {place[0]}/{place[1]}")
         await asyncio.sleep(2)
         for place, user in self._users.items():
             with contextlib.suppress(StoreError):
@@ -382,6 +451,8 @@ class Voyage:
         await self._drain(AFTERWARDS_S)
         hold_s = self._station.world.knobs.hold_ms / 1000
         await asyncio.sleep(hold_s + ASLEEP_S)
+        if self._qq is not None and not await self._qq.is_back():
+            await asyncio.sleep(5)  # the line is made anew every half an hour, which takes a moment
         await self._demand_health(hold_s)
 
     async def _demand_health(self, hold_s: float) -> None:
@@ -394,6 +465,8 @@ class Voyage:
                 for gate in view.gates
                 if gate.refusals or gate.ghosts  # what was learned of a limit is kept, and shuts nothing
             ]
+            if self._qq is not None and view.account.id == self._qq.account:
+                continue
             polls = station.world.ledger.polls(view.account.external_id)
             since_s = (station.host.true_ms() - polls[-1].at_ms) / 1000 if polls else 10**9
             if since_s > hold_s + ASLEEP_S:
@@ -412,6 +485,8 @@ class Voyage:
         books.samples = self._samples
         books.complaints = self._complaints
         books.stops_ms = self._stops_ms
+        if self.plan.qq is not None and self.plan.qq.leaks:
+            books.repeats_from_ms = dict.fromkeys(books.repeats_from_ms, NEVER_MS)
         books.skewed = any(
             isinstance(act.deed, plans.Host) and (act.deed.clock_s or act.deed.sleeps_s)
             for act in self.plan.acts
