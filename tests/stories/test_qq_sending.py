@@ -155,6 +155,47 @@ def test_a_crash_between_request_and_answer_keeps_the_number(home: Path) -> None
     story(home)
 
 
+@pytest.mark.field("F67")
+def test_answers_go_on_counting_after_a_restart(home: Path) -> None:
+    """The number of an answer was used again for another text: "duplicate", said QQ, and nobody saw the second one."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says("hi")
+        for number in range(2):
+            await tale.push(f"push {number}")
+            await tale.passes(5)
+        await tale.restarts()
+        tale.breaks("hang", "qq.send.c2c", times=1)
+        lost = await tale.push("push 2")
+        await tale.passes(60)
+        assert [f"push {number}" for number in range(3)] == tale.phone()
+        assert MessageState.DELIVERED is (await tale.look(lost)).state
+        assert not [record for record in tale.sends() if record.effect is Effect.REPEAT_DIFFERS]
+
+    story(home)
+
+
+@pytest.mark.field("F67")
+def test_a_lost_answer_that_may_not_be_given_any_more_is_said_unasked(home: Path) -> None:
+    """The repeat was refused, the same number was taken for the next try, and what it met there was called a receipt."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says("hi")
+        await tale.push("first")
+        await tale.passes(5)
+        tale.world.qq.spend_allowances(BOT)
+        tale.breaks("hang", "qq.send.c2c", times=1)
+        late = await tale.push("second")
+        await tale.passes(60)
+        assert ["first", "second"] == tale.phone()
+        assert (MessageState.DELIVERED, True) == ((told := await tale.look(late)).state, told.possibly_doubled)
+        assert 3 == len([record for record in tale.sends() if record.text == "second"])
+
+    story(home)
+
+
 def test_a_push_whose_answer_was_lost_is_not_sent_twice(home: Path) -> None:
     """A message that nobody asked for has no key: the repeat would be another message."""
 

@@ -110,7 +110,7 @@ def react(verdict: Verdict, seen: Circumstances, numbers: Numbers, now_ms: int, 
         case Ghost():
             return _ghost(verdict, seen, numbers, now_ms)
         case StaleToken(code, text, certain=True):
-            entry = replace(seen.entry, sent_as="")  # whatever was sent so far, this will be another request
+            entry = _another_request(seen.entry)
             return Decision(
                 _waiting(entry, WaitingFor.LIMIT, now_ms, Reason(code, text)), _answered(seen.gates)
             )
@@ -129,7 +129,7 @@ def react(verdict: Verdict, seen: Circumstances, numbers: Numbers, now_ms: int, 
             entry = _waiting(seen.entry, WaitingFor.CONNECTION, None, Reason(code, text))
             return Decision(entry, seen.gates, unreachable=True)
         case Rejected(code, text, instead) if instead:
-            entry = replace(seen.entry, sent_as="", form=instead)
+            entry = replace(_another_request(seen.entry), form=instead)
             return Decision(
                 _waiting(entry, WaitingFor.LIMIT, now_ms, Reason(code, text)), _answered(seen.gates)
             )
@@ -260,6 +260,12 @@ def policy_for(entry: Entry, policy: InDoubtPolicy) -> InDoubtPolicy:
     repeated that nobody has asked for."""
     repeats = policy == InDoubtPolicy.RESEND and entry.sent_as == UNREPEATABLE
     return InDoubtPolicy.DROP_VISIBLY if repeats else policy
+
+
+def _another_request(entry: Entry) -> Entry:
+    """Refused under the words by which the platform recognises a repeat, so it was not accepted under them either: what
+    follows is a request of its own, and a repeat of it would be one of that."""
+    return replace(entry, sent_as="", in_doubt=False)
 
 
 def _waiting(entry: Entry, waiting_for: WaitingFor, at_ms: int | None, reason: Reason) -> Entry:

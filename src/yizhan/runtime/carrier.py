@@ -116,7 +116,7 @@ class Carrier:
         n = entry.attempts_made + (0 if again else 1)
         now_ms, lane, entered = self._clock.now_ms(), self._lanes.lane(message.target), Entered()
         kept = (entry.in_doubt or again) and bool(entry.sent_as)
-        token = _as_before(message, entry) if kept else self._token(line, message.target)
+        token = self._as_before(line, message, entry) if kept else self._token(line, message.target)
         if lane is not None:
             entered = spending.intended(lane, entry, token is not None, now_ms)
         number = entered.ledger.sent if entered.ledger else 0
@@ -188,6 +188,17 @@ class Carrier:
         """The newest token, if the next request of the chat is to carry one."""
         lane = self._lanes.lane(target)
         return lane.token_now(self._clock.now_ms(), line.platform.policy.token_old_ms) if lane else None
+
+    def _as_before(self, line: OpenLine, message: Message, entry: Entry) -> ReplyToken | None:
+        """What the last request carried; None if it carried none. A token that is not the newest any more is known by
+        the request's words alone."""
+        if entry.sent_as == UNREPEATABLE:
+            return None
+        lane, address = self._lanes.lane(message.target), line.platform.codec.address
+        newest, sent = (lane.token, lane.ledger.sent) if lane and lane.ledger else (None, 0)
+        if newest is not None and any(address(newest, n) == entry.sent_as for n in range(1, sent + 1)):
+            return newest
+        return ReplyToken(message.account, message.chat, InboundId(""), entry.sent_as, 0)
 
     def _usable_token(self, target: Target) -> ReplyToken | None:
         lane = self._lanes.lane(target)
@@ -272,13 +283,6 @@ class Carrier:
                 self._on_trouble()
             case _:
                 pass
-
-
-def _as_before(message: Message, entry: Entry) -> ReplyToken | None:
-    """What the last request carried, whatever token is the newest now; None if it carried none."""
-    if entry.sent_as == UNREPEATABLE:
-        return None
-    return ReplyToken(message.account, message.chat, InboundId(""), entry.sent_as, 0)
 
 
 def _taught(account: Account, verdict: Verdict) -> Account:

@@ -33,6 +33,7 @@ LEDGER_PARTS = (
     "probe_at_ms",
     "noticed",
     "pending",
+    "sent",
 )
 """What may change of an allowance."""
 
