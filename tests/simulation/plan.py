@@ -221,7 +221,9 @@ def _brief(deed: Deed) -> str:
 
 def _said(weather: Limit | Fault | Outage) -> str:
     """Only what is not as usual."""
-    usual, told = msgspec.to_builtins(type(weather)(kind=weather.kind)), msgspec.to_builtins(weather)
+    call = {"call": weather.call} if isinstance(weather, Fault) else {}
+    usual = msgspec.to_builtins(type(weather)(kind=weather.kind, **call)) | dict.fromkeys(call)
+    told = msgspec.to_builtins(weather)
     return str({name: value for name, value in told.items() if name == "kind" or value != usual[name]})
 
 

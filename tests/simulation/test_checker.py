@@ -194,6 +194,23 @@ def poll(times: int) -> Doctor:
     return doctor
 
 
+def ask_qq(call: str, times: int, every_ms: int) -> Doctor:
+    def doctor(books: Books) -> None:
+        books.records += [
+            Record(n, 5_000 + n * every_ms, call, Effect.ANSWERED, BOT) for n in range(10, 10 + times)
+        ]
+
+    return doctor
+
+
+def answer_what_is_spent(books: Books) -> None:
+    books.repeats_from_ms = {BOT: 0}
+    books.records += [
+        record(10 + n, "m2", token="T", rule="window", effect=Effect.REFUSED, at_ms=5_000 * n)
+        for n in range(1, 7)
+    ]
+
+
 DOCTORED: list[tuple[str, Doctor, str]] = [
     ("a promise is not kept", lose_m2, "m2 was accepted and is not in the store"),
     (
@@ -289,6 +306,9 @@ DOCTORED: list[tuple[str, Doctor, str]] = [
         ),
         "m1 (PUSH) went before m2 (REPLY)",
     ),
+    ("a message answered again and again after its time", answer_what_is_spent, "tried to answer T 6 times"),
+    ("a hot loop of connecting", ask_qq("qq.gateway_bot", 9, 50), "9 times qq.gateway_bot within 1 s"),
+    ("a day's new sessions in an hour", ask_qq("qq.identify", 40, 1_400), "40 times qq.identify within 60 s"),
     ("a stop that takes its time", having(stops_ms=[60_000]), "a stop took 60000 ms"),
 ]  # fmt: skip
 
@@ -325,6 +345,25 @@ def audit_one(measure: Any, books: Books) -> list[str]:
     from simulation.checker import Bounds
 
     return list(measure(books, Bounds()))
+
+
+def test_a_bot_of_qq_is_owed_what_was_said_in_its_last_session_and_what_it_has_read() -> None:
+    """The platform repeats that until it is kept, and the rest may have gone with a session."""
+    books = honest()
+    having(received=[], asked=[], heard=[], repeats_from_ms={BOT: 501})(books)
+    assert [] == audit(books)
+    books.repeats_from_ms = {BOT: 500}
+    assert ["'hi' of ann@im.wechat was never stored, 1 of 1 times"] == audit(books)
+    having(heard=["hi"], repeats_from_ms={BOT: 501})(books)
+    assert ["'hi' of ann@im.wechat was never stored, 1 of 1 times"] == audit(books)
+
+
+def test_what_qq_recognises_is_never_there_twice() -> None:
+    """A repeat under the same number is refused, and one without a number is not made."""
+    books = honest()
+    late_copy(books)
+    books.repeats_from_ms = {BOT: 0}
+    assert "m1/1 is on the phone 2 times, with 1 doubts" in audit(books)
 
 
 def test_a_copy_on_the_wire_at_a_kill_is_excused_where_the_platform_forgets() -> None:
