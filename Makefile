@@ -43,9 +43,9 @@ bench: $(STAMP) ## the figures we promise, each with its target (FULL=1 measures
 drill: $(STAMP) ## plant known bugs, one at a time, and see the suite kill each; ONLY=name plants one
 	@$(BIN)/python -m drill $(ONLY)
 
-sim: $(STAMP) ## whole worlds from seeds: SEED=7 repeats one (EVERY=1 with all crashes), N=500 or MINUTES=10 runs many
+sim: $(STAMP) ## whole worlds from seeds: SEED=7 repeats one (EVERY=1 with all crashes), N=500 or MINUTES=10 runs many, DAYS=7 a bot on QQ for so long
 	@cd tests && PYTHONHASHSEED=0 $(abspath $(BIN))/python -m simulation $(if $(SEED),--seed $(SEED)) \
-		$(if $(N),--n $(N)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(EVERY),--every) $(if $(TOLD),--told)
+		$(if $(N),--n $(N)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(EVERY),--every) $(if $(TOLD),--told) $(if $(DAYS),--days $(DAYS))
 
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --group dev pyproject.toml -o requirements.lock --no-header --no-annotate --quiet

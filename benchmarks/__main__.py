@@ -10,7 +10,7 @@ import asyncio
 import sys
 import time
 
-from benchmarks import figures, limits, load, recoveries, stories
+from benchmarks import figures, limits, load, qq, recoveries, stories
 from benchmarks.figure import Figure, Measure
 
 ALL: tuple[Measure, ...] = (
@@ -27,6 +27,9 @@ ALL: tuple[Measure, ...] = (
     load.limit_storm,
     load.queue,
     load.idle_accounts,
+    qq.muted_socket,
+    qq.qq_reconnects,
+    qq.qq_bots,
     limits.limits,
 )
 

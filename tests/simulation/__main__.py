@@ -2,8 +2,9 @@
 
     make sim SEED=7              plan 7, with everything it says
     make sim SEED=7 EVERY=1      and again with a crash before and after each of its commits
-    make sim N=500               plans 1 to 500
+    make sim N=500               plans 1 to 500, and 125 with a bot on QQ, whose seeds begin at a million
     make sim MINUTES=10 SEED=5000  plans from 5000 on, for ten minutes
+    make sim DAYS=7              a week of a bot on QQ (soak.py)
 
 Ends with exit code 1 if any plan had a finding; every finding is printed with its seed and how to repeat it.
 """
@@ -18,17 +19,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from simulation.plan import Act, Kill, Plan, draw
+from simulation.plan import QQ_SEEDS, Act, Kill, Plan, draw
+from simulation.soak import soak
 from simulation.voyage import Outcome, sail
 
 STUCK_S = 300
 """A plan takes about a second; one that takes so long says where it hangs, and ends the run."""
+QQ_SHARE = 4
+"""Where no seed is named, a world with a bot on QQ follows each fourth one."""
 TWICE = 100
 """One seed in so many runs twice and must leave the same trace."""
 
 
 def main(words: list[str] | None = None) -> int:
     asked = _arguments().parse_args(words)
+    if asked.days is not None:
+        return _soaked(asked.days, asked.seed or 1)
     one = asked.seed is not None and asked.n is None and asked.minutes is None
     began_s, cpu_s = time.monotonic(), time.process_time()
     failed: list[str] = []
@@ -50,6 +56,12 @@ def main(words: list[str] | None = None) -> int:
     if asked.told:
         print("\n".join(f"  {count:8d} {what}" for what, count in sorted(told.items())))
     return 1 if failed else 0
+
+
+def _soaked(days: float, seed: int) -> int:
+    week = soak(days, seed)
+    print("\n".join(week.lines()))
+    return 0 if week.good else 1
 
 
 def carry_out(plan: Plan, twice: bool = False) -> Outcome:
@@ -93,6 +105,8 @@ def _plans(
         if minutes is not None and time.monotonic() - began_s > 60 * minutes:
             return
         yield draw(number)
+        if seed is None and number % QQ_SHARE == 0:
+            yield draw(QQ_SEEDS + number // QQ_SHARE)
 
 
 def _label(plan: Plan) -> str:
@@ -106,6 +120,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="the plan to run, or the first one")
     parser.add_argument("--n", type=int, help="how many")
     parser.add_argument("--minutes", type=float, help="for how long")
+    parser.add_argument("--days", type=float, help="so many days of a bot on QQ")
     parser.add_argument("--every", action="store_true", help="crash before and after each commit of the plan")
     parser.add_argument(
         "--told", action="store_true", help="say at the end what happened in all these worlds"

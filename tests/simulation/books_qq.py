@@ -45,7 +45,7 @@ def qq_records(world: World, messages: Iterable[Message]) -> Iterator[Record]:
 
 def repeats_from_ms(world: World) -> dict[str, int]:
     """Bot → since when nothing that was said can have been lost with a session: since the last one began."""
-    began = {app_id: 0 for app_id in world.qq.state.register.bots}
+    began = dict.fromkeys(world.qq.state.register.bots, 0)
     for record in world.ledger:
         if record.call == "qq.identify" and record.effect is not Effect.REFUSED and record.bot_id:
             began[record.bot_id] = record.at_ms
@@ -54,7 +54,8 @@ def repeats_from_ms(world: World) -> dict[str, int]:
 
 def _untold(world: World) -> set[str]:
     """Messages that were told to no session."""
-    told, untold = set(), set()
+    told: set[str] = set()
+    untold: set[str] = set()
     for record in world.ledger:
         if record.call == "qq.dispatch":
             (untold if record.rule == "no session" else told).add(record.receipt)
@@ -74,12 +75,15 @@ def _by_words(messages: Iterable[Message]) -> dict[Words, list[Entry]]:
 def _send(record: Record, parts: dict[Words, list[Entry]]) -> Record:
     chat = f"{_SENDS[record.call]}/{record.user_id}"
     owners = parts.get((record.bot_id, chat, record.text), [])
-    client_id = max(owners, key=lambda entry: _last_ms(entry, record.at_ms)).client_id if owners else ""
+    receipted = [entry for entry in owners if record.receipt and entry.receipt == record.receipt]
+    owner = max(receipted or owners, key=lambda entry: _last_ms(entry, record.at_ms), default=None)
+    client_id = owner.client_id if owner else ""
     return replace(record, call="sendmessage", user_id=chat, client_id=client_id)
 
 
 def _last_ms(entry: Entry, by_ms: int) -> int:
-    """When the last attempt before a moment began: of parts with the same words, the one whose request it was."""
+    """When the last attempt before a moment began: of parts with the same words and no receipt, the one whose request it
+    was."""
     return max((attempt.at_ms for attempt in entry.attempts if attempt.at_ms <= by_ms), default=0)
 
 

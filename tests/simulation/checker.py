@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from simulation.books import Books, Lane, collect, lane_of
 from simulation.station import Station
+from yizhan.core.allowance import NOTICE_SOURCE
 from yizhan.model import Attempt, Entry, Message, MessageClass, MessageState, TurnState
 from yizhan_simulator.ledger import Effect, Record
 
@@ -186,6 +187,8 @@ def order(books: Books) -> Iterator[str]:
     for lane, shown in _shown(books).items():
         newest: dict[int, tuple[int, int]] = {}
         for message, entry in shown:
+            if message.source == NOTICE_SOURCE:  # it takes the last place there is, and tells what waits
+                continue
             place = message.seq, entry.no
             if place < newest.get(message.klass, place):
                 yield f"{message.id}/{entry.no} appeared behind a newer one of its class in {lane[1]}"
@@ -193,9 +196,13 @@ def order(books: Books) -> Iterator[str]:
 
 
 def unbroken(books: Books) -> Iterator[str]:
-    """A message once begun is finished before another begins, but for the notice that tells why it has to wait."""
+    """A message once begun is finished before another begins, but for the notice that tells why it has to wait. On QQ
+    progress has no share in what is kept for answers, or is sent unasked, and the others do not wait for it."""
     for lane, shown in _shown(books).items():
-        told = [each for each in shown if each[0].klass is not MessageClass.NOTICE]
+        aside = {MessageClass.NOTICE}
+        if lane[0] in books.repeats_from_ms:
+            aside.add(MessageClass.PROGRESS)
+        told = [each for each in shown if each[0].klass not in aside]
         firsts = dict.fromkeys((message.id, entry.no) for message, entry in told)
         runs = [message for message, _ in firsts]
         runs = [message for place, message in enumerate(runs) if place == 0 or runs[place - 1] != message]
@@ -259,7 +266,9 @@ def convicted(books: Books) -> Iterator[str]:
     stale: dict[Lane, dict[str, int]] = defaultdict(dict)
     for record in _sends(books):
         lane = record.bot_id, record.user_id
-        if record.bot_id in books.repeats_from_ms:  # its messages permit some answers, and are refused by name
+        if (
+            record.bot_id in books.repeats_from_ms
+        ):  # its messages permit some answers, and are refused by name
             continue
         if record.token in stale[lane] and record.at_ms > stale[lane][record.token]:
             yield f"a request to {record.user_id} carried a token that had been found stale"
@@ -290,7 +299,7 @@ def believed(books: Books) -> Iterator[str]:
     refusals = Counter(
         (record.bot_id, record.token)
         for record in _sends(books)
-        if record.bot_id in books.repeats_from_ms and record.token and record.rule in _SPENT
+        if record.bot_id in books.repeats_from_ms and record.rule in _SPENT and not record.wire
     )
     for (bot, token), times in refusals.items():
         if times > SPENT_MAX:

@@ -146,9 +146,7 @@ class Switch:
     on: bool
 
 
-Deed = (
-    Say | Push | Cancel | Retry | Pause | ExpireTokens | Replay | Disk | Host | Kill | Stop | Line | Switch
-)
+Deed = Say | Push | Cancel | Retry | Pause | ExpireTokens | Replay | Disk | Host | Kill | Stop | Line | Switch
 
 
 @dataclass(frozen=True, slots=True)

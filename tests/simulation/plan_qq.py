@@ -86,7 +86,8 @@ class QqDrawing(Drawing):
             self._maybe(often, lambda line=line: self._at(self._when(), line))
         places = [place for place in self.places if place[0] == bot]
         self._maybe(
-            0.3, lambda: self._pair(Switch(rng.choice(places), False), 60, lambda off: Switch(off.where, True))
+            0.3,
+            lambda: self._pair(Switch(rng.choice(places), False), 60, lambda off: Switch(off.where, True)),
         )
 
     def _storm(self) -> None:

@@ -58,6 +58,7 @@ class Process:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             task.cancel()
+            task.add_done_callback(_unheard)
             raise
         if self.dead or task.cancelled():
             raise Crash
@@ -80,6 +81,12 @@ class Process:
         self._tasks.pop(task, None)
         if self.dead and not task.cancelled():
             task.exception()  # whatever it was, it came after death
+
+
+def _unheard(task: asyncio.Task[Any]) -> None:
+    """It may fail just when nobody waits any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _made(loop: asyncio.AbstractEventLoop, work: Any, context: Context | None = None) -> asyncio.Task[Any]:

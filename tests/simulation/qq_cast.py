@@ -1,4 +1,4 @@
-"""The bot on QQ in a voyage: people in chats and groups, what the plan does to its line, and how it is when all is well."""
+"""The bot on QQ in a voyage: people in chats and groups, and what the plan does to its line."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Outcome:
 
 def sail(plan: Plan, bounds: Bounds = BOUNDS, shuffle: bool = True) -> Outcome:
     """Carries out a plan in a home of its own. Never raises for what the gateway does."""
-    with _home() as home, _listening() as complaints:
+    with _home() as home, listening() as complaints:
         voyage = Voyage(plan, home, complaints)
         return run(voyage.sail(bounds), plan.seed if shuffle else None)
 
@@ -211,7 +211,10 @@ class Voyage:
                 assert_never(deed)
 
     def _expire_tokens(self, where: Place | None) -> None:
-        if self._qq is not None and where in (None, *((self._qq.number, chat) for chat in range(len(self._qq.chats)))):
+        if self._qq is not None and where in (
+            None,
+            *((self._qq.number, chat) for chat in range(len(self._qq.chats))),
+        ):
             self._qq.expire_windows()
         if where is None or self._on_qq(where[0]) is None:
             self._station.world.expire_tokens(self._users[where] if where else None)
@@ -549,7 +552,7 @@ def _home() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _listening() -> Iterator[list[str]]:
+def listening() -> Iterator[list[str]]:
     """Collects errors that the gateway logs; nothing is printed meanwhile."""
     heard: list[str] = []
 

@@ -178,7 +178,7 @@ def test_answers_go_on_counting_after_a_restart(home: Path) -> None:
 
 @pytest.mark.field("F67")
 def test_a_lost_answer_that_may_not_be_given_any_more_is_said_unasked(home: Path) -> None:
-    """The repeat was refused, the same number was taken for the next try, and what it met there was called a receipt."""
+    """The repeat was refused, the next try took the same number, and what it met there was called a receipt."""
 
     @on_qq()
     async def story(tale: QqTale) -> None:
@@ -190,7 +190,10 @@ def test_a_lost_answer_that_may_not_be_given_any_more_is_said_unasked(home: Path
         late = await tale.push("second")
         await tale.passes(60)
         assert ["first", "second"] == tale.phone()
-        assert (MessageState.DELIVERED, True) == ((told := await tale.look(late)).state, told.possibly_doubled)
+        assert (MessageState.DELIVERED, True) == (
+            (told := await tale.look(late)).state,
+            told.possibly_doubled,
+        )
         assert 3 == len([record for record in tale.sends() if record.text == "second"])
 
     story(home)
