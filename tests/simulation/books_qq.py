@@ -82,8 +82,8 @@ def _send(record: Record, parts: dict[Words, list[Entry]]) -> Record:
 
 
 def _last_ms(entry: Entry, by_ms: int) -> int:
-    """When the last attempt before a moment began: of parts with the same words and no receipt, the one whose request it
-    was."""
+    """When the last attempt before a moment began: by this the part is found whose request it was, where several have
+    the same words and none has the receipt."""
     return max((attempt.at_ms for attempt in entry.attempts if attempt.at_ms <= by_ms), default=0)
 
 

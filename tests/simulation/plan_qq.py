@@ -41,12 +41,13 @@ FRAME_FAULTS: tuple[tuple[str, tuple[FrameKind, ...]], ...] = (
     ("qq.hello", ("silence", "slow", "mute", "close", "not_json", "absurd_interval")),
     ("qq.identify", ("silence", "slow", "mute", "close", "invalid_session", "accept_close", "accept_mute")),
     ("qq.resume", (
-        "silence", "slow", "mute", "close", "invalid_session", "accept_close", "accept_mute", "replay_older", "lose_gap",
+        "silence", "slow", "mute", "close", "invalid_session", "accept_close", "accept_mute", "replay_older",
+        "lose_gap",
     )),
     ("qq.heartbeat", ("silence", "slow", "mute", "close", "invalid_session", "unknown_op")),
     ("qq.dispatch", (
-        "double", "double", "double_new_s", "mute", "close", "accept_close", "extra", "unknown_event", "null_d", "not_json",
-        "silence", "late",
+        "double", "double", "double_new_s", "mute", "close", "accept_close", "extra", "unknown_event", "null_d",
+        "not_json", "silence", "late",
     )),
 )  # fmt: skip
 LEAKS = {("qq.resume", "lose_gap"), ("qq.dispatch", "silence"), ("qq.dispatch", "late")}

@@ -153,7 +153,8 @@ class _Soak:
         for_s = rng.choice([20, 120, 900, 3_600])
         what = rng.choice([
             "mute", "mute", "close", "close", "storm", "op 7", "outage", "gateway", "token", "socket", "hello",
-            "doubles", "again", "lost answers", "slow answers", "access", "windows", "spent", "restart", "kill", "sleep",
+            "doubles", "again", "lost answers", "slow answers", "access", "windows", "spent", "restart", "kill",
+            "sleep",
         ])  # fmt: skip
         self._told[f"trouble: {what}"] += 1
         match what:
