@@ -26,7 +26,7 @@ endif
 
 install: $(STAMP) ## everything into .venv, nothing else
 
-demo: $(STAMP) ## a phone, a simulated WeChat, the gateway and the console; AGENT_URL=… MODEL=… talks to a real model
+demo: $(STAMP) ## phones, simulated WeChat and QQ, the gateway and the console; AGENT_URL=… MODEL=… talks to a real model
 	@AGENT_URL="$(AGENT_URL)" MODEL="$(MODEL)" AGENT_KEY="$(AGENT_KEY)" $(BIN)/yizhan demo
 
 test: $(STAMP) ## every test (browser and npm tests are skipped, by name, where the program is missing)

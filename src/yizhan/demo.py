@@ -1,4 +1,4 @@
-"""`yizhan demo`: a simulated WeChat with a phone in the browser, and a gateway with a console, in one go.
+"""`yizhan demo`: a simulated WeChat and QQ with phones in the browser, and a gateway with a console, in one go.
 
 The simulator is a process of its own, so that it can be cut off while the gateway runs; the gateway is this
 process. It holds the simulator's standard input, so that the simulator ends with it, even if it is killed.
@@ -15,6 +15,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,20 @@ from yizhan.web import console_path
 BOT_ID = "demo0000cafe@im.bot"
 PERSON = "o9cq80demo0000000000000000ann@im.wechat"
 OTHER = "o9cq80demo0000000000000000lin@im.wechat"
+THIRD = "o9cq80demo0000000000000000bob@im.wechat"
+APP_ID = "102000000"
+APP_SECRET = "DemoSecretOfTheSimulatedBot0"
+QQ_BOT = "Echo"
 START_TIMEOUT_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """Where the simulated platforms answer, where their phones are, and the id of the QQ group to write to."""
+
+    url: str
+    phone_url: str
+    group: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +66,11 @@ def run(options: DemoOptions) -> int:
 async def _demo(where: Path, options: DemoOptions) -> int:
     home.prepare(where)
     _settings(where, options, "")
-    async with _simulator(where) as addresses:
-        url, phone_url = addresses
-        chosen = _settings(where, options, url)
-        return await app.serve(chosen, lambda station: _welcome(where, phone_url, station), _link(url))
+    async with _simulator(where) as simulator:
+        chosen = _settings(where, options, simulator.url)
+        return await app.serve(
+            chosen, lambda station: _welcome(where, simulator, station), _link(simulator.url)
+        )
 
 
 def _settings(where: Path, options: DemoOptions, login_url: str) -> settings.Settings:
@@ -88,8 +103,8 @@ def _settings(where: Path, options: DemoOptions, login_url: str) -> settings.Set
 
 
 @contextlib.asynccontextmanager
-async def _simulator(where: Path) -> AsyncIterator[tuple[str, str]]:
-    """The simulator as a child process; answers its base address and that of the phone page."""
+async def _simulator(where: Path) -> AsyncIterator[Simulator]:
+    """The simulator as a child process."""
     script = where / "simulator.json"
     home.write_private(script, json.dumps(_script()))
     command = [sys.executable, "-m", "yizhan_simulator", "--port", "0", "--script", str(script)]
@@ -103,9 +118,10 @@ async def _simulator(where: Path) -> AsyncIterator[tuple[str, str]]:
     )
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
-            addresses = [await _address(process) for _ in range(2)]
+            url, phone_url = [await _address(process) for _ in range(2)]
+            group = await asyncio.to_thread(_group_id, url)
         watching = asyncio.create_task(_watch(process, where))
-        yield addresses[0], addresses[1]
+        yield Simulator(url, phone_url, group)
         watching.cancel()
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -114,10 +130,10 @@ async def _simulator(where: Path) -> AsyncIterator[tuple[str, str]]:
 
 
 async def _watch(process: asyncio.subprocess.Process, where: Path) -> None:
-    """Says it when the simulated WeChat has ended by itself: the phone page is gone then, and nothing can arrive."""
+    """Says it when the simulator has ended by itself: the phone page is gone then, and nothing can arrive."""
     await process.wait()
     again = f"{command()} demo --home {shlex.quote(str(where))}"
-    app.say(f"\n  The simulated WeChat has ended. Stop with Ctrl-C and start again:\n    {again}\n")
+    app.say(f"\n  The simulated WeChat and QQ have ended. Stop with Ctrl-C and start again:\n    {again}\n")
 
 
 async def _address(process: asyncio.subprocess.Process) -> str:
@@ -128,10 +144,26 @@ async def _address(process: asyncio.subprocess.Process) -> str:
     return words[1]
 
 
+def _group_id(url: str) -> str:
+    """What the QQ bot calls its group; the platform gives each bot other ids."""
+    with urllib.request.urlopen(f"{url}/_sim/qq/rooms", timeout=START_TIMEOUT_S) as answer:
+        [room] = json.load(answer)["rooms"]
+    return str(room["seats"][APP_ID]["openid"])
+
+
 def _script() -> dict[str, Any]:
+    people = ["Ann", "小林", "Bob"]
     return {
-        "users": [{"name": "Ann", "user_id": PERSON}, {"name": "小林", "user_id": OTHER}],
+        "users": [
+            {"name": "Ann", "user_id": PERSON},
+            {"name": "小林", "user_id": OTHER},
+            {"name": "Bob", "user_id": THIRD},
+        ],
         "bots": [{"user": "Ann", "token": _token(), "bot_id": BOT_ID}],
+        "qq": {
+            "bots": [{"name": QQ_BOT, "app_id": APP_ID, "secret": APP_SECRET}],
+            "groups": [{"name": "Tea 茶馆", "members": people, "bots": [QQ_BOT]}],
+        },
     }
 
 
@@ -140,11 +172,12 @@ def _token() -> str:
 
 
 def _link(url: str) -> app.Prepare:
-    """Adds the demo's account, as after a QR login."""
+    """Adds the demo's accounts: WeChat's as after a QR login, QQ's as by `account add qq`."""
 
     async def link(gateway: Gateway) -> None:
         credentials = Credentials(_token(), url, f"{url}/c2c", user_id=PERSON)
         await gateway.add_account("weixin", BOT_ID, credentials)
+        await gateway.add_account("qq", APP_ID, Credentials(APP_SECRET, url, token_url=url))
 
     return link
 
@@ -179,16 +212,18 @@ def speaks_chinese(environ: Mapping[str, str]) -> bool:
     return next(filter(None, map(environ.get, names)), "").lower().startswith("zh")
 
 
-def _welcome(where: Path, phone_url: str, station: app.Station) -> None:
+def _welcome(where: Path, simulator: Simulator, station: app.Station) -> None:
     chinese = speaks_chinese(os.environ)
     is_model = station.gateway.settings.agent == "model"
     text = (_CHINESE if chinese else _ENGLISH).format(
-        phone=phone_url,
+        phone=simulator.phone_url,
         console=station.url + console_path(station.api),
         answering=(_ANSWERING_CHINESE if chinese else _ANSWERING)[is_model],
         yizhan=command(),
         home=shlex.quote(str(where)),
         person=PERSON,
+        bot=QQ_BOT,
+        group=f"{APP_ID}:group/{simulator.group}",
     )
     app.say(text.removesuffix("\n"))
 
@@ -197,45 +232,51 @@ _ANSWERING = ("an echo answers: it says back what you write", "your model answer
 _ANSWERING_CHINESE = ("回声程序负责回答：你写什么，它就回什么", "由你的模型回答")
 
 _ENGLISH = """
-  Yizhan runs, between a simulated WeChat and an agent ({answering}).
+  Yizhan runs, between simulated WeChat and QQ and an agent ({answering}).
   Nothing leaves this machine, and no account is needed.
 
     phone     {phone}
-              two people's phones, as WeChat would show them
+              three people's phones, as WeChat and QQ would show them
     console   {console}
               what the gateway does, message by message
 
   Open both addresses in a browser, side by side. Then try:
 
-    1. On the phone page, open the chat with Bot 1 (you are Ann) and write. The answer appears below.
-    2. In the console, watch the answer become "delivered": that is WeChat's receipt, not a guess.
-    3. On the phone page, start an outage or a limit and write on. Answers wait; end it, and they arrive, in order.
+    1. On the phone page you are Ann. Open the WeChat chat with Bot 1 and write; the answer appears below.
+       Do the same on QQ: in the chat with {bot}, and in the group, where the bot hears what mentions it.
+    2. In the console, watch the answers become "delivered": that is the platform's receipt, not a guess.
+    3. On the phone page, start an outage or a limit, or end QQ's connection, and write on. What waits arrives
+       afterwards, in order.
     4. Let a program write, after step 1 (WeChat lets a bot write only to who has written to it).
-       In another terminal:
+       In another terminal, to Ann on WeChat and to the group on QQ:
 
        {yizhan} send --home {home} -t weixin:{person} "hello from the shell"
+       {yizhan} send --home {home} -t qq:{group} "hello from the shell"
 
   The console's address works once, within five minutes. For a new one: {yizhan} console --home {home}
   Everything lies in {home}; remove it when you are done. Ctrl-C ends the demo.
 """
 
 _CHINESE = """
-  驿站已启动：一边是模拟的微信，一边是智能体（{answering}）。
+  驿站已启动：一边是模拟的微信和 QQ，一边是智能体（{answering}）。
   一切都在本机，不需要任何账号。
 
     手机      {phone}
-              两个人的手机，界面如同微信
+              三个人的手机，界面如同微信和 QQ
     控制台    {console}
               逐条显示网关正在做什么
 
   请在浏览器里并排打开这两个地址，然后试试：
 
-    1. 在手机页面打开与 Bot 1 的聊天（你是 Ann），写一句话，回答会出现在下面。
-    2. 在控制台看这条回答变成“已送达”：那是微信给的回执，不是猜测。
-    3. 在手机页面开始一次断网或限流，继续写。回答会等待；结束之后，它们按顺序到达，一条不少。
-    4. 做完第 1 步后，让程序主动发消息（微信只允许机器人给先写过信的人发消息）。在另一个终端里：
+    1. 在手机页面你是 Ann。打开微信里与 Bot 1 的聊天，写一句话，回答会出现在下面。
+       再到 QQ 试试：与 {bot} 单聊，或者在群里写（机器人听得到提到它的话）。
+    2. 在控制台看这些回答变成“已送达”：那是平台给的回执，不是猜测。
+    3. 在手机页面开始一次断网或限流，或者断开 QQ 的连接，继续写。等待的消息随后按顺序到达，一条不少。
+    4. 做完第 1 步后，让程序主动发消息（微信只允许机器人给先写过信的人发消息）。
+       在另一个终端里，发给微信里的 Ann，和 QQ 群：
 
        {yizhan} send --home {home} -t weixin:{person} "来自命令行的问候"
+       {yizhan} send --home {home} -t qq:{group} "来自命令行的问候"
 
   控制台地址只能用一次，五分钟内有效。要新的地址：{yizhan} console --home {home}
   所有文件都在 {home}，用完删除即可。按 Ctrl-C 结束演示。

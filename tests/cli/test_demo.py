@@ -198,10 +198,12 @@ def test_the_push_that_the_demo_suggests_works_when_typed_in_another_terminal(
     script = Path(sys.executable).with_name("yizhan")
     relative = os.path.relpath(script)
     demo = begin((relative,) if how == "console script" else (sys.executable, "-m", "yizhan"))
-    [line] = [line.strip() for line in demo.text.splitlines() if " send " in line]
+    to_weixin, to_qq = [line.strip() for line in demo.text.splitlines() if " send " in line]
     env = {"PATH": BARE_PATH, "HOME": str(tmp_path)}
-    typed = subprocess.run(["sh", "-c", line], env=env, cwd=tmp_path, capture_output=True, timeout=60)
-    assert 0 == typed.returncode, typed.stderr.decode()
+    for line in (to_weixin, f"{to_qq} --wait"):
+        typed = subprocess.run(["sh", "-c", line], env=env, cwd=tmp_path, capture_output=True, timeout=60)
+        assert 0 == typed.returncode, typed.stderr.decode()
+    assert b"delivered" in typed.stdout  # QQ lets a bot write to a group unasked
 
 
 def test_where_yizhan_is_on_the_path_the_demo_keeps_it_short(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def _register_demo(group: typer.Typer) -> None:
             str | None, typer.Option(envvar="AGENT_KEY", metavar="KEY", help="Its key, if it wants one.")
         ] = None,
     ) -> int:
-        """Gateway, simulated WeChat, phone page and console in one go. Needs no account.
+        """Gateway, simulated WeChat and QQ, phone page and console in one go. Needs no account.
 
         Prints the two addresses and what to try; leaves nothing behind but a directory that it names.
         """
