@@ -47,6 +47,14 @@ async def test_messages_token_and_cursor_are_one_commit(desk: Desk) -> None:
     assert chat.last_inbound_at_ms == committed.new[1].received_at_ms
 
 
+async def test_a_room_of_many_is_not_called_by_whoever_spoke_first(desk: Desk) -> None:
+    """The list of chats called a QQ group "Ann", after its first speaker."""
+    said = desk.arrival("hi")
+    await desk.receive(replace(said, heard=replace(said.heard, chat_kind="group")))
+    chat = await desk.store.chat(desk.target())
+    assert ("", "group") == (chat.title, chat.kind)
+
+
 @pytest.mark.field("F29")
 async def test_a_repeat_by_platform_id_is_suppressed_and_listed(desk: Desk) -> None:
     """A poll that is answered twice must not make the agent answer twice; and nothing vanishes unseen."""

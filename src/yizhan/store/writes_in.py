@@ -48,6 +48,8 @@ from yizhan.store.writes_out import accept_draft, check_draft, existing_message,
 
 BY_PLATFORM_ID = "platform_id"
 BY_CONTENT = "sender_time_content"
+_ROOMS = frozenset({"group", "channel"})
+"""Kinds of chats with many people in them."""
 HONOURED_MS = 3_600_000
 """So long may an inbound message permit answers after newer ones have come. Source: QQ, C2C: 60 minutes."""
 
@@ -197,12 +199,15 @@ def _store(account: AccountId, arrival: Arrival, content: str, rows: WorkingSet)
 
 
 def _note_chat(target: Target, arrival: Arrival, rows: WorkingSet) -> None:
+    """A chat with one person is called by that person's name; a room with many is not called by who spoke first."""
     chat = rows.chat_for(target, arrival.received_at_ms)
+    kind = chat.kind or arrival.heard.chat_kind
+    name = arrival.heard.sender_name if kind not in _ROOMS else ""
     rows.put_chat(
         replace(
             chat,
-            kind=chat.kind or arrival.heard.chat_kind,
-            title=chat.title or arrival.heard.sender_name,
+            kind=kind,
+            title=chat.title or name,
             last_inbound_at_ms=max(arrival.received_at_ms, chat.last_inbound_at_ms or 0),
         )
     )
