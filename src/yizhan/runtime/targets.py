@@ -19,7 +19,7 @@ def parse_target(text: str, accounts: Collection[AccountId]) -> Target:
     if not platform or not rest:
         raise InvalidRequest(
             f"{text!r} is not a target.",
-            "Write platform:account:chat, for example weixin:ab12@im.bot:o9…@im.wechat.",
+            "Write platform:account:chat, for example weixin:ab12@im.bot:o9…@im.wechat or qq:1020304:c2c/OPENID.",
         )
     external, colon, chat = rest.partition(":")
     account = AccountId(f"{platform}:{external}")

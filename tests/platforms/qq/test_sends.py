@@ -72,7 +72,7 @@ def test_each_kind_of_chat_has_its_road(chat: str, path: str) -> None:
 
 @pytest.mark.parametrize("chat", ["", "AB", "c2c/", "c2c/a/b", "user/AB", "c2c/" + "a" * 200, "group/a b"])
 def test_what_names_no_chat_is_refused_at_the_door(chat: str) -> None:
-    with pytest.raises(UnknownChat):
+    with pytest.raises(UnknownChat, match="c2c/OPENID, group/OPENID, channel/ID and dm/ID"):
         CODEC.check_chat(ChatId(chat))
 
 

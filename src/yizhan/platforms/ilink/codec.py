@@ -28,7 +28,7 @@ class IlinkCodec:
         if not _CHAT.fullmatch(chat):
             raise UnknownChat(
                 "A WeChat chat is the user's id, and that ends in @im.wechat.",
-                "Copy it from `yizhan status` or from a received message.",
+                "Copy it from the console's list of chats, from GET /v1/chats or from a received message.",
             )
 
     def dress(self, account: Account, chat: ChatId, entry: Entry) -> str:

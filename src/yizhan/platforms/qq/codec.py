@@ -30,8 +30,8 @@ class QqCodec:
         """Raises UnknownChat if the id names no kind of chat, or nobody of that kind could be called so."""
         if read_chat(chat) is None:
             raise UnknownChat(
-                "A QQ chat is c2c/OPENID, group/OPENID, channel/ID or dm/ID.",
-                "Copy it from `yizhan status` or from a received message.",
+                f"{chat[:80]!r} is no QQ chat; those are c2c/OPENID, group/OPENID, channel/ID and dm/ID.",
+                "Copy it from the console's list of chats, from GET /v1/chats or from a received message.",
             )
 
     def dress(self, account: Account, chat: ChatId, entry: Entry) -> str:
