@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Ran, SmallGateway, account, message, problem
+from yizhan.cli.paper import local_time
 
 Run = Callable[..., Ran]
 ID = "weixin:ab12@im.bot"
@@ -241,6 +242,21 @@ def test_status_names_state_reason_gates_queue_and_who_must_act(run: Run, gatewa
     ):
         assert needle in ran.out
     assert 1 == run("status", "--check").code
+
+
+def test_status_tells_when_an_account_is_tried_again_and_that_nobody_has_to_act(
+    run: Run, gateway: SmallGateway
+) -> None:
+    """A bot was down, and only the console knew when it would be tried again."""
+    at = "2026-11-21T08:01:00.000Z"
+    down = account("down", next_attempt_at=at) | {"id": "qq:1"}
+    barred = account("barred", next_attempt_at=at, action="Allow 1.2.3.4.") | {"id": "qq:2"}
+    gateway.routes["GET", "/v1/accounts"] = items(down, barred)
+    gateway.routes["GET", "/readyz"] = (200, {"ready": True, "reasons": [], "accounts": []})
+    out, when = run("status").out, local_time(at)
+    assert f"Nobody has to act for qq:1: next try at {when}" in out
+    assert f"To do for qq:2: Allow 1.2.3.4. (next try at {when})" in out
+    assert 2 == run("account", "list").out.count(when)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import typer
 
 from yizhan.cli.client import Json
 from yizhan.cli.paper import local_time, reason_text, safe, table
-from yizhan.cli.status import state_text
+from yizhan.cli.status import ADD_ONE, state_text
 from yizhan.cli.trouble import DONE, FAILED, UsageMistake
 from yizhan.cli.verb import Desk, verb
 
@@ -19,7 +19,9 @@ WEIXIN_ID_SUFFIX = "@im.bot"
 """Every iLink bot id ends so. Source: @tencent-weixin/openclaw-weixin 2.4.9, `ilink_bot_id` of a login."""
 TOKEN_MAX_CHARS = 4096
 
-AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="For example weixin:ab12@im.bot.")]
+AccountId = Annotated[
+    str, typer.Argument(metavar="ACCOUNT", help="For example weixin:ab12@im.bot or qq:1020304.")
+]
 
 Target = Annotated[str, typer.Argument(metavar="TARGET", help="platform:account:chat, or platform:chat.")]
 
@@ -116,11 +118,11 @@ def _register_account(account: typer.Typer) -> None:
             return
         rows = page.get("items") or []
         if not rows:
-            desk.note("no accounts yet. Add one: yizhan login weixin")
+            desk.note(f"no accounts yet. Add one: {ADD_ONE}")
             return
         if not running:
             desk.note("no gateway is running; these are the states last written down.")
-        table(("account", "state", "since", "why"), (_row(row, running) for row in rows))
+        table(("account", "state", "since", "next try", "why"), (_row(row, running) for row in rows))
 
     @verb(account)
     def remove(
@@ -178,6 +180,7 @@ def _row(account: Json, running: bool) -> tuple[object, ...]:
         account.get("id"),
         state_text(account, running),
         local_time(account.get("since")),
+        local_time(account.get("next_attempt_at")) if running else "",
         f"{why} → {safe(action)}" if action else why,
     )
 

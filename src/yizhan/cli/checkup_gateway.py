@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from yizhan.cli.client import Api, Json
 from yizhan.cli.findings import Finding, fail, ok, warn
 from yizhan.cli.paper import local_time, reason_text
-from yizhan.cli.status import ALERTS_SHOWN, alert_line, open_alerts, readiness
+from yizhan.cli.status import ADD_ONE, ALERTS_SHOWN, alert_line, next_attempt, open_alerts, readiness
 from yizhan.core.connection import Lost, LostKind
 from yizhan.core.contract import parse_time
 
@@ -15,7 +15,7 @@ BROKEN = frozenset({"login_needed", "barred"})
 """States that no waiting mends."""
 TOLD_BY_STATE = frozenset({"login_needed", "barred", "account_down"})
 LOG_IN = "Log in again: yizhan login weixin"
-NO_ACCOUNTS = warn("accounts", "none yet", "Add one: yizhan login weixin")
+NO_ACCOUNTS = warn("accounts", "none yet", f"Add one: {ADD_ONE}")
 
 
 def accounts_of(api: Api) -> list[Json]:
@@ -84,7 +84,8 @@ def _check_state(account: Json) -> Finding:
         return _paused(name, account)
     if state == "up":
         return ok(name, text)
-    return warn(name, text, str(account.get("action") or "It tries again by itself; see yizhan status."))
+    again = f"It tries again by itself; {next_attempt(account) or 'see yizhan status'}."
+    return warn(name, text, str(account.get("action") or again))
 
 
 def _check_login(account: Json, answers: Mapping[str, Lost | None]) -> Finding:

@@ -14,6 +14,7 @@ from yizhan.cli.verb import Desk, verb
 
 UP = "up"
 ALERTS_SHOWN = 10
+ADD_ONE = "yizhan login weixin, or yizhan account add qq --app-id …"
 
 
 def register(group: typer.Typer) -> None:
@@ -76,11 +77,11 @@ def _print(desk: Desk, shape: Json) -> None:
     for line in _alert_lines(shape["alerts"], running):
         print(line)
     if not accounts:
-        print("No accounts yet. Add one: yizhan login weixin")
+        print(f"No accounts yet. Add one: {ADD_ONE}")
         return
     heads = ("account", "state", "since", "last answer", "waiting", "oldest", "why")
     table(heads, (_row(account, running) for account in accounts))
-    for line in _things_to_know(accounts):
+    for line in dict.fromkeys(_things_to_know(accounts, running)):
         print(line)
 
 
@@ -133,13 +134,24 @@ def _queue_text(account: Json) -> str:
     return ", ".join(f"{count} {state}" for state, count in live.items() if count) or "nothing"
 
 
-def _things_to_know(accounts: Iterable[Json]) -> Iterable[str]:
-    """Who must act, and which gates are not wide open, in plain words."""
+def _things_to_know(accounts: Iterable[Json], running: bool) -> Iterable[str]:
+    """Who must act, when it is tried again, and which gates are not wide open, in plain words."""
     for account in accounts:
+        again = next_attempt(account) if running else ""
         if account.get("action"):
-            yield f"To do for {safe(account.get('id'))}: {safe(account['action'])}"
+            yield f"To do for {safe(account.get('id'))}: {safe(account['action'])}" + (
+                again and f" ({again})"
+            )
+        elif again:
+            yield f"Nobody has to act for {safe(account.get('id'))}: {again}"
         for gate in account.get("gates") or []:
             yield gate_line(gate)
+
+
+def next_attempt(account: Json) -> str:
+    """When an account that is not up is tried again; empty where nobody knows."""
+    at = account.get("next_attempt_at")
+    return f"next try at {local_time(at)}" if at else ""
 
 
 def gate_line(gate: Json) -> str:
