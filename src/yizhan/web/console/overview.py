@@ -37,7 +37,9 @@ TONES = {
 }
 
 _AGAIN = frozenset({AccountState.STARTING, AccountState.DEGRADED, AccountState.DOWN})
-"""States that end by another try of ours."""
+"""States that end by another try of ours …"""
+_AGAIN_SLOWLY = frozenset({AccountState.LOGIN_NEEDED, AccountState.BARRED})
+"""… and those in which a try finds out that a person has acted."""
 
 
 def by_urgency(views: Sequence[AccountView]) -> list[AccountView]:
@@ -156,7 +158,7 @@ def _facts(words: Words, view: AccountView, now_ms: int) -> list[Html]:
     account = view.account
     last = account.last_server_answer_at_ms
     told = [_fact(words("last_answer"), moment(last, "ago") if last else words("never"))]
-    if account.state in _AGAIN:
+    if account.state in _AGAIN or (account.state in _AGAIN_SLOWLY and account.next_attempt_at_ms):
         told.append(_fact(words("next_attempt"), _next_attempt(words, view, now_ms)))
     told.append(_fact(words("who"), _who(words, account)))
     if account.reason and account.state is not AccountState.UP:

@@ -90,7 +90,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "state.degraded": ("连接不稳", "Unsteady"),
     "state.down": ("连接中断", "Not connected"),
     "state.login_needed": ("需要重新登录", "Login needed"),
-    "state.barred": ("平台禁止发送", "Barred"),
+    "state.barred": ("被平台禁止", "Barred"),
     "state.paused": ("已暂停", "Paused"),
     "state.standby": ("待命", "Standby"),
     "state.starting.means": ("还没有收到平台的应答", "The platform has not answered yet"),
@@ -108,8 +108,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The platform no longer accepts this login; everything is kept",
     ),
     "state.barred.means": (
-        "平台不让这个账号发送；消息都留着",
-        "The platform lets this account send nothing; everything is kept",
+        "平台不让这个账号工作；消息都留着",
+        "The platform does not let this account work; everything is kept",
     ),
     "state.paused.means": ("有人暂停了它；消息都留着", "A person paused it; everything is kept"),
     "state.standby.means": ("由另一个节点收发", "Another node receives and sends"),
@@ -304,6 +304,31 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "这个微信现在关联到了另一个账号",
         "This WeChat is linked to another account now",
     ),
+    # reasons of platforms that an operator can do something about, by their codes
+    "reason.100007": (
+        "QQ 不认识这个 AppID，或者机器人已被封禁或删除",
+        "QQ does not know this app id, or the bot is banned or deleted",
+    ),
+    "reason.100016": ("AppID 与 AppSecret 不匹配", "App id and client secret do not belong together"),
+    "reason.11298": (
+        "本机的 IP 地址不在 QQ 机器人的白名单里",
+        "QQ does not take requests from this machine’s address",
+    ),
+    "reason.40023002": (
+        "本机的 IP 地址不在 QQ 机器人的白名单里",
+        "QQ does not take requests from this machine’s address",
+    ),
+    "reason.close 4014": (
+        "QQ 没有批准这个机器人所需的事件权限",
+        "QQ does not grant the bot one of the events that were asked for",
+    ),
+    "reason.close 4914": (
+        "机器人已下架，或者只允许在沙箱里连接",
+        "The bot is taken offline, or only its sandbox may connect",
+    ),
+    "reason.close 4915": ("机器人已被封禁", "The bot is banned"),
+    "reason.close 4009": ("QQ 每半小时重建一次连接", "QQ renews the connection, as every half an hour"),
+    "reason.op 7": ("QQ 要求重新连接", "QQ asked for a new connection"),
     # login
     "login.title": ("微信登录", "WeChat login"),
     "login.starting": ("正在取二维码…", "Fetching a code…"),
