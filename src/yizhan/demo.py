@@ -33,7 +33,7 @@ OTHER = "o9cq80demo0000000000000000lin@im.wechat"
 THIRD = "o9cq80demo0000000000000000bob@im.wechat"
 APP_ID = "102000000"
 APP_SECRET = "DemoSecretOfTheSimulatedBot0"
-QQ_BOT = "Echo"
+QQ_BOT = "Bot Q"
 START_TIMEOUT_S = 20
 
 

@@ -125,6 +125,8 @@ class AlertKind(StrEnum):
     LOGIN_NEEDED = "login_needed"
     BARRED = "barred"
     ACCOUNT_DOWN = "account_down"
+    NOT_GRANTED = "not_granted"
+    """The platform keeps kinds of events from the account, so that a part of what people do is never heard."""
     UNCONFIRMED = "unconfirmed"
     """Accepted without a receipt, several in a row: perhaps nobody sees anything."""
     DEAD_LETTER = "dead_letter"

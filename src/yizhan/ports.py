@@ -15,6 +15,7 @@ from yizhan.core.alerts import AlertChange, AlertNumbers, Troubles
 from yizhan.core.allowance import Ledger
 from yizhan.core.connection import Lost as Lost
 from yizhan.core.connection import LostKind as LostKind
+from yizhan.core.connection import NotGranted as NotGranted
 from yizhan.core.policy import Policy
 from yizhan.core.verdict import Verdict
 from yizhan.model import (
@@ -336,6 +337,11 @@ class Transport(Protocol):
         """Whether the platform sees us on line now; True where it does not look."""
         ...
 
+    @property
+    def not_granted(self) -> NotGranted | None:
+        """What the platform keeps from the account, as the last connection found; None: nothing that we know of."""
+        ...
+
     async def open(self) -> None:
         """Announces that we are listening, best effort."""
         ...
@@ -451,6 +457,11 @@ class Platform(Protocol):
 
     async def probe(self, account: Account) -> Lost | None:
         """Asks the platform whether it accepts the account's login, without taking messages. None: it does."""
+        ...
+
+    async def examine(self, account: Account) -> Lost | NotGranted | None:
+        """As `probe`, and asks besides what the platform grants the account, where that costs no message. May take half
+        a minute; for when nothing else uses the account."""
         ...
 
 

@@ -14,7 +14,9 @@ import pytest
 from tests.cli.conftest import Ran, SmallGateway, account
 from yizhan.cli.checkup import EARLIEST_MS, check_clock, check_home, check_port, check_secrets
 from yizhan.cli.checkup_agent import check_agent
+from yizhan.cli.checkup_gateway import check_logins
 from yizhan.cli.findings import Finding, Level
+from yizhan.core.connection import Lost, LostKind, NotGranted
 from yizhan.settings import Settings, load
 
 Run = Callable[..., Ran]
@@ -187,6 +189,26 @@ def test_doctor_tells_an_account_that_needs_its_person(run: Run, gateway: SmallG
     assert "ok" == found["account weixin:ab12@im.bot"][0]
     assert "fail" == found["account weixin:cd@im.bot"][0]
     assert "yizhan login weixin" in found["account weixin:cd@im.bot"][1]
+
+
+def test_without_a_gateway_doctor_says_what_a_platform_said_of_each_account() -> None:
+    """Accepted, accepted with less than it could hear, refused with the address to allow, and barred when last seen."""
+    barred = account(
+        "barred", reason={"code": "close 4914", "text": "only its sandbox"}, action="Publish it."
+    )
+    answers = {
+        "qq:1": None,
+        "qq:2": NotGranted("QQ refused some of the events", "ask for them"),
+        "qq:3": Lost(LostKind.BARRED, "11298", "QQ does not take requests from here", "add 1.2.3.4"),
+        "qq:4": None,
+    }
+    shapes = (account(), account(), account(), barred)
+    found = list(
+        check_logins([shape | {"id": name} for name, shape in zip(answers, shapes, strict=True)], answers)
+    )
+    assert [Level.OK, Level.WARN, Level.FAIL, Level.WARN] == [finding.level for finding in found]
+    assert ["ask for them", "add 1.2.3.4", "Publish it."] == [finding.fix for finding in found[1:]]
+    assert "only its sandbox" in found[3].text
 
 
 def test_doctor_names_the_nearest_key_for_one_that_does_not_exist(run: Run, home: Path) -> None:

@@ -21,6 +21,7 @@ from yizhan.core.alerts import (
     span,
     unknown,
 )
+from yizhan.core.connection import NotGranted
 from yizhan.model import (
     Account,
     AccountId,
@@ -44,7 +45,13 @@ def account(state: AccountState, name: AccountId = A, **more: Any) -> Account:
 
 
 def look(*accounts: Account, at_ms: int = T0, **more: Any) -> Look:
-    shape: dict[str, Any] = {"limited_since": {}, "troubles": Troubles(), "store": None, "free_bytes": None}
+    shape: dict[str, Any] = {
+        "limited_since": {},
+        "not_granted": {},
+        "troubles": Troubles(),
+        "store": None,
+        "free_bytes": None,
+    }
     return Look(now_ms=at_ms, began_ms=T0, accounts=accounts, **(shape | more))
 
 
@@ -109,6 +116,19 @@ def test_a_limit_is_told_when_it_lasts_and_a_short_one_is_not() -> None:
     limited = {"limited_since": {A: T0}}
     assert [] == kinds(look(account(AccountState.UP), at_ms=T0 + 30 * MINUTE_MS, **limited))
     assert [AlertKind.LIMITED] == kinds(look(account(AccountState.UP), at_ms=T0 + 60 * MINUTE_MS, **limited))
+
+
+def test_what_a_platform_keeps_from_a_bot_is_told_until_it_grants_it() -> None:
+    """A bot was up, and nobody knew that its groups were never heard. A restart does not know better, so it clears
+    nothing before the platform has let the bot in."""
+    board, kept = Board(), {A: NotGranted("hears no groups", "ask for them")}
+    (concern,) = concerns(look(account(AccountState.UP), not_granted=kept), NUMBERS)
+    assert ("hears no groups", "ask for them") == (concern.text, concern.action)
+    assert [("not_granted", True)] == judge(board, concern, at_ms=T0)
+    starting = unknown(look(account(AccountState.STARTING)))
+    assert [] == judge(board, at_ms=T0 + MINUTE_MS, skip=starting)
+    up = unknown(look(account(AccountState.UP)))
+    assert [("not_granted", False)] == judge(board, at_ms=T0 + 2 * MINUTE_MS, skip=up)
 
 
 def test_messages_that_fare_badly_are_one_concern_for_an_account() -> None:

@@ -8,9 +8,10 @@ from yizhan.cli.client import Api, Json
 from yizhan.cli.findings import Finding, fail, ok, warn
 from yizhan.cli.paper import local_time, reason_text
 from yizhan.cli.status import ADD_ONE, ALERTS_SHOWN, alert_line, next_attempt, open_alerts, readiness
-from yizhan.core.connection import Lost, LostKind
+from yizhan.core.connection import Lost, LostKind, NotGranted
 from yizhan.core.contract import parse_time
 
+Answer = Lost | NotGranted | None
 BROKEN = frozenset({"login_needed", "barred"})
 """States that no waiting mends."""
 TOLD_BY_STATE = frozenset({"login_needed", "barred", "account_down"})
@@ -57,8 +58,8 @@ def check_accounts(accounts: Sequence[Json]) -> Iterator[Finding]:
         yield _check_state(account)
 
 
-def check_logins(accounts: Sequence[Json], answers: Mapping[str, Lost | None]) -> Iterator[Finding]:
-    """Each account's login, as its platform has just judged it; for when no gateway runs."""
+def check_logins(accounts: Sequence[Json], answers: Mapping[str, Answer]) -> Iterator[Finding]:
+    """Each account's login and rights, as its platform has just judged them; for when no gateway runs."""
     if not accounts:
         yield NO_ACCOUNTS
     for account in accounts:
@@ -88,16 +89,31 @@ def _check_state(account: Json) -> Finding:
     return warn(name, text, str(account.get("action") or again))
 
 
-def _check_login(account: Json, answers: Mapping[str, Lost | None]) -> Finding:
+def _check_login(account: Json, answers: Mapping[str, Answer]) -> Finding:
     name = f"account {account.get('id')}"
     if account.get("id") not in answers:
         return _paused(name, account)
-    lost = answers[account["id"]]
-    if lost is None:
+    answer = answers[account["id"]]
+    if isinstance(answer, NotGranted):
+        return warn(name, f"the platform accepts its login, but {answer.text}", answer.action)
+    return _last_state(name, account) if answer is None else _refused(name, answer)
+
+
+def _last_state(name: str, account: Json) -> Finding:
+    """The login is accepted; what was wrong beside it may still be so."""
+    if account.get("state") != "barred":
         return ok(name, "the platform accepts its login")
+    why = reason_text(account.get("reason"))
+    text = (
+        f"the platform accepts its login; it was barred when the gateway last ran{f': {why}' if why else ''}"
+    )
+    return warn(name, text, str(account.get("action") or "Start the gateway: yizhan run"))
+
+
+def _refused(name: str, lost: Lost) -> Finding:
     if lost.kind in (LostKind.LOGIN, LostKind.BARRED):
         return fail(name, f"the platform refuses it: {lost.text} ({lost.code})", lost.action or LOG_IN)
-    fix = "Check the network and the account's base URL (account add … --base-url replaces it)."
+    fix = "Check the network and the account's addresses (account add … replaces them)."
     return fail(name, f"the platform cannot be asked: {lost.text} ({lost.code})", fix)
 
 

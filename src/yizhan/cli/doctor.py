@@ -110,7 +110,7 @@ def _examine_stopped(api: Api, accounts: Sequence[Json], settings: Settings) -> 
     yield ok("store", "opens, and is not in use by another program")
     yield warn("gateway", "not running: nothing is received or sent", "Start it: yizhan run")
     yield from checkup.check_port(settings)
-    yield from checkup_gateway.check_logins(accounts, api.probe())
+    yield from checkup_gateway.check_logins(accounts, api.examine())
     yield from checkup_agent.check_agent(settings)
 
 

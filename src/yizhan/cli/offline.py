@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from yizhan import app, logs, settings
 from yizhan.cli.client import ANSWER_TIMEOUT_S, Json, Query, read_api_key, request_headers, unpack
-from yizhan.core.connection import Lost
+from yizhan.core.connection import Lost, NotGranted
 from yizhan.runtime.gateway import Gateway
 
 CLOSE_TIMEOUT_S = 10
@@ -58,15 +58,16 @@ class OfflineApi:
         answer = asyncio.run_coroutine_threadsafe(asking, self._loop).result()
         return unpack(answer.status_code, answer.headers.get("content-type", ""), answer.content)
 
-    def probe(self) -> dict[str, Lost | None]:
-        """Asks the platforms whether they accept the accounts' logins; None: it does. Paused ones are left alone."""
-        return asyncio.run_coroutine_threadsafe(self._probe(), self._loop).result()
+    def examine(self) -> dict[str, Lost | NotGranted | None]:
+        """Asks the platforms whether they accept the accounts' logins and what they grant them; None: all is well.
+        Paused ones are left alone."""
+        return asyncio.run_coroutine_threadsafe(self._examine(), self._loop).result()
 
-    async def _probe(self) -> dict[str, Lost | None]:
+    async def _examine(self) -> dict[str, Lost | NotGranted | None]:
         gateway = self._gateway
         asked = [account for account in await gateway.store.accounts() if not account.paused]
         answers = await asyncio.gather(
-            *(gateway.platforms[account.platform].probe(account) for account in asked)
+            *(gateway.platforms[account.platform].examine(account) for account in asked)
         )
         return {account.id: answer for account, answer in zip(asked, answers, strict=True)}
 

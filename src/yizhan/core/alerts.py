@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from yizhan.core.connection import NotGranted
 from yizhan.model import (
     Account,
     AccountId,
@@ -34,7 +35,15 @@ PATIENCE_MS = {AlertKind.WAITING: 10_000, AlertKind.STORE: 30_000}
 """So long a trouble must last before it is raised; others at once."""
 CALM_MS = 60_000
 """So long it must be gone before it is cleared …"""
-AT_ONCE = frozenset({AlertKind.UNCONFIRMED, AlertKind.LOGIN_NEEDED, AlertKind.BARRED, AlertKind.IN_DOUBT})
+AT_ONCE = frozenset(
+    {
+        AlertKind.UNCONFIRMED,
+        AlertKind.LOGIN_NEEDED,
+        AlertKind.BARRED,
+        AlertKind.IN_DOUBT,
+        AlertKind.NOT_GRANTED,
+    }
+)
 """… but for these, whose end is as clear as their beginning."""
 REOPENED_MS = 3_600_000
 """A trouble that comes back within this time is the same alert."""
@@ -107,6 +116,7 @@ class Look:
 
     began_ms       when the gateway began to look
     limited_since  accounts of which something is refused, and since when without a break
+    not_granted    accounts that hear less than they could
     troubles       None: the store could not be read
     store          why writes fail, None if they do not
     free_bytes     room left for the store, None where nobody knows
@@ -116,6 +126,7 @@ class Look:
     began_ms: int
     accounts: tuple[Account, ...]
     limited_since: Mapping[AccountId, int]
+    not_granted: Mapping[AccountId, NotGranted]
     troubles: Troubles | None
     store: Reason | None
     free_bytes: int | None
@@ -163,11 +174,12 @@ def concerns(look: Look, numbers: AlertNumbers) -> tuple[Concern, ...]:
 
 
 def unknown(look: Look) -> set[Key]:
-    """What this look cannot judge. A login counts as mended when the platform answers, not when we try again."""
+    """What this look cannot judge. A login counts as mended when the platform answers, not when we try again; and what
+    it grants is known when it has let us in."""
     keys: set[Key] = set()
     for account in look.accounts:
         if account.state in _UNWELL:
-            keys |= {(kind, account.id) for kind in _OF_LOGIN}
+            keys |= {(kind, account.id) for kind in (*_OF_LOGIN, AlertKind.NOT_GRANTED)}
         if account.state is AccountState.STARTING:
             keys.add((AlertKind.ACCOUNT_DOWN, account.id))
     return keys
@@ -194,6 +206,8 @@ def _of_an_account(account: Account, look: Look, numbers: AlertNumbers) -> Itera
         if silent_ms >= numbers.down_ms:
             text = f"The platform has not answered for {span(silent_ms)}{why}."
             yield Concern(AlertKind.ACCOUNT_DOWN, account.id, text, "It is tried again; see yizhan status.")
+    if (kept := look.not_granted.get(account.id)) is not None:
+        yield Concern(AlertKind.NOT_GRANTED, account.id, kept.text, kept.action)
     since_ms = look.limited_since.get(account.id)
     if numbers.limited_ms and since_ms is not None and look.now_ms - since_ms >= numbers.limited_ms:
         text = f"The platform has limited sending for {span(look.now_ms - since_ms)}."

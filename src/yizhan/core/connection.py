@@ -52,6 +52,14 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class NotGranted:
+    """A line works, and the platform keeps from it a part of what it could carry; `action` would change that."""
+
+    text: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """How a line has fared: `failures` and `refusals` (of the login) in a row, and since when.
 

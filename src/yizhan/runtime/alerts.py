@@ -7,7 +7,7 @@ nothing, the board in memory is the truth, and what it changed is written as soo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -24,7 +24,7 @@ from yizhan.core.alerts import (
 )
 from yizhan.errors import StoreError
 from yizhan.model import AccountId, Alert
-from yizhan.ports import Clock, Page, Store
+from yizhan.ports import Clock, NotGranted, Page, Store
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.standing import Standing
 
@@ -36,7 +36,8 @@ SOON_MS = 2_000
 
 
 class Watch:
-    """Owns the board. `free_bytes` tells how much room the store has left, None where nobody knows."""
+    """Owns the board. `free_bytes` tells how much room the store has left, None where nobody knows; `not_granted`
+    which accounts hear less than they could."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Watch:
         outbound: Outbound,
         numbers: AlertNumbers,
         free_bytes: Callable[[], int | None],
+        not_granted: Callable[[], Mapping[AccountId, NotGranted]],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -53,6 +55,7 @@ class Watch:
         self._outbound = outbound
         self._numbers = numbers
         self._free_bytes = free_bytes
+        self._not_granted = not_granted
         self._board = Board()
         self._began_ms = 0
         self._limited_since: dict[AccountId, int] = {}
@@ -129,6 +132,7 @@ class Watch:
             began_ms=self._began_ms,
             accounts=accounts,
             limited_since=self._limited_since,
+            not_granted=self._not_granted(),
             troubles=await self._troubles(now_ms),
             store=self._store.writable(),
             free_bytes=self._free_bytes(),

@@ -46,7 +46,7 @@ from yizhan.runtime.connections import Connections
 from yizhan.runtime.door import Door
 from yizhan.runtime.gates import gates_of
 from yizhan.runtime.inbound import InboundRoad
-from yizhan.runtime.lines import Lines
+from yizhan.runtime.lines import Lines, not_granted
 from yizhan.runtime.logins import Logins
 from yizhan.runtime.numbers import alert_numbers_of, road_numbers_of
 from yizhan.runtime.outbound import Outbound
@@ -103,7 +103,13 @@ class Gateway:
         store.subscribe(self._changes.note)
         self._build_roads(TurnNumbers.of(settings))
         self.watch = Watch(
-            store, clock, self.standing, self.outbound, alert_numbers_of(settings), parts.free_bytes
+            store,
+            clock,
+            self.standing,
+            self.outbound,
+            alert_numbers_of(settings),
+            parts.free_bytes,
+            lambda: not_granted(self._lines),
         )
         self._waits = Waits(self.outbound.lanes, self._reach.hosts, self.standing, clock)
         self._accounts = Accounts(

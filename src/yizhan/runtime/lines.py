@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from yizhan.model import Account, AccountId
-from yizhan.ports import Platform, Transport
+from yizhan.ports import NotGranted, Platform, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +22,9 @@ class OpenLine:
 
 
 Lines = dict[AccountId, OpenLine]
+
+
+def not_granted(lines: Lines) -> dict[AccountId, NotGranted]:
+    """The accounts that hear less than they could, by what their platforms have granted."""
+    told = ((account, line.transport.not_granted) for account, line in lines.items())
+    return {account: kept for account, kept in told if kept is not None}

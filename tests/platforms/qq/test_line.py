@@ -378,8 +378,9 @@ def test_what_we_say_is_what_the_documents_show() -> None:
 
 
 def test_a_cursor_is_read_as_it_was_written_and_nonsense_is_no_session() -> None:
-    assert OLD == read_cursor(write_cursor(OLD))
-    for nonsense in ("", "CiQ", "q1 5 6", "q1 x 6 id", "q2 5 6 id", "q1 5 6 "):
+    fewer = replace(OLD, rung=2)
+    assert [OLD, fewer] == [read_cursor(write_cursor(each)) for each in (OLD, fewer)]
+    for nonsense in ("", "CiQ", "q1 5 6", "q1 x 6 0 id", "q2 5 6 0 id", "q1 5 6 0 ", "q1 5 6 9 id"):
         assert read_cursor(nonsense) is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -11,13 +12,16 @@ from simulation.bridge import SimHttp
 from simulation.process import Process
 from simulation.sockets import SimSockets
 from simulation.virtual import Host, SeededChance, VirtualClock, run
-from yizhan.core.connection import Lost, LostKind
+from yizhan.core.connection import Lost, LostKind, NotGranted
 from yizhan.model import Account, AccountId, AccountState, Credentials
 from yizhan.platforms.qq import QqPlatform, link
+from yizhan.platforms.qq.intents import GROUP_AND_C2C
+from yizhan.platforms.qq.session import read_cursor
 from yizhan.platforms.qq.transport import QqTransport
 from yizhan.platforms.websocket import AiohttpSockets
 from yizhan.ports import Absence, Batch, Hangup
 from yizhan_simulator import World
+from yizhan_simulator.qq.people import ALL_INTENTS
 
 DAY_S = 86_400
 
@@ -34,7 +38,7 @@ class Scene:
         self.http = SimHttp(self.world, self.host, process, 1)
         self.sockets = SimSockets(self.world, self.host, process, 1)
         credentials = Credentials(bot.secret, "http://sim.example", token_url="http://sim.example")
-        account = Account(AccountId(f"qq:{bot.app_id}"), credentials, AccountState.UP, 0, 0)
+        self.account = account = Account(AccountId(f"qq:{bot.app_id}"), credentials, AccountState.UP, 0, 0)
         self.platform = QqPlatform(self.http, self.sockets, clock, chance)
         self.line: QqTransport = self.platform.transport(account)
         self.heard: list[str] = []
@@ -81,6 +85,96 @@ def test_a_session_is_renewed_every_day_beside_the_living_one(recycle: str) -> N
         assert set(told) == set(scene.heard), "nothing said meanwhile is lost"
         assert {LostKind.RECYCLED} >= {lost.kind for lost in scene.lost}
         await scene.end(listening)
+
+    run(story())
+
+
+def test_what_a_bot_may_not_hear_is_known_across_restarts_until_it_is_granted() -> None:
+    """A bot that QQ sends no buttons looked as well as any other; and a right that was given later changed nothing."""
+
+    async def story() -> None:
+        scene = Scene()
+        bot = scene.world.qq.bot("bot")
+        bot.intents = GROUP_AND_C2C
+        listening = asyncio.create_task(scene.listen())
+        await asyncio.sleep(120)
+        assert scene.line.not_granted is not None
+        assert "buttons" in scene.line.not_granted.text
+        listening.cancel()
+        await scene.line.close(True)
+        scene.line = scene.platform.transport(scene.account)
+        listening = asyncio.create_task(scene.listen())
+        await asyncio.sleep(120)
+        assert scene.line.connected
+        assert scene.line.not_granted is not None, "the resumed session hears as little as before"
+        bot.intents = ALL_INTENTS
+        await asyncio.sleep(DAY_S + 900)
+        assert scene.line.not_granted is None
+        await scene.end(listening)
+
+    run(story())
+
+
+def test_a_right_that_is_missing_does_not_keep_a_session_from_being_renewed() -> None:
+    """All is asked for first, which QQ refuses; then what it grants."""
+
+    async def story() -> None:
+        scene = Scene()
+        scene.world.qq.bot("bot").intents = GROUP_AND_C2C
+        listening = asyncio.create_task(scene.listen())
+        await asyncio.sleep(120)
+        first = read_cursor(scene.cursor)
+        await asyncio.sleep(DAY_S + 3_600)
+        second = read_cursor(scene.cursor)
+        assert first is not None
+        assert second is not None
+        assert second.born_ms - first.born_ms > DAY_S * 800
+        assert first.rung == second.rung > 0
+        assert LostKind.BARRED not in {lost.kind for lost in scene.lost}
+        await scene.end(listening)
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("intents", "kind", "words"),
+    [
+        (ALL_INTENTS, type(None), ""),
+        (GROUP_AND_C2C, NotGranted, "guild channels"),
+        (1, Lost, "may not ask"),
+    ],
+)
+def test_an_examination_finds_what_a_bot_may_hear_and_leaves_nothing_behind(
+    intents: int, kind: type, words: str
+) -> None:
+    """`yizhan doctor` without a gateway said that all was well with a bot that could hear nothing."""
+
+    async def story() -> None:
+        scene = Scene()
+        scene.world.qq.bot("bot").intents = intents
+        found = await scene.platform.examine(scene.account)
+        assert isinstance(found, kind)
+        assert words in getattr(found, "text", "")
+        assert 0 == scene.sockets.alive()
+        await scene.http.close()
+
+    run(story())
+
+
+def test_an_examination_begins_no_session_while_another_waits_to_be_resumed() -> None:
+    """What was said to that one meanwhile would be lost."""
+
+    async def story() -> None:
+        scene = Scene()
+        listening = asyncio.create_task(scene.listen())
+        await asyncio.sleep(5)
+        listening.cancel()
+        await scene.line.close(True)
+        kept = replace(scene.account, cursor=scene.cursor)
+        assert 1 == len(scene.world.ledger.select(call="qq.identify"))
+        assert await scene.platform.examine(kept) is None
+        assert 1 == len(scene.world.ledger.select(call="qq.identify"))
+        await scene.http.close()
 
     run(story())
 

@@ -13,7 +13,7 @@ from yizhan.platforms.ilink.listening import read, refused
 from yizhan.platforms.ilink.login import IlinkLogin
 from yizhan.platforms.ilink.policy import LOGIN_URL, PLATFORM, POLICY, STALE_LOGIN
 from yizhan.platforms.ilink.transport import IlinkTransport
-from yizhan.ports import Chance, Clock, Http, Lost, LostKind
+from yizhan.ports import Chance, Clock, Http, Lost, LostKind, NotGranted
 
 __all__ = ["LOGIN_URL", "IlinkPlatform"]
 
@@ -62,6 +62,10 @@ class IlinkPlatform:
     def host(self, account: Account) -> str:
         """Host and port of the account's API."""
         return host_of(account.credentials.base_url)
+
+    async def examine(self, account: Account) -> Lost | NotGranted | None:
+        """There is nothing that iLink grants to some."""
+        return await self.probe(account)
 
     async def probe(self, account: Account) -> Lost | None:
         """Asks for a typing ticket: any answer of the API but `-14` proves that the login is accepted.

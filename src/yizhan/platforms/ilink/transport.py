@@ -33,6 +33,11 @@ class IlinkTransport:
         """iLink takes sends whether or not anybody polls."""
         return True
 
+    @property
+    def not_granted(self) -> None:
+        """iLink grants everything or nothing."""
+        return None
+
     async def open(self) -> None:
         """Announces that we are listening. Best effort: what it changes on the server is not known."""
         await self._http.call(self._calls.start(self._account))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from yizhan.core.connection import Lost, LostKind, NotGranted
 from yizhan.core.policy import Policy
 from yizhan.model import Account, AccountId, Credentials
 from yizhan.platforms.http import host_of
@@ -12,7 +13,10 @@ from yizhan.platforms.qq.access import Access
 from yizhan.platforms.qq.answers import read
 from yizhan.platforms.qq.api import Api
 from yizhan.platforms.qq.codec import QqCodec
-from yizhan.platforms.qq.policy import API_URL, PLATFORM, POLICY
+from yizhan.platforms.qq.intents import LADDER, not_granted
+from yizhan.platforms.qq.memory import Memory, to_resume
+from yizhan.platforms.qq.policy import API_URL, IDENTIFY_GAP_MS, PLATFORM, POLICY
+from yizhan.platforms.qq.session import read_cursor
 from yizhan.platforms.qq.transport import QqTransport
 from yizhan.platforms.qq.webhook import QqWebhook
 from yizhan.ports import Chance, Clock, Http, Lost, Sockets
@@ -66,6 +70,25 @@ class QqPlatform:
         reply = await Api(self._http, self._access_of(account)).call(calls.myself(account))
         answer = reply if isinstance(reply, Lost) else read(reply)
         return answer if isinstance(answer, Lost) else None
+
+    async def examine(self, account: Account) -> Lost | NotGranted | None:
+        """What QQ grants a bot only a new session tells. None is begun while one may wait to be resumed, since it might
+        cost what was said to that one; which events that one has is known from when it began."""
+        lost = await self.probe(account)
+        kept = to_resume(Memory(), read_cursor(account.cursor), self._clock.now_ms())
+        if lost is not None or kept is not None:
+            return lost or (not_granted(kept.rung) if kept is not None else None)
+        line = self.transport(account)
+        try:
+            news = await line.receive("", 0)
+            for _ in LADDER[1:]:
+                if not isinstance(news, Lost) or news.kind is LostKind.BARRED or line.not_granted is None:
+                    break
+                await self._clock.sleep_ms(max(news.wait_ms, IDENTIFY_GAP_MS))
+                news = await line.receive("", 0)
+            return news if isinstance(news, Lost) else line.not_granted
+        finally:
+            await line.close(announce=False)
 
     def _access_of(self, account: Account) -> Access:
         """One for each account and its present secret, so that all of its calls share one token."""

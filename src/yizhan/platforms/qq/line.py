@@ -53,6 +53,7 @@ class Talk:
     """One connection.
 
     resumes      the session that we come back to; None: we ask for a new one
+    rung         which events a new session is asked for with, see `intents.LADDER`
     session      what to come back to next time; None until we are in
     due_ms       in GREETING and ENTERING: when patience ends; in UP: when the next heartbeat is due
     enter_max_ms when patience with a replay ends
@@ -66,6 +67,7 @@ class Talk:
     phase: Phase
     resumes: Session | None
     due_ms: int
+    rung: int = 0
     session: Session | None = None
     enter_max_ms: int = 0
     interval_ms: int = INTERVAL_MS
@@ -122,9 +124,9 @@ Action = SayIdentify | SayResume | SayHeartbeat | Deliver | Entered | Alive | Pa
 Said = tuple[Talk, tuple[Action, ...]]
 
 
-def opened(resumes: Session | None, now_ms: int) -> Talk:
+def opened(resumes: Session | None, now_ms: int, rung: int = 0) -> Talk:
     """The socket is open; the server greets first."""
-    return Talk(Phase.GREETING, resumes, now_ms + HELLO_MS)
+    return Talk(Phase.GREETING, resumes, now_ms + HELLO_MS, rung)
 
 
 def next_ms(talk: Talk) -> int:
@@ -216,7 +218,7 @@ def _ready(talk: Talk, frame: Frame, now_ms: int) -> Said:
     session_id = frame.body.text("session_id")[:256]
     if not session_id or talk.phase is Phase.UP:
         return talk, ()
-    return _entered(talk, Session(session_id, frame.seq or 0, now_ms), now_ms)
+    return _entered(talk, Session(session_id, frame.seq or 0, now_ms, talk.rung), now_ms)
 
 
 def _entered(talk: Talk, session: Session, now_ms: int) -> Said:

@@ -15,6 +15,7 @@ from typing import assert_never
 from yizhan.platforms.fields import Odd
 from yizhan.platforms.qq import closes, frames
 from yizhan.platforms.qq import line as lines
+from yizhan.platforms.qq.intents import LADDER
 from yizhan.platforms.qq.line import (
     Action,
     Alive,
@@ -40,6 +41,7 @@ class Link:
     """A connection from its open socket to its end.
 
     Args:  token     what it opens with
+           rung      which events a new session is asked for with
            resumes   the session to come back to; None: a new one
            on_event  told of every event as it comes, before it is stored
     """
@@ -49,7 +51,7 @@ class Link:
         socket: Socket,
         clock: Clock,
         token: str,
-        intents: int,
+        rung: int,
         resumes: Session | None,
         on_event: Callable[[Deliver], None],
     ) -> None:
@@ -58,11 +60,10 @@ class Link:
         self.over: Part | None = None
         self.fault: BaseException | None = None
         self.changed = asyncio.Event()
-        self.talk = lines.opened(resumes, clock.now_ms())
+        self.talk = lines.opened(resumes, clock.now_ms(), rung)
         self.event_ms = clock.now_ms()
         self._socket = socket
         self._clock = clock
-        self._intents = intents
         self._on_event = on_event
         self._woken = asyncio.Event()
         self._task = asyncio.create_task(self._run())
@@ -132,7 +133,7 @@ class Link:
     async def _act(self, action: Action) -> None:
         match action:
             case SayIdentify():
-                await self._socket.send(frames.identify(self.token, self._intents))
+                await self._socket.send(frames.identify(self.token, LADDER[self.talk.rung]))
             case SayResume(session):
                 await self._socket.send(frames.resume(self.token, session.id, session.seq))
             case SayHeartbeat(seq):

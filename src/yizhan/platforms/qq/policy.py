@@ -18,6 +18,9 @@ TOKEN_URL = "https://bots.qq.com"
 SOCKET_MS = 15_000
 """Name, connection, TLS and upgrade of a socket together."""
 
+IDENTIFY_GAP_MS = 5_000
+"""Between two new sessions. Source: D25, `max_concurrency` 1 in five seconds."""
+
 MARGIN_MS = 10_000
 """An answer on its way this shortly before the window ends would arrive after it."""
 HOUR_MS, FIVE_MINUTES_MS = 3_600_000, 300_000

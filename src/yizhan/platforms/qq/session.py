@@ -9,30 +9,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from yizhan.platforms.qq.intents import LADDER
+
 _VERSION = "q1"
 _ID_MAX = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`seq`: the place of the last event; `born_ms`: when we identified, which began it."""
+    """`seq`: the place of the last event; `born_ms`: when we identified, which began it; `rung`: with which events, see
+    `intents.LADDER`."""
 
     id: str
     seq: int
     born_ms: int
+    rung: int = 0
 
 
 def write_cursor(session: Session) -> str:
-    return f"{_VERSION} {session.seq} {session.born_ms} {session.id}"
+    return f"{_VERSION} {session.seq} {session.born_ms} {session.rung} {session.id}"
 
 
 def read_cursor(cursor: str) -> Session | None:
     """The session that a cursor names; None where it names none that we can read."""
     version, _, rest = cursor.partition(" ")
-    numbers = rest.split(" ", 2)
-    if version != _VERSION or len(numbers) != 3 or not 0 < len(numbers[2]) <= _ID_MAX:
+    *numbers, name = rest.split(" ", 3)
+    if version != _VERSION or len(numbers) != 3 or not 0 < len(name) <= _ID_MAX:
         return None
-    seq, born = numbers[0], numbers[1]
-    if not all(text.isascii() and text.isdigit() and len(text) < 17 for text in (seq, born)):
+    if not all(text.isascii() and text.isdigit() and len(text) < 17 for text in numbers):
         return None
-    return Session(numbers[2], int(seq), int(born))
+    seq, born_ms, rung = map(int, numbers)
+    return Session(name, seq, born_ms, rung) if rung < len(LADDER) else None

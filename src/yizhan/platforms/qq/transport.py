@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import structlog
 
-from yizhan.core.connection import Lost, LostKind
+from yizhan.core.connection import Lost, LostKind, NotGranted
 from yizhan.model import Account, ChatId, ReplyToken
 from yizhan.platforms.qq import calls
 from yizhan.platforms.qq import memory as memories
@@ -27,7 +27,7 @@ from yizhan.platforms.qq.closes import ending_of
 from yizhan.platforms.qq.discovery import Gateway, read_gateway
 from yizhan.platforms.qq.events import Interaction, batch_of, read_event
 from yizhan.platforms.qq.frames import FRAME_MAX_BYTES
-from yizhan.platforms.qq.intents import LADDER, missing
+from yizhan.platforms.qq.intents import missing, not_granted
 from yizhan.platforms.qq.line import Deliver, Entered, Part
 from yizhan.platforms.qq.link import Link
 from yizhan.platforms.qq.memory import Memory
@@ -72,11 +72,16 @@ class QqTransport:
         self._link: Link | None = None
         self._renewal: asyncio.Task[Link | Lost] | None = None
         self._renewed_ms = 0
+        self._hoped = False
         self._urgent: set[asyncio.Task[None]] = set()
 
     @property
     def connected(self) -> bool:
         return self._link is not None and self._link.up
+
+    @property
+    def not_granted(self) -> NotGranted | None:
+        return not_granted(self._memory.rung)
 
     async def open(self) -> None:
         """Connecting is announcing enough."""
@@ -84,9 +89,10 @@ class QqTransport:
     async def receive(self, cursor: str, hold_ms: int) -> Batch | Lost:
         """News of the line; see `ports.Transport`. Cancelled while it connects, it leaves nothing behind."""
         if self._link is None:
-            made = await self._connect(
-                memories.to_resume(self._memory, read_cursor(cursor), self._clock.now_ms())
-            )
+            resumes = memories.to_resume(self._memory, read_cursor(cursor), self._clock.now_ms())
+            if resumes is not None:
+                self._memory = replace(self._memory, rung=resumes.rung)
+            made = await self._connect(resumes)
             if isinstance(made, Lost):
                 return made
             self._link = made
@@ -126,7 +132,7 @@ class QqTransport:
 
     async def _connect(self, resumes: Session | None) -> Link | Lost:
         """From nothing to READY or RESUMED, or how far it came."""
-        link = await self._dial(resumes)
+        link = await self._dial(resumes, self._memory.rung)
         if isinstance(link, Lost):
             self._memory, lost = memories.failed(
                 self._memory, link, self._clock.now_ms(), self._chance.jitter()
@@ -143,7 +149,7 @@ class QqTransport:
             return link
         return await self._lose(link, link.over or Part("broken", ending_of(None)))
 
-    async def _dial(self, resumes: Session | None) -> Link | Lost:
+    async def _dial(self, resumes: Session | None, rung: int) -> Link | Lost:
         gateway = await self._gateway()
         if isinstance(gateway, Lost):
             return gateway
@@ -158,7 +164,7 @@ class QqTransport:
             return Lost(LostKind.NETWORK, "no-socket", socket.text)
         if resumes is None:
             self._memory = memories.identifying(self._memory, self._clock.now_ms())
-        return Link(socket, self._clock, token, LADDER[self._memory.rung], resumes, self._heard)
+        return Link(socket, self._clock, token, rung, resumes, self._heard)
 
     async def _gateway(self) -> Gateway | Lost:
         reply = await self._api.call(calls.gateway(self._account))
@@ -231,9 +237,12 @@ class QqTransport:
             self._renewal = asyncio.create_task(self._beside())
 
     async def _beside(self) -> Link | Lost:
-        """A new session while the old one lives. Its failure is no failure of the line."""
+        """A new session while the old one lives. Its failure is no failure of the line.
+
+        Where less was granted than we ask for, all is asked for again first: somebody may have changed that."""
         memory = self._memory
-        link = await self._dial(None)
+        rung, self._hoped = (memory.rung if self._hoped else 0), not self._hoped
+        link = await self._dial(None, rung)
         if isinstance(link, Lost):
             return link
         try:
@@ -254,7 +263,8 @@ class QqTransport:
             return
         await link.close()
         renewed.news.extendleft(reversed([news for news in link.news if isinstance(news, Deliver)]))
-        self._link = renewed
+        self._link, self._hoped = renewed, False
+        self._memory = replace(self._memory, rung=renewed.talk.rung)
         log.info("qq.session_renewed", account=self._account.id)
 
     async def _drop_renewal(self) -> None:
