@@ -247,6 +247,16 @@ def test_an_account_shows_who_must_act_and_no_secret() -> None:
 def test_a_barred_account_shows_what_the_platform_advises() -> None:
     view = account(AccountState.BARRED, reason=Reason("-9", "banned"), action="write to support")
     assert "write to support" in seen(account_card(EN, view, NOW_MS))
+    assert "Next attempt" not in seen(account_card(EN, view, NOW_MS))
+
+
+def test_a_barred_account_shows_its_slow_retry_and_the_platforms_reason_in_the_readers_language() -> None:
+    """Whoever has mended it on QQ's pages wonders whether anything will happen."""
+    reason = Reason("100016", "app id and client secret do not belong together")
+    view = account(AccountState.BARRED, reason=reason, next_attempt_at_ms=NOW_MS + 600_000)
+    card = account_card(ZH, view, NOW_MS)
+    assert f'data-ms="{NOW_MS + 600_000}"' in card
+    assert "AppID 与 AppSecret 不匹配" in seen(card)
 
 
 def test_a_next_attempt_that_has_passed_is_not_announced() -> None:
