@@ -42,7 +42,7 @@ class Ending:
 MINUTE_MS = 60_000
 
 _ASK_TENCENT = (
-    "look at the bot's state on q.qq.com; after the change, or at the next slow try, it goes on by itself"
+    "look at the bot's state on q.qq.com; once it is mended there, the next try finds out by itself"
 )
 
 CLOSES = {
