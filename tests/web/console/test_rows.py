@@ -259,6 +259,16 @@ def test_a_barred_account_shows_its_slow_retry_and_the_platforms_reason_in_the_r
     assert "AppID 与 AppSecret 不匹配" in seen(card)
 
 
+def test_a_text_that_was_changed_on_its_way_is_said_to_be_so() -> None:
+    """The console showed a link as delivered, and the phone a text that nobody could click."""
+    rewritten = message(part(MessageState.DELIVERED, text="https://example.org", form="bare"))
+    assert "Links rewritten" in seen(timeline_row(Look(EN), rewritten))
+    assert "链接已改写" in seen(timeline_row(Look(ZH), rewritten))
+    assert "rewritten" not in seen(
+        timeline_row(Look(EN), message(part(MessageState.DELIVERED, form="markdown")))
+    )
+
+
 def test_a_next_attempt_that_has_passed_is_not_announced() -> None:
     """A time in the past is no promise: either another one is known, or it is being tried."""
     passed = account(AccountState.DOWN, next_attempt_at_ms=NOW_MS - 1)

@@ -210,6 +210,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "有一次应答丢失后重发过，对方可能看到两遍",
         "Sent again after an answer was lost; it may be shown twice",
     ),
+    "form.bare": ("链接已改写", "Links rewritten"),
+    "form.bare.means": (
+        "平台不允许这个机器人发链接，对方看到的是不能点击的写法",
+        "The platform lets this bot send no links; people see them in a form that cannot be clicked",
+    ),
     "for.limit": ("平台限制了发送", "the platform limits sending"),
     "for.allowance": ("可发条数用完了", "the allowance is used up"),
     "for.user": ("等对方先写一条", "until the other side writes"),

@@ -25,6 +25,7 @@ from yizhan.model import (
 )
 from yizhan.ports import TimelineRow
 from yizhan.web.console.markup import Child, Html, icon, join, moment, tag
+from yizhan.web.console.sentences import SENTENCES
 from yizhan.web.console.words import Words
 
 TEXT_SHOWN = 1200
@@ -216,6 +217,7 @@ def _status(look: Look, row: Message, entry: Entry) -> Html:
         *_waiting(words, row, entry),
         _why(words, entry.reason) if entry.reason and state is not MessageState.DELIVERED else None,
         _doubled(words) if entry.possibly_doubled else None,
+        _dressed(words, entry.form),
         _attempts_opener(look, row, entry),
         class_=f"status {TONES[state]}",
     )
@@ -239,6 +241,13 @@ def _doubled(words: Words) -> Html:
         class_="mark unsure",
         title=words("doubled.means"),
     )
+
+
+def _dressed(words: Words, form: str) -> Html | None:
+    """Said where people see other words than those above."""
+    if f"form.{form}" not in SENTENCES:
+        return None
+    return tag("span", words(f"form.{form}"), class_="quiet", title=words(f"form.{form}.means"))
 
 
 def _title(words: Words, entry: Entry) -> str:
