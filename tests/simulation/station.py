@@ -207,7 +207,9 @@ class Station:
 
     def heard(self) -> list[str]:
         """Texts of the inbound messages that a process has read from a reply to its end."""
-        return self.read + ([*self._http.read, *(text for _, text in self.sockets.heard)] if self._http else [])
+        return self.read + (
+            [*self._http.read, *(text for _, text in self.sockets.heard)] if self._http else []
+        )
 
     async def messages(self) -> list[Message]:
         """Every message in the store, oldest first."""

@@ -19,7 +19,7 @@ from yizhan.platforms.qq.policy import API_URL, IDENTIFY_GAP_MS, PLATFORM, POLIC
 from yizhan.platforms.qq.session import read_cursor
 from yizhan.platforms.qq.transport import QqTransport
 from yizhan.platforms.qq.webhook import QqWebhook
-from yizhan.ports import Chance, Clock, Http, Lost, Sockets
+from yizhan.ports import Chance, Clock, Http, Sockets
 
 __all__ = ["API_URL", "QqPlatform"]
 
@@ -73,8 +73,11 @@ class QqPlatform:
 
     async def examine(self, account: Account) -> Lost | NotGranted | None:
         """What QQ grants a bot only a new session tells. None is begun while one may wait to be resumed, since it might
-        cost what was said to that one; which events that one has is known from when it began."""
+        cost what was said to that one; which events that one has is known from when it began. To a webhook no session
+        belongs."""
         lost = await self.probe(account)
+        if account.credentials.webhook:
+            return lost
         kept = to_resume(Memory(), read_cursor(account.cursor), self._clock.now_ms())
         if lost is not None or kept is not None:
             return lost or (not_granted(kept.rung) if kept is not None else None)

@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
 
-from yizhan.core.connection import Lost
+from yizhan.core.connection import Lost, NotGranted
 from yizhan.model import Account, ChatId, ReplyToken
 from yizhan.platforms.qq import callbacks, calls
 from yizhan.platforms.qq.access import Access
@@ -62,6 +62,11 @@ class QqWebhook:
     def connected(self) -> bool:
         """QQ looks for no connection of such a bot."""
         return True
+
+    @property
+    def not_granted(self) -> NotGranted | None:
+        """Which events are posted is chosen in QQ's console, and told to nobody."""
+        return None
 
     async def open(self) -> None:
         """The address stands in QQ's console."""
