@@ -17,7 +17,9 @@ from dataclasses import dataclass, replace
 from yizhan.model import Reason, WaitingFor
 
 MINUTE_MS = 60_000
-DAY_MS = 86_400_000
+DAY_MS = 86_400_000 + MINUTE_MS
+"""A platform that counts the last 24 hours forgets one message after the other, as late as they came; what went out
+within a minute is forgotten a minute after the first."""
 
 
 @dataclass(frozen=True, slots=True)
