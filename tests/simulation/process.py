@@ -53,12 +53,12 @@ class Process:
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Does something in the process, on behalf of somebody outside. Raises Crash if the process dies first."""
         task = self._context.copy().run(asyncio.get_running_loop().create_task, work)
+        task.add_done_callback(_unheard)
         try:
             ends: list[asyncio.Future[Any]] = [task, self._end]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             task.cancel()
-            task.add_done_callback(_unheard)
             raise
         if self.dead or task.cancelled():
             raise Crash
