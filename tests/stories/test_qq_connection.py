@@ -324,6 +324,9 @@ def test_an_intent_that_was_not_granted_costs_the_others_nothing(home: Path) -> 
         await tale.until(lambda: tale.online, 60)
         await tale.says("do you hear me?")
         assert ["do you hear me?"] == await heard(tale)
+        await tale.passes(30)
+        (alert,) = await tale.station.gateway.open_alerts()
+        assert "guild channels" in alert.text, "and a person is told what is not heard"
 
     story(home)
 

@@ -206,7 +206,8 @@ def _of_an_account(account: Account, look: Look, numbers: AlertNumbers) -> Itera
         if silent_ms >= numbers.down_ms:
             text = f"The platform has not answered for {span(silent_ms)}{why}."
             yield Concern(AlertKind.ACCOUNT_DOWN, account.id, text, "It is tried again; see yizhan status.")
-    if (kept := look.not_granted.get(account.id)) is not None:
+    kept = look.not_granted.get(account.id)
+    if kept is not None and account.state not in _UNWELL:
         yield Concern(AlertKind.NOT_GRANTED, account.id, kept.text, kept.action)
     since_ms = look.limited_since.get(account.id)
     if numbers.limited_ms and since_ms is not None and look.now_ms - since_ms >= numbers.limited_ms:
