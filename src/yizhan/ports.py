@@ -105,11 +105,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server sent, read to its end, decompressed and within bounds. Header names are in lower case."""
+    """What the server sent, read to its end, decompressed and within bounds. Header names are in lower case.
+
+    `seen` False: the platform looks for a connection of ours, and nothing shows that it saw one then.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    seen: bool = True
 
 
 class AbsenceKind(StrEnum):
@@ -280,7 +284,6 @@ class Evidence:
     token_sends     sends since the other side last wrote, before this one
     token_age_ms    since the platform gave it to us; None without a token
     now_ms          our clock, for hints that are dates; None: not known
-    connected       the platform saw us on line when the reply came
     repeated        it was sent before under the same words, and that answer was lost
     form            how the text was dressed, in the platform's words
     """
@@ -291,7 +294,6 @@ class Evidence:
     token_sends: int = 0
     token_age_ms: int | None = None
     now_ms: int | None = None
-    connected: bool = True
     repeated: bool = False
     form: str = ""
 
@@ -333,11 +335,6 @@ class Transport(Protocol):
     """
 
     @property
-    def connected(self) -> bool:
-        """Whether the platform sees us on line now; True where it does not look."""
-        ...
-
-    @property
     def not_granted(self) -> NotGranted | None:
         """What the platform keeps from the account, as the last connection found; None: nothing that we know of."""
         ...
@@ -366,7 +363,10 @@ class Transport(Protocol):
         not be stored in time is refused, and may be handed out by `receive` all the same."""
         ...
 
-    async def send(self, request: Request) -> Reply: ...
+    async def send(self, request: Request) -> Reply:
+        """Carries a request of the codec. Where a platform shows nothing of a bot that it does not see, the answer
+        tells whether it did."""
+        ...
 
     async def typing(self, chat: ChatId, token: ReplyToken | None, on: bool) -> None:
         """Shows or ends "typing…", best effort."""

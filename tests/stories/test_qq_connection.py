@@ -365,3 +365,50 @@ def test_a_quiet_day_is_no_reason_to_reconnect(home: Path) -> None:
         assert AccountState.UP is (await tale.account()).state
 
     story(home)
+
+
+@pytest.mark.field("F62")
+def test_what_is_sent_over_a_socket_that_is_dead_on_one_side_is_not_called_delivered(home: Path) -> None:
+    """Until a watchdog fires the bot believes in its connection, and QQ may show its messages to nobody."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says()
+        await tale.passes(60)
+        sure = await tale.push("seen")
+        await tale.passes(10)
+        tale.world.qq.mute(BOT, tale.true_ms)
+        await tale.passes(10)
+        doubtful = await tale.push("perhaps seen")
+        took_s = await tale.until(lambda: len(tale.seen("qq.resume")) > 0, 60)
+        assert took_s <= 25, "a send that gets no sign finds the dead socket, long before the heartbeats do"
+        await tale.passes(10)
+        after = await tale.push("seen again")
+        await tale.passes(10)
+        assert [
+            MessageState.DELIVERED,
+            MessageState.UNCONFIRMED,
+            MessageState.DELIVERED,
+        ] == await tale.states(sure, doubtful, after)
+
+    story(home)
+
+
+@pytest.mark.field("F62")
+def test_many_sends_ask_for_few_signs(home: Path) -> None:
+    """A heartbeat for each message would be too much haste (4008)."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says()
+        await tale.passes(30)
+        before = len(tale.seen("qq.heartbeat"))
+        pushes = []
+        for number in range(15):
+            pushes.append(await tale.push(f"push {number}"))
+            await tale.passes(0.5)
+        await tale.passes(10)
+        assert {MessageState.DELIVERED} == set(await tale.states(*pushes))
+        assert len(tale.seen("qq.heartbeat")) - before <= 7
+
+    story(home)

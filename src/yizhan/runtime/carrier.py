@@ -215,7 +215,6 @@ class Carrier:
             token_sends=max(0, ledger.used - 1) if ledger else 0,
             token_age_ms=now_ms - token.issued_at_ms if token else None,
             now_ms=now_ms,
-            connected=line.transport.connected,
             repeated=entry.in_doubt and entry.sent_as not in ("", UNREPEATABLE),
             form=entry.form,
         )

@@ -96,7 +96,7 @@ def test_guilds_take_a_few_characters_as_entities() -> None:
     ("reply", "evidence", "verdict"),
     [
         (Answer(200, {}, b'{"id":"R1","timestamp":"2026"}'), ASKED, Delivered("R1")),
-        (Answer(200, {}, b'{"id":"R1","timestamp":"2026"}'), replace(ASKED, connected=False), Ghost),
+        (Answer(200, {}, b'{"id":"R1","timestamp":"2026"}', seen=False), ASKED, Ghost),
         (Answer(200, {}, b"{}"), ASKED, InDoubt),
         (Answer(200, {}, b""), ASKED, InDoubt),
         (Answer(200, {}, b"null"), ASKED, InDoubt),

@@ -29,11 +29,6 @@ class IlinkTransport:
         self._signal = TypingSignal(account, http, calls, clock) if typing else None
 
     @property
-    def connected(self) -> bool:
-        """iLink takes sends whether or not anybody polls."""
-        return True
-
-    @property
     def not_granted(self) -> None:
         """iLink grants everything or nothing."""
         return None

@@ -19,7 +19,7 @@ from yizhan.platforms.qq.policy import API_URL, IDENTIFY_GAP_MS, PLATFORM, POLIC
 from yizhan.platforms.qq.session import read_cursor
 from yizhan.platforms.qq.transport import QqTransport
 from yizhan.platforms.qq.webhook import QqWebhook
-from yizhan.ports import Chance, Clock, Http, Sockets
+from yizhan.ports import Chance, Clock, Http, Sockets, Transport
 
 __all__ = ["API_URL", "QqPlatform"]
 
@@ -51,7 +51,7 @@ class QqPlatform:
     def base_url(self) -> str:
         return API_URL
 
-    def transport(self, account: Account) -> QqTransport | QqWebhook:
+    def transport(self, account: Account) -> Transport:
         access = self._access_of(account)
         if account.credentials.webhook:
             return QqWebhook(account, self._http, access, self._clock)

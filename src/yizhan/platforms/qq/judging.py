@@ -1,8 +1,8 @@
 """What a reply to a send means: the only maker of verdicts for QQ.
 
 Did anything come back? Is it an answer of the API? Does it carry a code, whatever its status? What the code means
-stands in `refusals.py`. Only then may an id make it delivered, and only if QQ saw the bot on line: what it accepts
-from a bot whose connection is gone, it may show to nobody.
+stands in `refusals.py`. Only then may an id make it delivered, and only if QQ showed that it saw the bot: what it
+accepts from a bot whose connection is gone, it may show to nobody.
 Source: openclaw-qqbot #254, #299 (accepted 55 to 150 s after a close, and never shown).
 """
 
@@ -46,7 +46,7 @@ def classify(reply: Reply, evidence: Evidence) -> Verdict:
         return _verdict(refusal, envelope, evidence)
     if envelope.status >= 500 or envelope.status < 200:
         return InDoubt(envelope.code, "QQ, or something before it, is in trouble")
-    return _accepted(envelope, evidence)
+    return _accepted(envelope, reply.seen)
 
 
 def _absent(absence: Absence) -> Verdict:
@@ -75,15 +75,15 @@ def _refusal(envelope: Envelope) -> Refusal | None:
     return HTTP_REFUSAL_ELSE if envelope.codes and envelope.status < 400 else None
 
 
-def _accepted(envelope: Envelope, evidence: Evidence) -> Verdict:
+def _accepted(envelope: Envelope, seen: bool) -> Verdict:
     receipt = envelope.fields.text("id").strip()
     if not receipt or len(receipt) > 512 or not receipt.isprintable():
         return InDoubt("no-receipt", "the answer has neither a code nor an id")
-    if not evidence.connected:
+    if not seen:
         return Ghost(
             alarming=False,
             code="not-connected",
-            text="accepted while QQ did not see the bot; perhaps not shown",
+            text="accepted while QQ may not have seen the bot; perhaps not shown",
         )
     return Delivered(receipt)
 

@@ -34,7 +34,7 @@ ENTER_MAX_MS = 120_000
 RECONNECT_MS = 2_000
 """After op 7 the server has so long to close; then we do."""
 PROBE_MS = 5_000
-"""After the host has slept, a heartbeat that is not answered within this means that the socket is dead."""
+"""A heartbeat out of turn that is not answered within this means that the socket is dead."""
 INTERVAL_MIN_MS, INTERVAL_MAX_MS, INTERVAL_MS = 250, 120_000, 41_250
 """Bounds of a believable heartbeat interval, and what is assumed where none is told."""
 BEAT = 0.75
@@ -172,7 +172,7 @@ def ticked(talk: Talk, now_ms: int) -> Said:
 
 
 def woken(talk: Talk, now_ms: int) -> Said:
-    """The host has slept: ask at once whether anybody is still there."""
+    """The host has slept, or somebody must know now: ask at once whether anybody is still there."""
     if talk.phase is not Phase.UP:
         return talk, ()
     asked = replace(talk, probe_ms=now_ms + PROBE_MS, due_ms=now_ms + int(talk.interval_ms * BEAT))

@@ -62,10 +62,14 @@ class Link:
         self.changed = asyncio.Event()
         self.talk = lines.opened(resumes, clock.now_ms(), rung)
         self.event_ms = clock.now_ms()
+        self.sign_ms = 0
+        self.heir: Link | None = None
+        """The link that was in before this one was closed for it."""
         self._socket = socket
         self._clock = clock
         self._on_event = on_event
         self._woken = asyncio.Event()
+        self._signed = asyncio.Event()
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(self._ended)
 
@@ -76,6 +80,20 @@ class Link:
     def look(self) -> None:
         """The host has slept."""
         self._woken.set()
+
+    def ask(self, since_ms: int) -> None:
+        """Asks for a sign of life, unless one came since then or is being waited for."""
+        if self.up and self.sign_ms < since_ms and self.talk.probe_ms is None:
+            self._woken.set()
+
+    async def vouches(self, since_ms: int) -> bool:
+        """Whether the server has shown since then that it sees us, and still does; waits for a sign, or for the end."""
+        while self.up and self.sign_ms < since_ms:
+            self._signed.clear()
+            await self._signed.wait()
+        if self.up:
+            return True
+        return self.heir is not None and await self.heir.vouches(since_ms)
 
     async def entered(self) -> bool:
         """Waits until we are in; False if it ended before."""
@@ -121,6 +139,8 @@ class Link:
         if isinstance(received, Hangup):
             self._end(lines.closed(self.talk, received.code))
             return
+        self.sign_ms = self._clock.now_ms()
+        self._signed.set()
         frame = frames.read_frame(received)
         if not isinstance(frame, Odd):  # what nobody can read changes nothing
             await self._do(lines.heard(self.talk, frame, self._clock.now_ms()))
@@ -165,3 +185,4 @@ class Link:
     def _end(self, part: Part) -> None:
         self.over = self.over or part
         self.changed.set()
+        self._signed.set()

@@ -35,6 +35,7 @@ from yizhan.platforms.qq.policy import SOCKET_MS
 from yizhan.platforms.qq.session import Session, read_cursor, write_cursor
 from yizhan.ports import (
     Absence,
+    Answer,
     Batch,
     Callback,
     CallbackRefused,
@@ -49,6 +50,8 @@ from yizhan.ports import (
 log = structlog.get_logger("qq")
 
 BATCH_MAX = 200
+FRESH_MS = 2_000
+"""A sign of life that is no older when a message goes out shows that QQ sees us."""
 RENEW_QUIET_MS = 5_000
 """A session is renewed when nothing was heard for so long …"""
 RENEW_AGAIN_MS = 900_000
@@ -74,10 +77,6 @@ class QqTransport:
         self._renewed_ms = 0
         self._hoped = False
         self._urgent: set[asyncio.Task[None]] = set()
-
-    @property
-    def connected(self) -> bool:
-        return self._link is not None and self._link.up
 
     @property
     def not_granted(self) -> NotGranted | None:
@@ -113,7 +112,15 @@ class QqTransport:
         return NO_WEBHOOK
 
     async def send(self, request: Request) -> Reply:
-        return sent(await self._api.call(request))
+        """A socket may be dead on one side and not be known to be: while the request is on its way, a line that has
+        been silent for a moment is asked for a sign."""
+        link, since_ms = self._link, self._clock.now_ms() - FRESH_MS
+        if link is not None:
+            link.ask(since_ms)
+        reply = sent(await self._api.call(request))
+        if not isinstance(reply, Answer) or reply.status >= 300:
+            return reply
+        return replace(reply, seen=link is not None and await link.vouches(since_ms))
 
     async def typing(self, chat: ChatId, token: ReplyToken | None, on: bool) -> None:
         """Not shown: each notice counts as one of the few answers that a message permits.
@@ -261,6 +268,7 @@ class QqTransport:
         if isinstance(renewed, Lost):
             log.info("qq.not_renewed", account=self._account.id, code=renewed.code, detail=renewed.text)
             return
+        link.heir = renewed
         await link.close()
         renewed.news.extendleft(reversed([news for news in link.news if isinstance(news, Deliver)]))
         self._link, self._hoped = renewed, False

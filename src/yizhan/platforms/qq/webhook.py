@@ -59,11 +59,6 @@ class QqWebhook:
         self._urgent: set[asyncio.Task[None]] = set()
 
     @property
-    def connected(self) -> bool:
-        """QQ looks for no connection of such a bot."""
-        return True
-
-    @property
     def not_granted(self) -> NotGranted | None:
         """Which events are posted is chosen in QQ's console, and told to nobody."""
         return None
