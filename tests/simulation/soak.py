@@ -271,17 +271,30 @@ class _Soak:
                 self._told[f"{record.call} {record.effect.value}"] += 1
         for message in books.messages:
             self._told[f"message {message.state.value}"] += 1
+        lost = {text for text in told if not kept[text]}
         return Week(
             days=self._days,
             said=self._said,
             untold=self._said - len(told),
-            lost=sum(not kept[text] for text in told),
+            lost=len(lost),
             doubled=sum(count - 1 for count in (*kept.values(), *shown.values()) if count > 1),
             wrong_minutes=-int(-self._wrong_s // 60),
-            findings=tuple(audit(books)),
+            findings=(*audit(books), *self._fates(lost)),
             told=self._told,
             took_s=time.monotonic() - began_s,
         )
+
+    def _fates(self, lost: set[str]) -> Iterator[str]:
+        """How the platform handled what was lost, and when it began new sessions about then."""
+        ledger = self._station.world.ledger
+        for record in ledger:
+            if record.call in ("qq.dispatch", "qq.replay") and record.text in lost:
+                near = [
+                    f"{each.call} {each.effect.value} {each.at_ms - record.at_ms:+d} ms"
+                    for each in ledger
+                    if each.call in ("qq.identify", "qq.resume") and abs(each.at_ms - record.at_ms) < 600_000
+                ]
+                yield f"{record.text!r} was lost: {record.call} {record.effect.value}; {', '.join(near)}"
 
 
 def _is_shown(record: Any) -> bool:
