@@ -13,7 +13,7 @@ from benchmarks.queue import fill
 from benchmarks.stage import Stage, stage
 from yizhan_simulator import Fault, Limit
 
-ACCOUNTS, IDLE_S = 1_000, 120 if FULL else 36
+ACCOUNTS, IDLE_S = 1_000, 120 if FULL else 20
 WATCHED = (sys.executable, "-m", "benchmarks.watched")
 
 

@@ -12,9 +12,9 @@ from benchmarks.virtual import Station, in_virtual_time
 from yizhan_simulator import Fault, Outage
 
 BOT = "bot"
-SEEDS = range(1, 11 if FULL else 4)
+SEEDS = range(1, 11 if FULL else 3)
 INTERVAL_S = 41.25
-BOTS, IDLE_S = 100, 60 if FULL else 20
+BOTS, IDLE_S = 100, 60 if FULL else 10
 REFUSED_AN_HOUR = 3_600 / (60 * 0.8) + 7
 """The policy where connections do not hold: a minute between two, a fifth less by chance, after seven quicker ones."""
 UNREACHABLE_AN_HOUR = 120 + 3_480 / 15
