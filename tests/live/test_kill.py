@@ -13,7 +13,7 @@ from benchmarks.stage import Stage, stage
 from live.careful import all_ended, check_pushes, feed
 from yizhan_simulator.ledger import Effect
 
-CHATS, MESSAGES, KILLS = 20, 200, 7
+CHATS, MESSAGES, KILLS = 20, 160, 5
 TALKERS, SAID = 8, 30
 """People who write meanwhile, in the first of the chats, and how many texts they write together."""
 

@@ -19,7 +19,7 @@ from simulation.plan import QQ_SEEDS, draw
 
 pytestmark = pytest.mark.timeout(600)  # CPU time is what is budgeted; a busy machine may take longer for it
 SLICES = 4
-BUDGET_S = float(os.environ.get("SIM_BUDGET_S", "4"))
+BUDGET_S = float(os.environ.get("SIM_BUDGET_S", "3"))
 """CPU time of each slice. The first seeds of a slice run in any case, so that a slow machine tests something too."""
 LEAST = 4
 QQ_EACH = 3
