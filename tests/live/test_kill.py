@@ -13,8 +13,9 @@ from benchmarks.stage import Stage, stage
 from live.careful import all_ended, check_pushes, feed
 from yizhan_simulator.ledger import Effect
 
-CHATS, MESSAGES, KILLS = 20, 160, 5
-TALKERS, SAID = 8, 30
+CHATS, MESSAGES, KILLS = 20, 300, 11
+"""Promised: twenty kills and more over both engines; fewer would prove another promise."""
+TALKERS, SAID = 8, 40
 """People who write meanwhile, in the first of the chats, and how many texts they write together."""
 
 
