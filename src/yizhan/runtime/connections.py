@@ -41,6 +41,9 @@ IN_VAIN_MAX = 2
 GOODBYE_S = 3
 """A line gets this long to commit what it has read and to say goodbye."""
 
+Turned = tuple[Batch | Lost, str]
+"""What a turn of a line's loop brought, and the cursor from now on."""
+
 
 class Connections:
     """Owns the lines of all accounts; what it finds out it says to the Standing."""
@@ -203,7 +206,7 @@ class Connections:
             self._in_vain[account] = self._in_vain.get(account, 0) + 1
         self._vouched.discard(account)
 
-    async def _turn(self, line: OpenLine, cursor: str, hold_ms: int) -> tuple[Batch | Lost, str]:
+    async def _turn(self, line: OpenLine, cursor: str, hold_ms: int) -> Turned:
         """One receive and what follows from it. A reply that has been read is committed, also while we end."""
         receiving = asyncio.create_task(line.transport.receive(cursor, hold_ms))
         try:
@@ -212,30 +215,24 @@ class Connections:
             if not receiving.done():
                 receiving.cancel()
                 raise
-            await self._hasten(line, receiving.result(), cursor)
+            digesting = asyncio.create_task(self._digest(line, receiving.result(), cursor))
+            await self._hasten(line, receiving.result(), digesting)
             raise
         digesting = asyncio.create_task(self._digest(line, receiving.result(), cursor))
         try:
             return await asyncio.shield(digesting)
         except asyncio.CancelledError:
-            await self._hasten(line, receiving.result(), cursor, digesting)
+            await self._hasten(line, receiving.result(), digesting)
             raise
 
-    async def _hasten(
-        self,
-        line: OpenLine,
-        outcome: Batch | Lost,
-        cursor: str,
-        digesting: asyncio.Task[tuple[Batch | Lost, str]] | None = None,
-    ) -> None:
+    async def _hasten(self, line: OpenLine, outcome: Batch | Lost, digesting: asyncio.Task[Turned]) -> None:
         """We end: a moment for what has been read. What cannot be stored in it the platform tells again after the
         next start, if it has not forgotten what it handed over."""
-        digesting = digesting or asyncio.create_task(self._digest(line, outcome, cursor))
         await asyncio.wait({digesting}, timeout=1)
         if not digesting.done() and isinstance(outcome, Batch) and outcome.heard:
             log.warning("inbound.abandoned", account=line.account.id, messages=len(outcome.heard))
 
-    async def _digest(self, line: OpenLine, outcome: Batch | Lost, cursor: str) -> tuple[Batch | Lost, str]:
+    async def _digest(self, line: OpenLine, outcome: Batch | Lost, cursor: str) -> Turned:
         self._note_host(line, outcome)
         if isinstance(outcome, Lost):
             return outcome, cursor
