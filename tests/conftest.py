@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,6 +16,11 @@ import pytest
 import structlog
 
 _databases = itertools.count(1)
+
+# whoever starts the tests in the background has these ignored, and every process that a test starts inherits it
+for _ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(_ignored) is signal.SIG_IGN:
+        signal.signal(_ignored, signal.default_int_handler if _ignored == signal.SIGINT else signal.SIG_DFL)
 
 # the renderer that structlog comes with draws the variables of every frame: a second for each defect on purpose
 structlog.configure(

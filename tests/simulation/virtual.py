@@ -1,7 +1,8 @@
 """Virtual time: an event loop that jumps to the next timer when everybody waits.
 
 A day passes in a second, and the same seed gives the same run. When nothing is ready and no timer is set,
-nobody will ever wake: that is a deadlock, and an error.
+nobody will ever wake: that is a deadlock, and an error. Work in a thread would be missed while the clock jumps, so
+that the same story ended now this way, now that: it is an error too.
 
 A loop with a seed also shuffles what is ready at the same moment: nothing in the gateway may depend on who of
 two comes first, so each seed is another interleaving. Steps of the loop are counted; at a chosen one something
@@ -11,14 +12,17 @@ may strike (`strike_at`), and the whole process may be stopped for a while (`fre
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import random
 import selectors
+import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 START_MS = 1_790_000_000_000
 """Where virtual time begins: some day in September 2026."""
@@ -27,6 +31,10 @@ RESYNC_TOLERANCE_MS = 2_000
 
 class Deadlock(RuntimeError):
     """Everybody waits and no timer is set."""
+
+
+class ThreadUsed(RuntimeError):
+    """A thread worked for somebody in virtual time, whose clock does not wait for it."""
 
 
 class _JumpingSelector(selectors.SelectSelector):
@@ -54,11 +62,26 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(self._jumping)
         self._shuffle = None if seed is None else random.Random(seed).shuffle
         self._strike: tuple[int, Callable[[], None]] | None = None
+        self._thread = threading.get_ident()
+        self._stranger: str | None = None
         self.steps = 0
         self._jumping.on_step = self._step
 
     def time(self) -> float:
         return self._jumping.now_s
+
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        raise ThreadUsed(f"{func!r} was given to a thread")
+
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        if threading.get_ident() != self._thread:
+            self._stranger = repr(callback)
+        return super().call_soon_threadsafe(callback, *args, context=context)
 
     def freeze(self, for_s: float) -> None:
         """Nothing runs for so long; then everything that fell due meanwhile is ready at once."""
@@ -73,6 +96,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _step(self) -> bool:
         """Between two steps. Answers whether something is ready to run."""
+        if self._stranger is not None:
+            raise ThreadUsed(f"another thread wanted {self._stranger} called")
         self.steps += 1
         if self._strike is not None and self.steps >= self._strike[0]:
             strike, self._strike = self._strike[1], None
