@@ -470,18 +470,23 @@ class Platform(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A line of a chat's history. `role` is `user` or `assistant`."""
+    """A line of a chat's history. `role` is `user` or `assistant`; `undelivered`: the chat has not seen all of it."""
 
     role: str
     text: str
     at_ms: int
+    undelivered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a turn asks of an agent. `text` is the merged text of the inbound messages, quotes and items named.
 
-    `session` identifies the conversation for agents that keep their own memory; it changes with `/new`.
+    session        our name of the conversation, the same until `/new` or a reset
+    agent_session  the agent's own name of it, as its last Session piece told; empty: none yet
+    in_reply_to    the message that an answer through our API has to name
+    quoted         what the question quotes; it stands in `text` too
+    deadline_ms    when the turn's time is over, None: only the agent's own limits count
     """
 
     turn: TurnId
@@ -491,6 +496,46 @@ class Question:
     text: str
     history: tuple[Said, ...]
     session: str
+    agent_session: str = ""
+    in_reply_to: InboundId | None = None
+    quoted: str = ""
+    language: str = "zh"
+    deadline_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """More of the output that is being said."""
+
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputEnd:
+    """The output is whole; what follows is another message. The end of the stream says so as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the agent is doing meanwhile, in one line. No part of the answer, and of no use after it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The agent's own name of the conversation; the next question of the session brings it back. Empty: forget it."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The last piece: the answer will come through our API, naming `in_reply_to` of the question."""
+
+
+Piece = Text | OutputEnd | Progress | Session | Later
+"""What an agent says, in the order in which it says it."""
 
 
 class AgentFailed(Exception):
@@ -508,10 +553,10 @@ class Agent(Protocol):
     @property
     def name(self) -> str: ...
 
-    def answer(self, question: Question) -> AsyncIterator[str]:
-        """Yields whole outputs, each becomes one message. Raises AgentFailed.
+    def answer(self, question: Question) -> AsyncIterator[Piece]:
+        """Says its answer piece by piece, as it comes. Raises AgentFailed, also after some pieces.
 
-        Cancelling the iteration must end whatever was started for it (a request, a process group).
+        Cancelling or closing the iteration must end whatever was started for it (a request, a process group).
         """
         ...
 

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from yizhan.model import AccountId, ChatId, Target, TurnId
 from yizhan.ports import Agent, Question, Said
+from yizhan.runtime.speech import heard
 
 Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,7 +35,7 @@ def ask(text: str = "你好", *history: tuple[str, str]) -> Question:
 
 
 async def answers(agent: Agent, question: Question = QUESTION) -> list[str]:
-    return [output async for output in agent.answer(question)]
+    return list((await heard(agent.answer(question))).outputs)
 
 
 def chunk(text: str = "", finish: str | None = None, **members: Any) -> bytes:

@@ -27,7 +27,7 @@ from tests.agents.conftest import (
 from yizhan.agents import FAILURE_CODES
 from yizhan.agents.answer import MODEL_STOPPED, TOO_LONG
 from yizhan.agents.openai import OpenAiAnswers
-from yizhan.ports import AgentFailed
+from yizhan.ports import AgentFailed, Text
 from yizhan.settings import OpenAiAgent
 
 Agents = Callable[..., OpenAiAnswers]
@@ -395,7 +395,7 @@ async def test_answer_does_not_wait_for_a_slow_sender(play: Play, agent_for: Age
     endpoint = await play(streams(chunk("ok", finish="stop"), DONE))
     agent = agent_for(endpoint)
     outputs = agent.answer(ask())
-    assert "ok" == await anext(outputs)
+    assert Text("ok") == await anext(outputs)
     await agent.close()
     assert [] == [rest async for rest in outputs]
 

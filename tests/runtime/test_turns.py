@@ -27,7 +27,7 @@ from yizhan.model import (
     Turn,
     TurnState,
 )
-from yizhan.ports import AgentFailed, Batch, Heard, Question, Said
+from yizhan.ports import AgentFailed, Batch, Heard, OutputEnd, Piece, Question, Said, Text
 from yizhan_simulator import Limit
 from yizhan_simulator.phone import Quote
 
@@ -43,12 +43,13 @@ class Scripted:
         self._reply = reply
         self._takes_s = takes_s
 
-    async def answer(self, question: Question) -> AsyncIterator[str]:
+    async def answer(self, question: Question) -> AsyncIterator[Piece]:
         self.asked.append(question)
         await asyncio.sleep(self._takes_s)
         self.finished += 1
         for text in self._reply(question):
-            yield text
+            yield Text(text)
+            yield OutputEnd()
 
     async def close(self) -> None:
         pass
@@ -424,7 +425,7 @@ async def test_a_broken_agent_ends_its_turn_and_the_next_one_is_answered(home: P
             (turn.state, turn.reason and turn.reason.code) for turn in await _turns(station, account, ann)
         ]
         failed = TurnState.FAILED
-        assert [(failed, "agent-broke"), (failed, "turn-broke"), (TurnState.DONE, None)] == ends
+        assert [(failed, "agent-broke"), (failed, "agent-broke"), (TurnState.DONE, None)] == ends
         assert "fine" == station.shown(ann)[-1]
 
 

@@ -11,7 +11,7 @@ from simulation.books import Asked, Promise
 from simulation.station import Crash, Station
 from yizhan.errors import RequestError, StoreError
 from yizhan.model import AccountId, MessageId
-from yizhan.ports import AgentFailed, Question
+from yizhan.ports import AgentFailed, OutputEnd, Piece, Question, Text
 from yizhan.runtime.views import Order
 
 PATIENCE_S = 5
@@ -29,7 +29,7 @@ class ScriptedAgent:
         self._script = script
         self._random = random.Random(f"agent {seed}")
 
-    async def answer(self, question: Question) -> AsyncIterator[str]:
+    async def answer(self, question: Question) -> AsyncIterator[Piece]:
         self.asked.append(Asked(question.turn, tuple(question.text.split("\n"))))
         time = len(self.asked)
         outputs = self._random.randint(0 if self._script.outputs > 1 else 1, self._script.outputs)
@@ -37,7 +37,8 @@ class ScriptedAgent:
             await asyncio.sleep(0 if self.well else self._random.random() * self._script.slow_s)
             if not self.well and self._random.random() < self._script.fails:
                 raise AgentFailed("agent-broke", "as the script says")
-            yield f"answer {number} of {outputs} at time {time}"
+            yield Text(f"answer {number} of {outputs} at time {time}")
+            yield OutputEnd()
 
     async def close(self) -> None:
         """Holds nothing."""

@@ -32,7 +32,7 @@ from simulation.station import Crash, Station
 from simulation.virtual import run
 from yizhan.core.contract import parse_time, time_text
 from yizhan.model import AccountId
-from yizhan.ports import Agent, Question
+from yizhan.ports import Agent, OutputEnd, Piece, Question, Text
 from yizhan.web import create_app
 from yizhan_simulator import Fault, Outage
 from yizhan_simulator.knobs import Refusal
@@ -53,11 +53,12 @@ class Says:
         self._texts = texts
         self._takes_s = takes_s
 
-    async def answer(self, question: Question) -> AsyncIterator[str]:
+    async def answer(self, question: Question) -> AsyncIterator[Piece]:
         self.asked.append(question.text)
         await asyncio.sleep(self._takes_s)
         for text in self._texts:
-            yield text
+            yield Text(text)
+            yield OutputEnd()
 
     async def close(self) -> None:
         pass

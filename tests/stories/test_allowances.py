@@ -18,7 +18,7 @@ from simulation.station import Station, finals, target
 from simulation.virtual import run
 from yizhan.core.phrases import say
 from yizhan.model import AccountId, Message, MessageClass, MessageState, WaitingFor
-from yizhan.ports import Question
+from yizhan.ports import OutputEnd, Piece, Question, Text
 
 COUNTED = {"allowance": {}}
 """As WeChat is known: ten sends, a day."""
@@ -33,16 +33,19 @@ class Author:
     def __init__(self, slow_s: float = 0) -> None:
         self.slow_s = slow_s
 
-    async def answer(self, question: Question) -> AsyncIterator[str]:
+    async def answer(self, question: Question) -> AsyncIterator[Piece]:
         await asyncio.sleep(self.slow_s)
         for line in question.text.split("\n"):
-            if line.startswith("long "):
-                yield long_text(int(line.removeprefix("long ")))
-            elif line.startswith("small "):
-                for number in range(int(line.removeprefix("small "))):
-                    yield f"small {number}"
-            else:
-                yield f"you said {line}"
+            for output in self._outputs(line):
+                yield Text(output)
+                yield OutputEnd()
+
+    def _outputs(self, line: str) -> list[str]:
+        if line.startswith("long "):
+            return [long_text(int(line.removeprefix("long ")))]
+        if line.startswith("small "):
+            return [f"small {number}" for number in range(int(line.removeprefix("small ")))]
+        return [f"you said {line}"]
 
     async def close(self) -> None:
         pass

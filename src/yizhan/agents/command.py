@@ -20,7 +20,7 @@ from pathlib import Path
 
 from yizhan.agents.answer import AnswerText, Language
 from yizhan.agents.program import Program, started
-from yizhan.ports import AgentFailed, Question
+from yizhan.ports import AgentFailed, Piece, Question, Text
 from yizhan.settings import CommandAgent, inherited_environment
 
 STDERR_TAIL_BYTES = 2048
@@ -40,7 +40,7 @@ class CommandAnswers:
         self._cwd = Path(settings.cwd).expanduser() if settings.cwd else home
         self._language = language
 
-    async def answer(self, question: Question) -> AsyncIterator[str]:
+    async def answer(self, question: Question) -> AsyncIterator[Piece]:
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 text = await self._ask(question)
@@ -48,7 +48,7 @@ class CommandAnswers:
             limit = f"{self._settings.timeout_s:g} s"
             raise AgentFailed("agent-timeout", f"{self._program} did not finish within {limit}.") from None
         if text:
-            yield text
+            yield Text(text)
 
     async def close(self) -> None:
         """Holds nothing between questions."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from yizhan.ports import Question
+from yizhan.ports import Piece, Question, Text
 
 
 class Echo:
@@ -12,9 +12,9 @@ class Echo:
 
     name = "echo"
 
-    async def answer(self, question: Question) -> AsyncIterator[str]:
+    async def answer(self, question: Question) -> AsyncIterator[Piece]:
         if question.text.strip():
-            yield question.text
+            yield Text(question.text)
 
     async def close(self) -> None:
         """Holds nothing."""

@@ -26,7 +26,7 @@ from yizhan import __version__
 from yizhan.agents.answer import AnswerText, Language
 from yizhan.agents.completion import NoCompletion, Reading, complaint
 from yizhan.agents.sse import EventStream, EventTooLong
-from yizhan.ports import AgentFailed, Question, Said
+from yizhan.ports import AgentFailed, Piece, Question, Said, Text
 from yizhan.settings import OpenAiAgent
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
@@ -46,14 +46,14 @@ class OpenAiAnswers:
         self._url = _completions_url(settings.base_url)
         self._session: aiohttp.ClientSession | None = None
 
-    async def answer(self, question: Question) -> AsyncIterator[str]:
+    async def answer(self, question: Question) -> AsyncIterator[Piece]:
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 text = await self._ask(question)
         except TimeoutError:
             limit = f"{self._settings.timeout_s:g} s"
             raise AgentFailed("agent-timeout", f"{self._url} did not finish within {limit}.") from None
-        yield text
+        yield Text(text)
 
     async def close(self) -> None:
         if self._session is not None:

@@ -45,6 +45,7 @@ from yizhan.ports import (
 from yizhan.runtime.lines import Lines
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.patience import persist
+from yizhan.runtime.speech import heard
 from yizhan.runtime.views import Order
 from yizhan.settings import Settings
 
@@ -314,7 +315,7 @@ class Turns:
         assert self._agent is not None, "a turn begins only where somebody answers"
         question = await self._question(target, turn, asked)
         try:
-            return [output async for output in self._agent.answer(question)]
+            return list((await heard(self._agent.answer(question))).outputs)
         except AgentFailed:
             raise
         except Exception as error:  # a broken agent ends its turn, never the chat's loop

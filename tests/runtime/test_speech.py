@@ -1,0 +1,44 @@
+"""Pieces of an answer become the messages that the chat sees."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from yizhan.ports import AgentFailed, Later, OutputEnd, Piece, Progress, Session, Text
+from yizhan.runtime.speech import Speech, heard
+
+
+async def saying(*pieces: Piece) -> AsyncIterator[Piece]:
+    for piece in pieces:
+        yield piece
+
+
+@pytest.mark.parametrize(
+    ("pieces", "speech"),
+    [
+        ((), Speech()),
+        ((Text("你"), Text("好")), Speech(("你好",))),
+        ((Text("one"), OutputEnd(), Text("two")), Speech(("one", "two"))),
+        ((Text("one"), OutputEnd(), OutputEnd()), Speech(("one",))),
+        ((Progress("reading"), Text("done")), Speech(("done",))),
+        ((Session("s1"), Text("a"), Session("s2")), Speech(("a",), "s2")),
+        ((Session(""), Text("a")), Speech(("a",), "")),
+        ((Later(),), Speech(later=True)),
+    ],
+)
+async def test_pieces_are_joined_into_whole_outputs(pieces: tuple[Piece, ...], speech: Speech) -> None:
+    """However an agent cuts its words, the chat gets one message for each output."""
+    assert speech == await heard(saying(*pieces))
+
+
+async def test_failure_after_some_words_is_a_failure() -> None:
+    """Half an answer that looks whole is worse than none."""
+
+    async def breaking() -> AsyncIterator[Piece]:
+        yield Text("half")
+        raise AgentFailed("agent-broken-stream", "broke off")
+
+    with pytest.raises(AgentFailed):
+        await heard(breaking())
