@@ -173,6 +173,18 @@ def test_without_a_session_nothing_is_kept(world: World, ann: str) -> None:
     assert ["no session"] == [row.rule for row in world.ledger.select("qq.dispatch", effect=Effect.LOST)]
 
 
+def test_a_session_that_is_forgotten_ends_with_its_connection(qq: QqCaller) -> None:
+    """It took in what was said afterwards, and the books called that told."""
+    world = qq.world
+    qq.identify()
+    world.qq.forget_sessions("Echo")
+    world.qq.say("Ann", "heard", qq.now_ms)
+    assert ["heard"] == [text for _, text in events(qq.read())]
+    world.qq.close("Echo", 4009, qq.now_ms)
+    world.qq.say("Ann", "in vain", qq.now_ms)
+    assert ["no session"] == [row.rule for row in world.ledger.select("qq.dispatch", effect=Effect.LOST)]
+
+
 def test_an_outage_breaks_or_silences_what_is_open(qq: QqCaller) -> None:
     """refuse: the connection is gone without a close frame; hang: it becomes half-open and stays so."""
     qq.world.add_outage(Outage(to_s=10, kind="refuse"), qq.now_ms)

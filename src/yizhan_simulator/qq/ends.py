@@ -64,6 +64,8 @@ def part(state: QqState, socket: Socket, now_ms: int) -> Session | None:
     if session is None or session.socket is not socket:
         return None
     session.socket, session.lost_at_ms = None, now_ms
+    if session.forgotten:
+        del state.sessions[session.session_id]
     state.shared.changed()
     return session
 

@@ -50,7 +50,7 @@ def _resume_refusal(
         return 4004
     if bot.banned or bot.offline:
         return 4915 if bot.banned else 4914
-    if session is None or session.app_id != bot.app_id or _aged(state, session, now_ms):
+    if session is None or session.forgotten or session.app_id != bot.app_id or _aged(state, session, now_ms):
         return state.knobs.resume_refusal_code
     if not isinstance(seq, int) or isinstance(seq, bool) or not 0 <= seq <= session.seq:
         return 4007

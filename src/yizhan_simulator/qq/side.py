@@ -278,11 +278,9 @@ class QqSide:
         app_id = self.bot(bot).app_id
         doomed = [each for each in self.state.sessions.values() if each.app_id == app_id]
         for each in doomed:
-            del self.state.sessions[each.session_id]
-            if each.socket is not None:
-                self.state.sessions[f"unresumable {each.session_id}"] = each
-                each.socket.session_id = f"unresumable {each.session_id}"
-                each.session_id = each.socket.session_id
+            each.forgotten = True
+            if each.socket is None:
+                del self.state.sessions[each.session_id]
         return len(doomed)
 
     def replay(self, bot: str, count: int, now_ms: int) -> int:

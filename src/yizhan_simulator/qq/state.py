@@ -40,7 +40,8 @@ class Event:
 
 @dataclass(slots=True)
 class Session:
-    """What RESUME comes back to. `seq`: the last number given out. `buffer`: (seq, frame), oldest first."""
+    """What RESUME comes back to. `seq`: the last number given out. `buffer`: (seq, frame), oldest first. `forgotten`:
+    it ends with its connection."""
 
     session_id: str
     app_id: str
@@ -50,6 +51,7 @@ class Session:
     socket: Socket | None = None
     seq: int = 0
     lost_at_ms: int | None = None
+    forgotten: bool = False
 
 
 @dataclass(slots=True)

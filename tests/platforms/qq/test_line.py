@@ -220,10 +220,24 @@ def test_a_resume_that_breaks_twice_gives_way_to_a_new_session(code: int | None)
     assert memories.to_resume(memory, OLD, NOW) is None
 
 
-def test_a_resume_that_is_accepted_and_cut_off_at_once_is_no_success() -> None:
-    memory, _ = up(OLD).after(code=1006)
-    memory, _ = up(OLD).after(memory, code=1006)
+@pytest.mark.parametrize("code", [1006, 4009])
+def test_a_session_that_is_cut_off_as_soon_as_it_is_resumed_is_given_up_after_five_times(code: int) -> None:
+    """Accepted and closed, for hours: that is no success. Once or twice it is a storm, and what waits is replayed."""
+    memory = Memory()
+    for _ in range(memories.RESUMES_HOLLOW_MAX):
+        assert OLD == memories.to_resume(memory, OLD, NOW)
+        memory, _ = up(OLD).after(memory, code=code)
     assert memories.to_resume(memory, OLD, NOW) is None
+
+
+def test_connections_that_hold_for_a_few_seconds_cost_a_good_session_nothing() -> None:
+    """A storm of closes, and the messages said between two of them were in the session that was thrown away."""
+    memory = Memory()
+    for _ in range(50):
+        scene = up(OLD)
+        scene.now_ms += memories.MOMENT_MS
+        memory, _ = scene.after(memory, code=4009)
+    assert OLD == memories.to_resume(memory, OLD, NOW)
 
 
 @pytest.mark.parametrize("code", [4004, 4008])

@@ -3,7 +3,8 @@
 Rules, each bought with somebody's outage:
 
 - A session that was refused once is given up; one whose connection broke twice while it was being resumed, too
-  (nobody knows whether the break was the refusal). Only a new session proves anything then.
+  (nobody knows whether the break was the refusal). Only a new session proves anything then. One that was resumed well
+  is given up only if that ends within a moment again and again: what was said since it began waits in it.
 - A session is replaced when it is a day old: old ones were seen to resume well and to deliver nothing.
 - Waits grow with every connection that did not hold for a minute, whatever ended it, and never exceed a minute
   unless the platform itself asks for more; there is no number of attempts after which we stop.
@@ -14,6 +15,7 @@ Source: hermes-agent #22179, #13074; bot-node-sdk #94; bot-docs #191 (day); open
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from yizhan.core.connection import Lost, LostKind
 from yizhan.platforms.qq import closes
@@ -35,6 +37,9 @@ OLD_MS = 48 * 3_600_000
 HOUR_MS = 3_600_000
 IDENTIFIES_PER_HOUR = 50
 RESUMES_BROKEN_MAX = 2
+MOMENT_MS = 5_000
+RESUMES_HOLLOW_MAX = 5
+"""Resumed, and over within a moment, so often in a row: such a session is not worth coming back to."""
 ASK_INTENTS = (
     "the bot may receive no kind of message: ask for the events of groups and single chats on q.qq.com, under "
     "development, callback or event settings"
@@ -46,7 +51,8 @@ class Memory:
     """Kept while the account's line is open; what must survive the process is the cursor.
 
     given_up   the session that is not to be resumed, whatever the cursor says
-    broken     connections in a row that broke while they resumed, or hardly after it
+    broken     connections in a row that broke while they resumed
+    hollow     connections in a row that were resumed and over within a moment
     short      connections in a row that did not hold
     rung       how far down the ladder of intents we are
     identified when new sessions were asked for within the last hour
@@ -54,6 +60,7 @@ class Memory:
 
     given_up: str = ""
     broken: int = 0
+    hollow: int = 0
     short: int = 0
     rung: int = 0
     identified: tuple[int, ...] = ()
@@ -81,7 +88,7 @@ def after(memory: Memory, talk: Talk, part: Part, now_ms: int, jitter: float) ->
     """A connection is over: what is remembered of it, and how the account's line is lost."""
     steady = talk.phase is Phase.UP and now_ms - talk.up_ms >= STEADY_MS
     before, memory = memory, replace(memory, short=0 if steady else memory.short + 1)
-    memory = _about_session(memory, talk, part, steady)
+    memory = _about_session(memory, talk, part, now_ms)
     ending = part.ending
     if talk.phase is Phase.ENTERING and memory.given_up != before.given_up:
         # a resume was refused: the server is well, and wants another kind of try, which need not wait for what made
@@ -108,21 +115,31 @@ def failed(memory: Memory, lost: Lost, now_ms: int, jitter: float) -> tuple[Memo
     return memory, replace(lost, wait_ms=wait_ms)
 
 
-def _about_session(memory: Memory, talk: Talk, part: Part, steady: bool) -> Memory:
+def _about_session(memory: Memory, talk: Talk, part: Part, now_ms: int) -> Memory:
     session = talk.resumes or talk.session
     if session is None or part.ending in (closes.FULL, closes.LEFT):  # that was us
         return memory
     if part.ending.after is After.IDENTIFY:
-        return replace(memory, given_up=(talk.session or session).id, broken=0)
-    if talk.resumes is None or steady:
-        return replace(memory, broken=0)
-    if talk.phase is Phase.GREETING:  # it was not asked yet
-        return memory
-    broken = memory.broken + 1
-    refused = talk.phase is Phase.ENTERING and _says_no(part)
-    if refused or broken >= RESUMES_BROKEN_MAX:
-        return replace(memory, given_up=session.id, broken=0)
-    return replace(memory, broken=broken)
+        return _given_up(memory, talk.session or session)
+    if talk.resumes is None:
+        return replace(memory, broken=0, hollow=0)
+    match talk.phase:
+        case Phase.GREETING:  # it was not asked yet
+            return memory
+        case Phase.ENTERING:
+            memory = replace(memory, broken=memory.broken + 1)
+            refused = _says_no(part) or memory.broken >= RESUMES_BROKEN_MAX
+            return _given_up(memory, session) if refused else memory
+        case Phase.UP:
+            hollow = memory.hollow + 1 if now_ms - talk.up_ms < MOMENT_MS else 0
+            memory = replace(memory, broken=0, hollow=hollow)
+            return _given_up(memory, session) if hollow >= RESUMES_HOLLOW_MAX else memory
+        case _:
+            assert_never(talk.phase)
+
+
+def _given_up(memory: Memory, session: Session) -> Memory:
+    return replace(memory, given_up=session.id, broken=0, hollow=0)
 
 
 def _says_no(part: Part) -> bool:
