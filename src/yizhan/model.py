@@ -337,7 +337,7 @@ class Attempt:
 
 
 UNREPEATABLE = "-"
-"""`sent_as` of a request of which the platform would recognise no repeat."""
+"""With this begins the `sent_as` of a request of which the platform would recognise no repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +363,11 @@ class Entry:
     sent_as: str = ""
     form: str = ""
     attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def unrepeatable(self) -> bool:
+        """Whether the platform would take a repeat of the last request for another message."""
+        return self.sent_as.startswith(UNREPEATABLE)
 
 
 @dataclass(frozen=True, slots=True)

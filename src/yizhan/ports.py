@@ -66,6 +66,10 @@ class Clock(Protocol):
         Only a jump forward is followed."""
         ...
 
+    def has_slept(self) -> bool:
+        """Whether the host's clock has run ahead and `resync` has not followed yet: what looks fresh is old then."""
+        ...
+
     async def sleep_until(self, at_ms: int) -> None: ...
 
     async def sleep_ms(self, wait_ms: int) -> None: ...
@@ -309,9 +313,9 @@ class Codec(Protocol):
         """How the entry's text is best dressed, as far as is known; empty where there is one way only."""
         ...
 
-    def address(self, token: ReplyToken | None, number: int) -> str:
+    def address(self, chat: ChatId, token: ReplyToken | None, number: int) -> str:
         """Under which words the platform recognises a repeat of a request with this token; empty: by the entry's client
-        id; UNREPEATABLE: by nothing.
+        id; beginning with UNREPEATABLE: by nothing.
 
         Args:  number  of the requests that the token's message was answered with, this one included; never twice
         """

@@ -53,9 +53,11 @@ def test_after_a_host_slept_our_time_is_the_walls(host: _Host) -> None:
     """The monotonic clock stands still in sleep; what fell due meanwhile is due now."""
     clock = SystemClock()
     host.wall_ms += 8 * 3_600_000
+    assert clock.has_slept()
     assert 8 * 3_600_000 == clock.resync()
     assert host.wall_ms == clock.now_ms()
     assert 0 == clock.resync()
+    assert not clock.has_slept()
 
 
 def test_small_corrections_of_the_clock_are_nobodys_business(host: _Host) -> None:
@@ -63,6 +65,7 @@ def test_small_corrections_of_the_clock_are_nobodys_business(host: _Host) -> Non
     clock = SystemClock()
     host.wall_ms += 1_500
     assert 0 == clock.resync()
+    assert not clock.has_slept()
 
 
 def test_ids_sort_by_time_and_do_not_repeat() -> None:

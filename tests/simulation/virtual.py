@@ -179,6 +179,9 @@ class VirtualClock:
             self._offset_ms = self._offset() + ahead_ms
         return ahead_ms
 
+    def has_slept(self) -> bool:
+        return self.host.wall_ms() - self.now_ms() > RESYNC_TOLERANCE_MS
+
     async def sleep_until(self, at_ms: int) -> None:
         await self.sleep_ms(at_ms - self.now_ms())
 

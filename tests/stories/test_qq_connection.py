@@ -395,6 +395,33 @@ def test_what_is_sent_over_a_socket_that_is_dead_on_one_side_is_not_called_deliv
 
 
 @pytest.mark.field("F62")
+@pytest.mark.parametrize("crosses", [False, True])
+def test_what_is_sent_as_the_host_wakes_is_not_called_delivered_on_a_sign_of_yesterday(
+    home: Path, crosses: bool
+) -> None:
+    """The lid opens, a program sends at once, and the last heartbeat looks a second old: it is hours old, and the
+    connection has died meanwhile. So it is when the lid is closed while the request is on its way."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.turn(while_offline="vanish")
+        await tale.says()
+        if crosses:
+            tale.breaks("slow", "qq.send.c2c", delay_s=1)
+            doubtful = await tale.push("perhaps seen")
+            await tale.passes(0.5)
+        tale.world.qq.mute(BOT, tale.true_ms)
+        tale.station.host.sleep(3_600_000)
+        if not crosses:
+            doubtful = await tale.push("perhaps seen")
+        await tale.passes(30)
+        assert [MessageState.UNCONFIRMED] == await tale.states(doubtful)
+        assert tale.online
+
+    story(home)
+
+
+@pytest.mark.field("F62")
 def test_many_sends_ask_for_few_signs(home: Path) -> None:
     """A heartbeat for each message would be too much haste (4008)."""
 

@@ -220,6 +220,32 @@ def test_a_push_whose_answer_was_lost_is_not_sent_twice(home: Path) -> None:
     story(home)
 
 
+@pytest.mark.field("F67")
+@pytest.mark.parametrize("scene", ["channel", "dm"])
+def test_an_answer_in_a_guild_whose_receipt_was_lost_is_not_sent_twice(home: Path, scene: str) -> None:
+    """Guilds count no answers: each repeat was another message on the screen, five of one."""
+
+    @on_qq(Says("only once"))
+    async def story(tale: QqTale) -> None:
+        tale.world.qq.add_channel("news", ("Ann",), (BOT,))
+        tale.breaks("lost_answer", f"qq.send.{scene}", times=1)
+        if scene == "channel":
+            await tale.says("hi", to="news", at=True)
+        else:
+            await tale.says("hi", scene="dm")
+        await tale.passes(120)
+        (answer,) = await all_messages(tale)
+        assert (MessageState.UNCONFIRMED, True) == (answer.state, answer.possibly_doubled)
+        assert 1 == len(tale.sends())
+        await tale.says("hi again", **({"to": "news", "at": True} if scene == "channel" else {"scene": "dm"}))
+        await tale.passes(5)
+        assert [MessageState.DELIVERED, MessageState.UNCONFIRMED] == sorted(
+            message.state for message in await all_messages(tale)
+        )
+
+    story(home)
+
+
 @pytest.mark.field("F68")
 def test_a_chat_that_wants_no_pushes_gets_them_with_its_next_word_or_its_switch(home: Path) -> None:
     """Reminders never arrived, and each was refused again and again."""

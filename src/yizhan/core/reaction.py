@@ -28,7 +28,6 @@ from yizhan.core.verdict import (
     Verdict,
 )
 from yizhan.model import (
-    UNREPEATABLE,
     Entry,
     InDoubtPolicy,
     MessageState,
@@ -258,7 +257,7 @@ def _in_doubt(doubt: InDoubt, seen: Circumstances, numbers: Numbers, now_ms: int
 def policy_for(entry: Entry, policy: InDoubtPolicy) -> InDoubtPolicy:
     """What becomes of an entry in doubt: where the platform would take a repeat for another message, nothing is
     repeated that nobody has asked for."""
-    repeats = policy == InDoubtPolicy.RESEND and entry.sent_as == UNREPEATABLE
+    repeats = policy == InDoubtPolicy.RESEND and entry.unrepeatable
     return InDoubtPolicy.DROP_VISIBLY if repeats else policy
 
 

@@ -120,7 +120,7 @@ class Carrier:
         if lane is not None:
             entered = spending.intended(lane, entry, token is not None, now_ms)
         number = entered.ledger.sent if entered.ledger else 0
-        sent_as = entry.sent_as if kept else line.platform.codec.address(token, number)
+        sent_as = entry.sent_as if kept else line.platform.codec.address(message.chat, token, number)
         intent = Intent(
             message=message.id,
             no=entry.no,
@@ -196,7 +196,9 @@ class Carrier:
             return None
         lane, address = self._lanes.lane(message.target), line.platform.codec.address
         newest, sent = (lane.token, lane.ledger.sent) if lane and lane.ledger else (None, 0)
-        if newest is not None and any(address(newest, n) == entry.sent_as for n in range(1, sent + 1)):
+        if newest is not None and any(
+            address(message.chat, newest, n) == entry.sent_as for n in range(1, sent + 1)
+        ):
             return newest
         return ReplyToken(message.account, message.chat, InboundId(""), entry.sent_as, 0)
 
@@ -215,7 +217,7 @@ class Carrier:
             token_sends=max(0, ledger.used - 1) if ledger else 0,
             token_age_ms=now_ms - token.issued_at_ms if token else None,
             now_ms=now_ms,
-            repeated=entry.in_doubt and entry.sent_as not in ("", UNREPEATABLE),
+            repeated=entry.in_doubt and bool(entry.sent_as) and not entry.unrepeatable,
             form=entry.form,
         )
 

@@ -7,6 +7,9 @@ import random
 import secrets
 import time
 
+TOLERANCE_MS = 2_000
+"""Time servers nudge clocks all day."""
+
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -24,15 +27,22 @@ class SystemClock:
     def now_ms(self) -> int:
         return time.monotonic_ns() // 1_000_000 + self._offset_ms
 
-    def resync(self, tolerance_ms: int = 2_000) -> int:
+    def resync(self) -> int:
         """Compares with the wall clock; answers by how many ms it has jumped (negative: set back), 0 within
         tolerance. Only a jump forward is followed."""
-        ahead_ms = time.time_ns() // 1_000_000 - self.now_ms()
-        if abs(ahead_ms) <= tolerance_ms:
+        ahead_ms = self._ahead_ms()
+        if abs(ahead_ms) <= TOLERANCE_MS:
             return 0
         if ahead_ms > 0:
             self._offset_ms += ahead_ms
         return ahead_ms
+
+    def has_slept(self) -> bool:
+        """Whether the wall clock has run ahead, and nobody has followed it yet."""
+        return self._ahead_ms() > TOLERANCE_MS
+
+    def _ahead_ms(self) -> int:
+        return time.time_ns() // 1_000_000 - self.now_ms()
 
     async def sleep_until(self, at_ms: int) -> None:
         await self.sleep_ms(at_ms - self.now_ms())

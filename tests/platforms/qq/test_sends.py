@@ -77,15 +77,24 @@ def test_what_names_no_chat_is_refused_at_the_door(chat: str) -> None:
 
 
 def test_an_answer_names_the_message_and_its_number() -> None:
-    sent_as = CODEC.address(token("ROBOT1.0_a#b"), 3)
+    sent_as = CODEC.address(ChatId("c2c/A"), token("ROBOT1.0_a#b"), 3)
     entry = Entry(1, "pong", "c", sent_as=sent_as)
     assert {"msg_type": 0, "content": "pong", "msg_id": "ROBOT1.0_a#b", "msg_seq": 3} == body("c2c/A", entry)
     assert {"content": "pong", "msg_id": "ROBOT1.0_a#b"} == body("channel/1", entry)
-    event = replace(entry, sent_as=CODEC.address(token("event:FRIEND_ADD:4e5f"), 1))
+    event = replace(entry, sent_as=CODEC.address(ChatId("c2c/A"), token("event:FRIEND_ADD:4e5f"), 1))
     assert {"msg_type": 0, "content": "pong", "event_id": "FRIEND_ADD:4e5f", "msg_seq": 1} == body(
         "c2c/A", event
     )
-    assert UNREPEATABLE == CODEC.address(None, 4)
+    assert UNREPEATABLE == CODEC.address(ChatId("c2c/A"), None, 4)
+
+
+@pytest.mark.parametrize("chat", ["channel/1", "dm/1"])
+def test_an_answer_in_a_guild_names_the_message_and_is_known_by_nothing(chat: str) -> None:
+    """Guilds know no `msg_seq`: a repeat is another message on the screen."""
+    sent_as = CODEC.address(ChatId(chat), token("-a#b"), 3)
+    entry = Entry(1, "pong", "c", sent_as=sent_as)
+    assert entry.unrepeatable
+    assert {"content": "pong", "msg_id": "-a#b"} == body(chat, entry)
 
 
 def test_guilds_take_a_few_characters_as_entities() -> None:

@@ -35,7 +35,7 @@ class IlinkCodec:
         """Text is text here."""
         return ""
 
-    def address(self, token: ReplyToken | None, number: int) -> str:
+    def address(self, chat: ChatId, token: ReplyToken | None, number: int) -> str:
         """The client id is all that there is."""
         return ""
 

@@ -31,6 +31,10 @@ class Chat:
     scope: Scope
     id: str
 
+    @property
+    def in_guild(self) -> bool:
+        return self.scope in (Scope.CHANNEL, Scope.DM)
+
 
 def read_chat(chat: ChatId) -> Chat | None:
     """The chat that an id names, None if it names none."""

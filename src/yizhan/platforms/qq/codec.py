@@ -38,9 +38,14 @@ class QqCodec:
         named = read_chat(chat)
         return entry.form or forms.best(entry.text, named.scope if named else Scope.C2C, account.unfit_forms)
 
-    def address(self, token: ReplyToken | None, number: int) -> str:
-        """A message that nobody asked for has no such words: a repeat of it would be shown twice."""
-        return f"{token.token}{_MARK}{max(1, number)}" if token is not None else UNREPEATABLE
+    def address(self, chat: ChatId, token: ReplyToken | None, number: int) -> str:
+        """A message that nobody asked for has no such words, and guilds have none at all: a repeat would be shown
+        twice."""
+        if token is None:
+            return UNREPEATABLE
+        named = read_chat(chat)
+        unknown = UNREPEATABLE if named is not None and named.in_guild else ""
+        return f"{unknown}{token.token}{_MARK}{max(1, number)}"
 
     def encode(self, account: Account, chat: ChatId, entry: Entry, token: ReplyToken | None) -> Request:
         """Everything that differs between attempts stands in the entry: `form` and `sent_as`."""
@@ -55,8 +60,7 @@ class QqCodec:
 
 
 def _body(chat: Chat, entry: Entry) -> dict[str, Any]:
-    guild = chat.scope in (Scope.CHANNEL, Scope.DM)
-    return (_guild_text(entry) if guild else _text(entry)) | _addressed(entry, guild)
+    return (_guild_text(entry) if chat.in_guild else _text(entry)) | _addressed(entry, chat.in_guild)
 
 
 def _text(entry: Entry) -> dict[str, Any]:
@@ -79,7 +83,8 @@ def _addressed(entry: Entry, guild: bool) -> dict[str, Any]:
     """Guilds know no `msg_seq`."""
     if entry.sent_as in ("", UNREPEATABLE):
         return {}
-    token, _, number = entry.sent_as.rpartition(_MARK)
+    address = entry.sent_as.removeprefix(UNREPEATABLE) if guild else entry.sent_as
+    token, _, number = address.rpartition(_MARK)
     event = token.startswith(EVENT_TOKEN)
     words: dict[str, Any] = {"event_id": token.removeprefix(EVENT_TOKEN)} if event else {"msg_id": token}
     return words if guild else words | {"msg_seq": int(number)}

@@ -31,7 +31,7 @@ from yizhan.platforms.qq.intents import missing, not_granted
 from yizhan.platforms.qq.line import Deliver, Entered, Part
 from yizhan.platforms.qq.link import Link
 from yizhan.platforms.qq.memory import Memory
-from yizhan.platforms.qq.policy import SOCKET_MS
+from yizhan.platforms.qq.policy import POLICY, SOCKET_MS
 from yizhan.platforms.qq.session import Session, read_cursor, write_cursor
 from yizhan.ports import (
     Absence,
@@ -113,14 +113,21 @@ class QqTransport:
 
     async def send(self, request: Request) -> Reply:
         """A socket may be dead on one side and not be known to be: while the request is on its way, a line that has
-        been silent for a moment is asked for a sign."""
-        link, since_ms = self._link, self._clock.now_ms() - FRESH_MS
+        been silent for a moment is asked for a sign; and once more if the host has slept meanwhile."""
+        link, since_ms = self._link, self._fresh_since_ms(FRESH_MS)
         if link is not None:
             link.ask(since_ms)
         reply = sent(await self._api.call(request))
-        if not isinstance(reply, Answer) or reply.status >= 300:
+        if link is None or not isinstance(reply, Answer) or reply.status >= 300:
             return reply
-        return replace(reply, seen=link is not None and await link.vouches(since_ms))
+        since_ms = max(since_ms, self._fresh_since_ms(FRESH_MS + POLICY.send_timeout_ms))
+        link.ask(since_ms)
+        return replace(reply, seen=await link.vouches(since_ms))
+
+    def _fresh_since_ms(self, old_ms: int) -> int:
+        """Since when a sign of life counts; after the host has slept, only from now on."""
+        now_ms = self._clock.now_ms()
+        return now_ms if self._clock.has_slept() else now_ms - old_ms
 
     async def typing(self, chat: ChatId, token: ReplyToken | None, on: bool) -> None:
         """Not shown: each notice counts as one of the few answers that a message permits.
