@@ -406,10 +406,11 @@ def test_what_is_sent_as_the_host_wakes_is_not_called_delivered_on_a_sign_of_yes
     async def story(tale: QqTale) -> None:
         tale.turn(while_offline="vanish")
         await tale.says()
+        await tale.passes(0.3)  # the clock on the wall is looked at once a second
         if crosses:
-            tale.breaks("slow", "qq.send.c2c", delay_s=1)
+            tale.breaks("slow", "qq.send.c2c", delay_s=0.5)
             doubtful = await tale.push("perhaps seen")
-            await tale.passes(0.5)
+            await tale.passes(0.1)
         tale.world.qq.mute(BOT, tale.true_ms)
         tale.station.host.sleep(3_600_000)
         if not crosses:
