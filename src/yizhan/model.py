@@ -417,6 +417,10 @@ class Turn:
     reason: Reason | None = None
     outputs: int = 0
 
+    @property
+    def target(self) -> Target:
+        return Target(self.account, self.chat)
+
 
 @dataclass(frozen=True, slots=True)
 class SenderRule:

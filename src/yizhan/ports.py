@@ -706,11 +706,22 @@ class InboundCommitted:
 
 @dataclass(frozen=True, slots=True)
 class TurnStart:
+    """`begins`: a worker is free, and the turn runs from the start; else it is queued."""
+
     id: TurnId
     target: Target
     agent: str
     inbound_ids: tuple[InboundId, ...]
     at_ms: int
+    begins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOpened:
+    """A turn as it is now, and since when its session lasts."""
+
+    turn: Turn
+    session_since_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -850,12 +861,12 @@ class Store(Protocol):
         """These ask nothing of us any more."""
         ...
 
-    async def start_turn(self, start: TurnStart) -> Turn:
-        """Queues a turn, which claims its inbound messages. Raises UnknownAccount, InvalidRequest."""
+    async def start_turn(self, start: TurnStart) -> TurnOpened:
+        """Opens a turn, which claims its inbound messages. Raises UnknownAccount, InvalidRequest."""
         ...
 
-    async def begin_turn(self, turn: TurnId, at_ms: int) -> bool:
-        """The agent is asked now. False if the turn has ended already; then nothing was written."""
+    async def begin_turn(self, turn: TurnId, target: Target, at_ms: int) -> TurnOpened | None:
+        """The agent is asked now. None if the turn has ended already; then nothing was written."""
         ...
 
     async def end_turn(self, end: TurnEnd) -> tuple[Accepted, ...]:

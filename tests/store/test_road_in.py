@@ -241,7 +241,8 @@ async def test_old_tokens_leave(desk: Desk) -> None:
 async def _started(desk: Desk, texts: tuple[str, ...] = ("one", "two")) -> Any:
     heard = (await desk.receive(*(desk.arrival(text) for text in texts))).new
     ids = tuple(inbound.id for inbound in heard)
-    return await desk.store.start_turn(TurnStart(TurnId("t_1"), desk.target(), "echo", ids, desk.tick()))
+    start = TurnStart(TurnId("t_1"), desk.target(), "echo", ids, desk.tick())
+    return (await desk.store.start_turn(start)).turn
 
 
 async def test_a_turn_claims_its_messages_and_ends_with_its_outputs(desk: Desk) -> None:
@@ -261,18 +262,31 @@ async def test_a_turn_claims_its_messages_and_ends_with_its_outputs(desk: Desk) 
         for number, text in enumerate(("answer", "more"))
     )
     end = TurnEnd(turn.id, TurnState.DONE, desk.tick(), outputs)
-    assert await desk.store.begin_turn(turn.id, desk.tick())
-    assert await desk.store.begin_turn(turn.id, desk.tick())
+    assert await desk.store.begin_turn(turn.id, turn.target, desk.tick())
+    assert await desk.store.begin_turn(turn.id, turn.target, desk.tick())
     accepted = await desk.store.end_turn(end)
     assert [True, True] == [answer.created for answer in accepted]
     again = await desk.store.end_turn(replace(end, outputs=tuple(replace(o, id=f"{o.id}b") for o in outputs)))
     assert [answer.message.id for answer in accepted] == [answer.message.id for answer in again]
     assert () == await desk.store.open_turns()
-    assert not await desk.store.begin_turn(turn.id, desk.tick())
+    assert None is await desk.store.begin_turn(turn.id, turn.target, desk.tick())
     heard = await desk.store.inbound(turn.inbound_ids)
     assert {(Dispatch.DONE, turn.id)} == {(inbound.dispatch, inbound.turn_id) for inbound in heard}
     states = [json.loads(e.data)["turn"]["state"] for e in await desk.events() if e.type == "turn.state"]
     assert ["queued", "running", "done"] == states
+
+
+async def test_a_turn_for_which_a_worker_is_free_runs_from_its_first_commit(desk: Desk) -> None:
+    """A commit costs what the disk costs: nobody should pay for two where one tells everything."""
+    (heard,) = (await desk.receive(desk.arrival("one"))).new
+    await desk.store.new_session(desk.target(), desk.now_ms)
+    start = TurnStart(TurnId("t_1"), desk.target(), "echo", (heard.id,), desk.tick(), begins=True)
+    opened = await desk.store.start_turn(start)
+    assert (TurnState.RUNNING, start.at_ms) == (opened.turn.state, opened.turn.started_at_ms)
+    assert desk.now_ms - 1 == opened.session_since_ms
+    assert opened == await desk.store.begin_turn(opened.turn.id, desk.target(), desk.tick())
+    states = [json.loads(e.data)["turn"]["state"] for e in await desk.events() if e.type == "turn.state"]
+    assert ["running"] == states
 
 
 async def test_a_turn_that_has_ended_takes_no_more_outputs(desk: Desk) -> None:
@@ -322,7 +336,8 @@ async def test_a_turn_survives_a_restart_open(place: Any, desk: Desk) -> None:
     await desk.store.close()
     store = await place.open()
     assert (turn,) == await store.open_turns()
-    assert turn == await store.start_turn(TurnStart(turn.id, desk.target(), "echo", (), desk.tick()))
+    again = await store.start_turn(TurnStart(turn.id, desk.target(), "echo", (), desk.tick()))
+    assert turn == again.turn
     assert () == await store.pending_inbound()
     reason = Reason("agent", "it failed")
     await store.end_turn(TurnEnd(turn.id, TurnState.FAILED, desk.tick(), reason=reason))

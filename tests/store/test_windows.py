@@ -69,9 +69,8 @@ async def test_messages_are_filtered_by_chat_state_and_time(desk: Desk) -> None:
 async def test_the_timeline_shows_everything_in_one_order(desk: Desk) -> None:
     """Inbound, turn and answers as they happened, newest first, page by page."""
     inbound = (await desk.receive(desk.arrival("question"))).new[0]
-    turn = await desk.store.start_turn(
-        TurnStart(TurnId("t_1"), desk.target(), "echo", (inbound.id,), desk.tick())
-    )
+    start = TurnStart(TurnId("t_1"), desk.target(), "echo", (inbound.id,), desk.tick())
+    turn = (await desk.store.start_turn(start)).turn
     await desk.store.end_turn(TurnEnd(turn.id, TurnState.DONE, desk.tick(), (desk.draft("answer"),)))
     await desk.receive(desk.arrival("thanks"))
     rows = await _all(lambda cursor: desk.store.timeline(desk.target(), cursor, 2))

@@ -51,6 +51,7 @@ from yizhan.ports import (
     Settlement,
     TimelineRow,
     TurnEnd,
+    TurnOpened,
     TurnStart,
 )
 from yizhan.store import reads, watching, writes_alerts, writes_in, writes_out, writes_people
@@ -123,11 +124,11 @@ class SqlStore:
     async def dispatch_done(self, inbound: Sequence[InboundId]) -> None:
         await self._committer.submit(writes_in.DispatchDone(tuple(inbound)))
 
-    async def start_turn(self, start: TurnStart) -> Turn:
+    async def start_turn(self, start: TurnStart) -> TurnOpened:
         return await self._committer.submit(writes_in.StartTurn(start))
 
-    async def begin_turn(self, turn: TurnId, at_ms: int) -> bool:
-        return await self._committer.submit(writes_in.BeginTurn(turn, at_ms))
+    async def begin_turn(self, turn: TurnId, target: Target, at_ms: int) -> TurnOpened | None:
+        return await self._committer.submit(writes_in.BeginTurn(turn, target, at_ms))
 
     async def end_turn(self, end: TurnEnd) -> tuple[Accepted, ...]:
         return await self._committer.submit(writes_in.EndTurn(end))

@@ -39,6 +39,7 @@ from yizhan.ports import (
     InboundCommit,
     InboundCommitted,
     TurnEnd,
+    TurnOpened,
     TurnStart,
 )
 from yizhan.store.rows import KeptInbound, KeptTurn, kept_token
@@ -289,7 +290,7 @@ def ask_nothing(ids: Sequence[InboundId], rows: WorkingSet) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StartTurn:
-    """Queues a turn, which claims its inbound messages. Queued again, it is answered as it is."""
+    """Opens a turn, which claims its inbound messages. Opened again, it is answered as it is."""
 
     label: ClassVar[str] = "start_turn"
     alone: ClassVar[bool] = False
@@ -301,11 +302,11 @@ class StartTurn:
         wants.chats.add(self.start.target)
         wants.inbound.update(self.start.inbound_ids)
 
-    def apply(self, rows: WorkingSet) -> Turn:
+    def apply(self, rows: WorkingSet) -> TurnOpened:
         start = self.start
         known = rows.turns.get(start.id)
         if known is not None:
-            return known.turn
+            return _opened(known.turn, rows)
         rows.account(start.target.account)
         missing = [inbound_id for inbound_id in start.inbound_ids if inbound_id not in rows.inbound]
         if missing:
@@ -318,14 +319,20 @@ class StartTurn:
             account=start.target.account,
             chat=start.target.chat,
             agent=start.agent,
-            state=TurnState.QUEUED,
+            state=TurnState.RUNNING if start.begins else TurnState.QUEUED,
             inbound_ids=start.inbound_ids,
             created_at_ms=start.at_ms,
+            started_at_ms=start.at_ms if start.begins else None,
         )
         rows.put_turn(KeptTurn(turn, rows.next_seq(start.target)), start.at_ms)
         for inbound_id in start.inbound_ids:
             rows.change_inbound(replace(rows.inbound[inbound_id].inbound, turn_id=start.id))
-        return turn
+        return _opened(turn, rows)
+
+
+def _opened(turn: Turn, rows: WorkingSet) -> TurnOpened:
+    chat = rows.chats.get(turn.target)
+    return TurnOpened(turn, chat.chat.session_since_ms if chat else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,19 +342,22 @@ class BeginTurn:
     label: ClassVar[str] = "begin_turn"
     alone: ClassVar[bool] = False
     turn: TurnId
+    target: Target
     at_ms: int
 
     def wants(self, wants: Wants) -> None:
         wants.turns.add(self.turn)
+        wants.chats.add(self.target)
 
-    def apply(self, rows: WorkingSet) -> bool:
+    def apply(self, rows: WorkingSet) -> TurnOpened | None:
         kept = rows.turns.get(self.turn)
         if kept is None:
             raise InvalidRequest(f"There is no turn {self.turn} to begin.")
         if kept.turn.state is TurnState.QUEUED:
             begun = replace(kept.turn, state=TurnState.RUNNING, started_at_ms=self.at_ms)
-            rows.put_turn(kept._replace(turn=begun), self.at_ms)
-        return kept.turn.ended_at_ms is None
+            kept = kept._replace(turn=begun)
+            rows.put_turn(kept, self.at_ms)
+        return None if kept.turn.ended_at_ms is not None else _opened(kept.turn, rows)
 
 
 @dataclass(frozen=True, slots=True)

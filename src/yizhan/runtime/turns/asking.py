@@ -1,0 +1,57 @@
+"""Asking: an agent at work, within a free worker, with a sign in the chat that it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from yizhan.model import Inbound, Turn
+from yizhan.ports import Agent, AgentFailed, Clock, Store, TurnOpened
+from yizhan.runtime.speech import heard
+from yizhan.runtime.turns.questions import Questions
+from yizhan.runtime.turns.steps import Steps
+from yizhan.runtime.turns.typing_signs import TypingSigns
+from yizhan.runtime.turns.workers import Seat
+
+
+class Asking:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        steps: Steps,
+        questions: Questions,
+        signs: TypingSigns,
+        agent: Agent | None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._steps = steps
+        self._questions = questions
+        self._signs = signs
+        self._agent = agent
+
+    async def ask(
+        self, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
+    ) -> list[str]:
+        """What the agent says. `begun`: the turn runs already, and the seat is taken; whoever calls leaves it."""
+        await seat.take()
+        opened = begun or await self._begin(turn)
+        if opened is None:
+            return []  # it has been ended meanwhile
+        async with self._signs.shown(turn.target):
+            return await self._answer(opened, asked)
+
+    async def _begin(self, turn: Turn) -> TurnOpened | None:
+        return await self._steps.take(
+            lambda: self._store.begin_turn(turn.id, turn.target, self._clock.now_ms())
+        )
+
+    async def _answer(self, opened: TurnOpened, asked: Sequence[Inbound]) -> list[str]:
+        assert self._agent is not None, "a turn begins only where somebody answers"
+        question = await self._questions.of(opened, asked)
+        try:
+            return list((await heard(self._agent.answer(question))).outputs)
+        except AgentFailed:
+            raise
+        except Exception as error:  # a broken agent ends its turn, never the chat's loop
+            raise AgentFailed("agent-broke", repr(error)) from error

@@ -1,0 +1,54 @@
+"""A desk: a chat that is being answered. It lives from the first message to the end of the last turn."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from yizhan.model import Inbound, Reason, Target, Turn
+
+STOPPED = Reason("stopped", "ended by /stop")
+
+
+@dataclass(slots=True, eq=False)
+class Desk:
+    """What waits for the next turn of a chat, and the turn that is open.
+
+    answering  from the turn's opening until the agent has answered; until then it can be stopped
+    stopped    why it was to end before that, None if nobody said so
+    work       the agent at work, or the wait for a free worker
+    """
+
+    target: Target
+    pending: list[Inbound] = field(default_factory=list)
+    resumed: list[Turn] = field(default_factory=list)
+    loop: asyncio.Task[None] | None = None
+    answering: bool = False
+    stopped: Reason | None = None
+    work: asyncio.Task[list[str]] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is open, or waits."""
+        return bool(self.answering or self.pending or self.resumed)
+
+    def open(self) -> None:
+        self.answering, self.stopped = True, None
+
+    def close(self) -> None:
+        self.answering, self.work = False, None
+
+    def stop(self, why: Reason = STOPPED) -> None:
+        """The open turn ends as stopped, as soon as it can."""
+        if self.answering:
+            self.stopped = why
+        if self.work is not None:
+            self.work.cancel()
+
+    def take_pending(self) -> tuple[Inbound, ...]:
+        taken, self.pending = tuple(self.pending), []
+        return taken
+
+    def take_resumed(self) -> tuple[Turn, ...]:
+        taken, self.resumed = tuple(self.resumed), []
+        return taken

@@ -1,0 +1,37 @@
+"""What an operator may set of turns, as the rooms of this folder need it: seconds become milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from yizhan.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class TurnNumbers:
+    """docs/configuration.md, turns. `failure_notice` None: our own sentence; empty: none."""
+
+    language: str
+    debounce_ms: int
+    debounce_long_ms: int
+    debounce_long_chars: int
+    workers: int
+    history_limit: int
+    failure_notice: str | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> TurnNumbers:
+        agent = settings.agents.get(settings.agent)
+        return cls(
+            language=settings.language,
+            debounce_ms=_ms(settings.turns.debounce_s),
+            debounce_long_ms=_ms(settings.turns.debounce_long_s),
+            debounce_long_chars=settings.turns.debounce_long_chars,
+            workers=settings.turns.workers,
+            history_limit=agent.history_messages if agent and agent.kind == "openai" else 0,
+            failure_notice=settings.turns.failure_notice,
+        )
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)

@@ -1,0 +1,42 @@
+"""What came of asking an agent, whatever it did: an outcome, never an exception."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from yizhan.core.text import clean, shorten
+from yizhan.model import Reason, TurnState
+from yizhan.ports import AgentFailed
+
+DETAIL_MAX = 500
+"""Characters of an agent's complaint that the operator sees."""
+
+BROKEN = Reason("turn-broke", "the turn broke in the gateway; its log says how")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`defect`: what broke in the gateway itself, to be logged."""
+
+    state: TurnState
+    outputs: tuple[str, ...] = ()
+    reason: Reason | None = None
+    defect: BaseException | None = None
+
+
+def outcome_of(work: asyncio.Task[list[str]]) -> Outcome:
+    """Of an agent that is no longer at work."""
+    if work.cancelled():
+        return Outcome(TurnState.FAILED, reason=Reason("agent-broke", "it cancelled itself"))
+    error = work.exception()
+    if error is None:
+        return Outcome(TurnState.DONE, tuple(work.result()))
+    if isinstance(error, AgentFailed):
+        return Outcome(TurnState.FAILED, reason=_bounded(error))
+    return Outcome(TurnState.FAILED, reason=BROKEN, defect=error)
+
+
+def _bounded(error: AgentFailed) -> Reason:
+    """For the operator's timeline only: the detail may quote what the agent was asked, so no log has it."""
+    return Reason(error.code, shorten(clean(error.detail), DETAIL_MAX))

@@ -1,0 +1,51 @@
+"""Questions: what the agent is told. Quotes and items are named in words, and the history is what was said before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from yizhan.core.commands import command_of
+from yizhan.model import Inbound
+from yizhan.ports import Question, Said, Store, TurnOpened
+from yizhan.runtime.turns.steps import Steps
+
+
+class Questions:
+    """Makes them of stored messages."""
+
+    def __init__(self, store: Store, steps: Steps, history_limit: int) -> None:
+        self._store = store
+        self._steps = steps
+        self._history_limit = history_limit
+
+    async def of(self, opened: TurnOpened, asked: Sequence[Inbound]) -> Question:
+        first_ms = asked[0].received_at_ms
+        history = await self._history(opened)
+        return Question(
+            turn=opened.turn.id,
+            target=opened.turn.target,
+            sender_id=asked[-1].sender_id,
+            sender_name=asked[-1].sender_name,
+            text="\n".join(spoken(inbound) for inbound in asked),
+            history=tuple(line for line in history if _before(line, first_ms)),
+            session=f"{opened.turn.target}#{opened.session_since_ms}",
+        )
+
+    async def _history(self, opened: TurnOpened) -> tuple[Said, ...]:
+        """Nothing is read for agents that remember by themselves."""
+        if self._history_limit == 0:
+            return ()
+        return await self._steps.take(lambda: self._store.history(opened.turn.target, self._history_limit))
+
+
+def spoken(inbound: Inbound) -> str:
+    """A message as the agent reads it: the quote first, then the text, then what came along."""
+    lines = [f"> {line}" for line in inbound.quoted_text.splitlines()]
+    lines += [inbound.text] if inbound.text else []
+    lines += [f"[{item.kind}: {item.name or 'unnamed'}]" for item in inbound.items if item.kind != "text"]
+    return "\n".join(lines)
+
+
+def _before(line: Said, first_ms: int) -> bool:
+    """What was said to the agent before this turn: neither the question itself, nor commands to the gateway."""
+    return line.role == "assistant" or (line.at_ms < first_ms and command_of(line.text) is None)

@@ -1,0 +1,58 @@
+"""Speaking: what the agent said, and what the gateway says itself, as drafts. Each has a stable key, so that a turn
+that runs again adds nothing that is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from yizhan.core.parts import pack
+from yizhan.core.phrases import say
+from yizhan.model import Inbound, InboundId, MessageClass, Target, TurnId, TurnState
+from yizhan.ports import Draft
+from yizhan.runtime.drafts import Drafts
+from yizhan.runtime.turns.outcome import Outcome
+from yizhan.runtime.views import Order
+
+
+class Speaking:
+    """`failure_notice` None: our own sentence; empty: none."""
+
+    def __init__(self, drafts: Drafts, language: str, failure_notice: str | None) -> None:
+        self._drafts = drafts
+        self._failure_notice = say(language, "turn_failed") if failure_notice is None else failure_notice
+
+    def of_turn(
+        self, target: Target, turn: TurnId, asked: Sequence[Inbound], outcome: Outcome
+    ) -> tuple[Draft, ...]:
+        """The outputs of a turn, packed into the fewest sends; of one that failed, at most one short notice."""
+        answers = asked[-1].id
+        if outcome.state is TurnState.FAILED:
+            return self._notice(target, turn, answers)
+        said = [text for text in map(self._drafts.fit, outcome.outputs) if text.strip()]
+        texts = pack(said, *self._drafts.room(target), self._drafts.text_max_chars)
+        return tuple(self._output(target, turn, answers, text, ordinal) for ordinal, text in enumerate(texts))
+
+    def of_command(self, inbound: Inbound, text: str) -> Draft:
+        """What is said to a command."""
+        target = Target(inbound.account, inbound.chat)
+        key = f"command:{inbound.id}"
+        order = Order(str(target), text, MessageClass.NOTICE, "command", key, in_reply_to=inbound.id)
+        return self._drafts.draft(target, order, keep_first=True)
+
+    def _notice(self, target: Target, turn: TurnId, answers: InboundId) -> tuple[Draft, ...]:
+        if not self._failure_notice.strip():
+            return ()
+        order = Order(
+            str(target),
+            self._failure_notice,
+            MessageClass.NOTICE,
+            "turn",
+            f"turn:{turn}:notice",
+            in_reply_to=answers,
+        )
+        return (self._drafts.draft(target, order, turn=turn, keep_first=True),)
+
+    def _output(self, target: Target, turn: TurnId, answers: InboundId, text: str, ordinal: int) -> Draft:
+        key = f"turn:{turn}:{ordinal}"
+        order = Order(str(target), text, MessageClass.REPLY, "turn", key, in_reply_to=answers)
+        return self._drafts.draft(target, order, turn=turn, ordinal=ordinal, keep_first=True)

@@ -1,0 +1,206 @@
+"""The loop of each chat: one turn after the other, from stored messages to accepted outputs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from yizhan.errors import RequestError
+from yizhan.model import AccountId, AccountState, Inbound, Target, Turn, TurnId, TurnState
+from yizhan.ports import Agent, Chance, Clock, Store, TurnOpened, TurnStart
+from yizhan.runtime.lines import Lines
+from yizhan.runtime.outbound import Outbound
+from yizhan.runtime.turns.asking import Asking
+from yizhan.runtime.turns.batches import next_batch
+from yizhan.runtime.turns.commands import Commands
+from yizhan.runtime.turns.desk import STOPPED, Desk
+from yizhan.runtime.turns.finishing import Finishing
+from yizhan.runtime.turns.numbers import TurnNumbers
+from yizhan.runtime.turns.outcome import Outcome, outcome_of
+from yizhan.runtime.turns.questions import Questions
+from yizhan.runtime.turns.speaking import Speaking
+from yizhan.runtime.turns.steps import Steps
+from yizhan.runtime.turns.typing_signs import TypingSigns
+from yizhan.runtime.turns.workers import Seat, Workers
+
+
+class Turns:
+    """Runs turns. `agent` None: nobody answers, and only commands are carried out."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        chance: Chance,
+        outbound: Outbound,
+        lines: Lines,
+        agent: Agent | None,
+        numbers: TurnNumbers,
+        account_state: Callable[[AccountId], AccountState],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._chance = chance
+        self._outbound = outbound
+        self._agent = agent
+        self._numbers = numbers
+        self._desks: dict[Target, Desk] = {}
+        self._steps = Steps(clock, outbound)
+        self._workers = Workers(numbers.workers)
+        self._signs = TypingSigns(clock, lines, outbound)
+        questions = Questions(store, self._steps, numbers.history_limit)
+        self._asking = Asking(store, clock, self._steps, questions, self._signs, agent)
+        speaking = Speaking(outbound.drafts, numbers.language, numbers.failure_notice)
+        self._finishing = Finishing(store, clock, self._steps, speaking, outbound)
+        self._commands = Commands(
+            store, clock, self._steps, speaking, outbound, self, numbers.language, account_state
+        )
+
+    @property
+    def somebody_answers(self) -> bool:
+        return self._agent is not None
+
+    def offer(self, inbound: Inbound) -> None:
+        """A stored message waits for an answer."""
+        desk = self._desk(Target(inbound.account, inbound.chat))
+        desk.pending.append(inbound)
+        self._staff(desk)
+
+    def command(self, inbound: Inbound) -> None:
+        """A stored control command waits to be carried out; it waits for no turn."""
+        self._commands.take(inbound)
+
+    async def recover(self) -> None:
+        """Turns that were at work when the process ended begin again, under the same ids."""
+        for turn in await self._store.open_turns():
+            self._resume(turn)
+
+    async def stop(self) -> None:
+        """Ends all work; open turns stay open in the store and begin again after a restart."""
+        loops = [desk.loop for desk in self._desks.values() if desk.loop]
+        for task in loops:
+            task.cancel()
+        await self._commands.stop()
+        await asyncio.gather(*loops, return_exceptions=True)
+        await self._signs.stop()
+
+    def forget(self, account: AccountId) -> None:
+        """The account is gone, and with it its turns: nobody need go on answering."""
+        for target, desk in self._desks.items():
+            if target.account == account:
+                desk.take_pending()
+                desk.take_resumed()
+                desk.stop()
+
+    def running(self, target: Target) -> bool:
+        """Whether a turn of the chat is open."""
+        desk = self._desks.get(target)
+        return desk is not None and desk.answering
+
+    async def end_all(self, target: Target) -> bool:
+        """Ends the chat's open turn, those that were to be resumed, and what waits for the next one. Answers whether
+        there was any."""
+        desk = self._desks.get(target)
+        if desk is None or not desk.busy:
+            return False
+        ids = [inbound.id for inbound in desk.take_pending()]
+        resumed = desk.take_resumed()
+        desk.stop()
+        for turn in resumed:
+            await self._finishing.end(turn, TurnState.STOPPED, STOPPED)
+        if ids:
+            await self._steps.take(lambda: self._store.dispatch_done(ids))
+        return True
+
+    # a chat's loop
+
+    def _desk(self, target: Target) -> Desk:
+        self._outbound.expect(target, True)
+        return self._desks.setdefault(target, Desk(target))
+
+    def _resume(self, turn: Turn) -> None:
+        desk = self._desk(turn.target)
+        desk.resumed.append(turn)
+        self._staff(desk)
+
+    def _staff(self, desk: Desk) -> None:
+        if desk.loop is None:
+            desk.loop = asyncio.create_task(self._attend(desk))
+            desk.loop.add_done_callback(partial(self._left, desk))
+
+    def _left(self, desk: Desk, task: asyncio.Task[None]) -> None:
+        desk.loop = None
+        desk.close()
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            self._outbound.log.error("turn.broke", account=desk.target.account, exc_info=error)
+        if desk.busy:
+            self._staff(desk)
+        else:
+            self._desks.pop(desk.target, None)
+            self._outbound.expect(desk.target, False)
+
+    async def _attend(self, desk: Desk) -> None:
+        while desk.busy:
+            while desk.resumed:
+                await self._resumed(desk, desk.resumed.pop(0))
+            if asked := await next_batch(desk, self._clock, self._numbers):
+                await self._answer(desk, asked)
+
+    async def _resumed(self, desk: Desk, turn: Turn) -> None:
+        desk.open()
+        asked = await self._steps.take(lambda: self._store.inbound(turn.inbound_ids))
+        await self._run(desk, turn, self._workers.seat(), None, asked)
+
+    async def _answer(self, desk: Desk, asked: Sequence[Inbound]) -> None:
+        """Opens a turn, which begins at once where a worker is free."""
+        desk.open()
+        seat = self._workers.seat()
+        try:
+            begins = await seat.take_free()
+            opened = await self._open(desk, asked, begins)
+            if opened is None:
+                desk.close()
+            else:
+                await self._run(desk, opened.turn, seat, opened if begins else None, asked)
+        finally:
+            seat.leave()
+
+    async def _open(self, desk: Desk, asked: Sequence[Inbound], begins: bool) -> TurnOpened | None:
+        """The turn's row. None: there is nobody any more to answer to."""
+        agent = self._agent.name if self._agent else "none"
+        ids = tuple(inbound.id for inbound in asked)
+        name = TurnId(self._chance.new_id("t"))
+        start = TurnStart(name, desk.target, agent, ids, self._clock.now_ms(), begins)
+        try:
+            return await self._steps.take(lambda: self._store.start_turn(start))
+        except RequestError as error:
+            self._outbound.log.warning("turn.not_opened", account=desk.target.account, code=error.name)
+            await self._steps.take(lambda: self._store.dispatch_done(ids))
+            return None
+
+    async def _run(
+        self, desk: Desk, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
+    ) -> None:
+        """One turn from question to end. If it was the last one, nothing need be kept for an answer any more."""
+        outcome = await self._outcome(desk, turn, seat, begun, asked)
+        await self._finishing.finish(turn, asked, outcome)
+        self._outbound.expect(desk.target, bool(desk.pending or desk.resumed))
+
+    async def _outcome(
+        self, desk: Desk, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
+    ) -> Outcome:
+        """Has the agent asked, in a task of its own, so that /stop can reach it from here on."""
+        work = desk.work = asyncio.create_task(self._asking.ask(turn, seat, begun, asked))
+        try:
+            if desk.stopped is not None:
+                work.cancel()
+            await asyncio.wait({work})
+            outcome = outcome_of(work)
+            return outcome if desk.stopped is None else Outcome(TurnState.STOPPED, reason=desk.stopped)
+        finally:
+            work.cancel()  # if we are told to end, and not the agent
+            seat.leave()
+            desk.close()
