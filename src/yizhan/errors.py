@@ -3,9 +3,9 @@
     YizhanError
     ├─ SettingsError         the operator must change a key: says which, where, to what
     ├─ RequestError          the caller asked for the impossible (HTTP 4xx)
-    │   ├─ UnknownAccount, UnknownChat, UnknownMessage, UnknownLogin, UnknownKey
+    │   ├─ UnknownAccount, UnknownChat, UnknownMessage, UnknownTurn, UnknownLogin, UnknownKey
     │   ├─ TextEmpty, TextTooLong, InvalidRequest
-    │   ├─ IdempotencyConflict, NotRevivable, NotCancellable
+    │   ├─ IdempotencyConflict, NotRevivable, NotCancellable, TurnOpen, TurnEnded
     │   └─ CursorGone
     ├─ StoreError
     │   ├─ StoreUnavailable  disk full, database gone: nothing was written, try again later
@@ -65,6 +65,11 @@ class UnknownMessage(RequestError):
     status = 404
 
 
+class UnknownTurn(RequestError):
+    name = "unknown-turn"
+    status = 404
+
+
 class UnknownLogin(RequestError):
     name = "unknown-login"
     status = 404
@@ -96,6 +101,20 @@ class NotRevivable(RequestError):
 
 class NotCancellable(RequestError):
     name = "not-cancellable"
+    status = 409
+
+
+class TurnOpen(RequestError):
+    """It is still to be answered: it cannot be run again."""
+
+    name = "turn-open"
+    status = 409
+
+
+class TurnEnded(RequestError):
+    """There is nothing left of it to stop."""
+
+    name = "turn-ended"
     status = 409
 
 

@@ -774,6 +774,14 @@ class MessageFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnFilter:
+    account: AccountId | None = None
+    chat: ChatId | None = None
+    states: frozenset[TurnState] = frozenset()
+    since_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """Rows and the opaque cursor of the next page, None at the end."""
 
@@ -968,6 +976,14 @@ class Store(Protocol):
         ...
 
     async def open_turns(self) -> tuple[Turn, ...]: ...
+
+    async def turn(self, turn: TurnId) -> Turn:
+        """Raises UnknownTurn."""
+        ...
+
+    async def turns(self, where: TurnFilter, after: str | None, limit: int) -> Page[Turn]:
+        """Newest first."""
+        ...
 
     async def inbound(self, ids: Sequence[InboundId]) -> tuple[Inbound, ...]: ...
 

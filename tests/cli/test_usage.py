@@ -16,6 +16,7 @@ VERBS = [
     "login weixin", "account add weixin", "account list", "account remove", "account pause", "account resume",
     "chat pause", "chat resume", "access list", "access allow", "access block", "key list", "key add", "key revoke",
     "outbox list", "outbox show", "outbox retry", "outbox cancel",
+    "turn list", "turn show", "turn rerun", "turn stop",
 ]  # fmt: skip
 """Every verb of docs/contract.md that exists by now."""
 

@@ -113,6 +113,16 @@ def test_a_token_on_the_command_line_draws_a_warning(run: Run, gateway: SmallGat
         (["outbox", "show", "m_1"], "GET", "/v1/messages/m_1", {}, None),
         (["outbox", "retry", "m_1"], "POST", "/v1/messages/m_1/retry", {}, None),
         (["outbox", "cancel", "m_1"], "POST", "/v1/messages/m_1/cancel", {}, None),
+        (["turn", "show", "t_1"], "GET", "/v1/turns/t_1", {}, None),
+        (["turn", "rerun", "t_1"], "POST", "/v1/turns/t_1/rerun", {}, None),
+        (["turn", "stop", "t_1"], "POST", "/v1/turns/t_1/stop", {}, None),
+        (
+            ["turn", "list", "--state", "failed", "--chat", "weixin:u"],
+            "GET",
+            "/v1/turns",
+            {"state": ["failed"], "chat": ["weixin:u"], "limit": ["50"]},
+            None,
+        ),
         (
             ["outbox", "list", "--state", "failed", "--state", "expired", "--account", ID],
             "GET",

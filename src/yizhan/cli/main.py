@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from yizhan import __version__
-from yizhan.cli import access, accounts, doctor, keys, login, outbox, send, stations, status
+from yizhan.cli import access, accounts, doctor, keys, login, outbox, send, stations, status, turns
 from yizhan.cli.trouble import FAILED, INTERRUPTED, USAGE, UsageMistake
 from yizhan.cli.verb import Common, HomeOption, JsonOption, report
 
@@ -64,6 +64,7 @@ def build() -> typer.Typer:
     send.register(root)
     status.register(root)
     outbox.register(_group("outbox", "Everything promised to be sent.", root))
+    turns.register(_group("turn", "Answers in the making, and what became of them.", root))
     doctor.register(root)
     return root
 

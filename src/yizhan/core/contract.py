@@ -185,6 +185,11 @@ def turn_object(turn: Turn) -> JsonObject:
     }
 
 
+def turn_listed_object(turn: Turn) -> JsonObject:
+    """A turn outside of its chat's timeline."""
+    return {"chat": str(turn.target)} | turn_object(turn)
+
+
 def suppressed_object(suppressed: Suppressed) -> JsonObject:
     return {
         "same_as": suppressed.original_id,

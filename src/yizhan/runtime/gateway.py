@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from yizhan.core.hosts import Hosts
-from yizhan.errors import StoreError
+from yizhan.errors import InvalidRequest, StoreError, TurnEnded, TurnOpen
 from yizhan.model import (
     Account,
     AccountId,
@@ -26,6 +26,8 @@ from yizhan.model import (
     Rule,
     SenderRule,
     Target,
+    Turn,
+    TurnId,
 )
 from yizhan.ports import (
     Accepted,
@@ -38,6 +40,7 @@ from yizhan.ports import (
     Page,
     Platform,
     Store,
+    TurnStart,
 )
 from yizhan.runtime.accounts import Accounts
 from yizhan.runtime.alerts import Watch
@@ -250,6 +253,33 @@ class Gateway:
             chat = await self.store.set_chat_paused(target, paused, self.clock.now_ms())
         self.outbound.pause(target, chat.paused)
         return chat
+
+    # turns
+
+    async def rerun(self, turn: TurnId) -> Turn:
+        """Asks the agent again about the messages of a turn that has ended, in a new turn.
+
+        Raises: UnknownTurn, TurnOpen, UnknownAccount, InvalidRequest
+        """
+        old = await self.store.turn(turn)
+        if old.ended_at_ms is None:
+            raise TurnOpen(f"Turn {turn} is {old.state.value}.", "Stop it first, or wait for its end.")
+        if self.agent is None:
+            raise InvalidRequest("Nobody answers here.", "Set agent, and restart the gateway.")
+        again = TurnId(self.chance.new_id("t"))
+        start = TurnStart(again, old.target, self.agent.name, old.inbound_ids, self.clock.now_ms())
+        opened = await self.store.start_turn(start)
+        if self.running:
+            self.turns.resume(opened.turn)
+        return opened.turn
+
+    async def stop_turn(self, turn: TurnId) -> Turn:
+        """Ends an open turn at once. Raises UnknownTurn, TurnEnded."""
+        known = await self.store.turn(turn)
+        if known.ended_at_ms is not None:
+            raise TurnEnded(f"Turn {turn} is {known.state.value}.", "There is nothing left to stop.")
+        await self.turns.end(known)
+        return await self.store.turn(turn)
 
     # accounts
 

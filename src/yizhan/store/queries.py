@@ -35,7 +35,7 @@ from sqlalchemy import (
 
 from yizhan.core.allowance import NOTICE_SOURCE
 from yizhan.model import Access, AccountId, MessageClass, MessageState, WaitingFor
-from yizhan.ports import MessageFilter
+from yizhan.ports import MessageFilter, TurnFilter
 from yizhan.store import tables as t
 from yizhan.store.rows.outbox import rank
 
@@ -544,22 +544,31 @@ def paused_chats() -> Select[Any]:
 
 def messages_page(where: MessageFilter, before_id: str | None, limit: int) -> Select[Any]:
     """Messages of a filter, newest first."""
-    m = t.message
-    query = select(m).where(*_conditions(where)).order_by(m.c.id.desc()).limit(limit)
-    return query if before_id is None else query.where(m.c.id < before_id)
+    return _page_of(t.message, where, before_id, limit)
 
 
-def _conditions(where: MessageFilter) -> list[ColumnElement[bool]]:
-    m = t.message
+def turns_page(where: TurnFilter, before_id: str | None, limit: int) -> Select[Any]:
+    """Turns of a filter, newest first."""
+    return _page_of(t.turn, where, before_id, limit)
+
+
+def _page_of(
+    table: Table, where: MessageFilter | TurnFilter, before_id: str | None, limit: int
+) -> Select[Any]:
+    query = select(table).where(*_conditions(table, where)).order_by(table.c.id.desc()).limit(limit)
+    return query if before_id is None else query.where(table.c.id < before_id)
+
+
+def _conditions(table: Table, where: MessageFilter | TurnFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if where.account is not None:
-        conditions.append(m.c.account == where.account)
+        conditions.append(table.c.account == where.account)
     if where.chat is not None:
-        conditions.append(m.c.chat == where.chat)
+        conditions.append(table.c.chat == where.chat)
     if where.states:
-        conditions.append(m.c.state.in_(sorted(state.value for state in where.states)))
+        conditions.append(table.c.state.in_(sorted(state.value for state in where.states)))
     if where.since_ms is not None:
-        conditions.append(m.c.created_at_ms >= where.since_ms)
+        conditions.append(table.c.created_at_ms >= where.since_ms)
     return conditions
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect
 
 from yizhan.core.allowance import Ledger
-from yizhan.errors import InvalidRequest, UnknownAccount, UnknownMessage
+from yizhan.errors import InvalidRequest, UnknownAccount, UnknownMessage, UnknownTurn
 from yizhan.model import (
     Account,
     AccountId,
@@ -29,8 +29,9 @@ from yizhan.model import (
     SenderRule,
     Target,
     Turn,
+    TurnId,
 )
-from yizhan.ports import Counts, LaneView, MessageFilter, Page, Said, TimelineRow
+from yizhan.ports import Counts, LaneView, MessageFilter, Page, Said, TimelineRow, TurnFilter
 from yizhan.store import queries, rows
 from yizhan.store import tables as t
 from yizhan.store.pages import cursor_of, place_of
@@ -218,6 +219,22 @@ def pending_inbound(connection: Connection) -> tuple[Inbound, ...]:
 
 def open_turns(connection: Connection) -> tuple[Turn, ...]:
     return tuple(rows.turn_of(row).turn for row in connection.execute(queries.open_turns()))
+
+
+def turn(connection: Connection, turn_id: TurnId) -> Turn:
+    """Raises UnknownTurn."""
+    row = connection.execute(queries.turns_by_id([turn_id])).first()
+    if row is None:
+        raise UnknownTurn(f"There is no turn {turn_id}.", "See the turns with `yizhan turn list`.")
+    return rows.turn_of(row).turn
+
+
+def turns(connection: Connection, where: TurnFilter, after: str | None, limit: int) -> Page[Turn]:
+    limit = bounded(limit)
+    place = None if after is None else place_of(after, tuple[str])[0]
+    found = connection.execute(queries.turns_page(where, place, limit + 1)).all()
+    listed = tuple(rows.turn_of(row).turn for row in found[:limit])
+    return Page(listed, cursor_of((listed[-1].id,)) if len(found) > limit else None)
 
 
 def inbound(connection: Connection, ids: Sequence[InboundId]) -> tuple[Inbound, ...]:

@@ -51,6 +51,7 @@ from yizhan.ports import (
     Settlement,
     TimelineRow,
     TurnEnd,
+    TurnFilter,
     TurnOpened,
     TurnStart,
 )
@@ -224,6 +225,12 @@ class SqlStore:
 
     async def open_turns(self) -> tuple[Turn, ...]:
         return await self._read(reads.open_turns)
+
+    async def turn(self, turn: TurnId) -> Turn:
+        return await self._read(lambda c: reads.turn(c, turn))
+
+    async def turns(self, where: TurnFilter, after: str | None, limit: int) -> Page[Turn]:
+        return await self._read(lambda c: reads.turns(c, where, after, limit))
 
     async def inbound(self, ids: Sequence[InboundId]) -> tuple[Inbound, ...]:
         return await self._read(lambda c: reads.inbound(c, ids))

@@ -201,6 +201,7 @@ turn = Table(
     _text("reason_text", null=True),
     _int("outputs"),
     Index("ix_turn_id", "id", unique=True),
+    Index("ix_turn_newest", "account", "id"),
     _partial("ix_turn_open", "created_at_ms", "id", where="ended_at_ms IS NULL"),
     _partial("ix_turn_age", "ended_at_ms", where="ended_at_ms IS NOT NULL"),
 )

@@ -28,6 +28,7 @@ from yizhan.web import (
     problems,
     sessions,
     shapes,
+    turns,
     webhooks,
 )
 from yizhan.web.auth import BODY_MAX_BYTES, Guard, HostNames
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 ROUTERS: tuple[APIRouter, ...] = (
     messages.router,
+    turns.router,
     logins.router,
     accounts.router,
     chats.router,

@@ -221,6 +221,15 @@ class Turn(Shape):
     ended_at: Time | None
 
 
+class TurnListed(Turn):
+    chat: str
+
+
+class TurnPage(Shape):
+    items: list[TurnListed]
+    next: str | None
+
+
 class Suppressed(Shape):
     same_as: str
     platform_message_id: str | None

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from yizhan.model import Inbound, Reason, Target, Turn
+from yizhan.model import Inbound, Reason, Target, Turn, TurnId
 
 STOPPED = Reason("stopped", "ended by /stop")
+STOPPED_BY_OPERATOR = Reason("stopped", "ended by an operator")
 
 
 @dataclass(slots=True, eq=False)
 class Desk:
     """What waits for the next turn of a chat, and the turn that is open.
 
+    turn       the one that is open, None between two
     answering  from the turn's opening until the agent has answered; until then it can be stopped
     stopped    why it was to end before that, None if nobody said so
     work       the agent at work, or the wait for a free worker
@@ -23,6 +25,7 @@ class Desk:
     pending: list[Inbound] = field(default_factory=list)
     resumed: list[Turn] = field(default_factory=list)
     loop: asyncio.Task[None] | None = None
+    turn: TurnId | None = None
     answering: bool = False
     stopped: Reason | None = None
     work: asyncio.Task[list[str]] | None = None
@@ -36,7 +39,7 @@ class Desk:
         self.answering, self.stopped = True, None
 
     def close(self) -> None:
-        self.answering, self.work = False, None
+        self.turn, self.answering, self.work = None, False, None
 
     def stop(self, why: Reason = STOPPED) -> None:
         """The open turn ends as stopped, as soon as it can."""
@@ -44,6 +47,10 @@ class Desk:
             self.stopped = why
         if self.work is not None:
             self.work.cancel()
+
+    def drop(self, turn: TurnId) -> None:
+        """It is not to be resumed."""
+        self.resumed = [waiting for waiting in self.resumed if waiting.id != turn]
 
     def take_pending(self) -> tuple[Inbound, ...]:
         taken, self.pending = tuple(self.pending), []

@@ -14,7 +14,7 @@ from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.turns.asking import Asking
 from yizhan.runtime.turns.batches import next_batch
 from yizhan.runtime.turns.commands import Commands
-from yizhan.runtime.turns.desk import STOPPED, Desk
+from yizhan.runtime.turns.desk import STOPPED, STOPPED_BY_OPERATOR, Desk
 from yizhan.runtime.turns.finishing import Finishing
 from yizhan.runtime.turns.numbers import TurnNumbers
 from yizhan.runtime.turns.outcome import Outcome, outcome_of
@@ -74,7 +74,7 @@ class Turns:
     async def recover(self) -> None:
         """Turns that were at work when the process ended begin again, under the same ids."""
         for turn in await self._store.open_turns():
-            self._resume(turn)
+            self.resume(turn)
 
     async def stop(self) -> None:
         """Ends all work; open turns stay open in the store and begin again after a restart."""
@@ -113,13 +113,23 @@ class Turns:
             await self._steps.take(lambda: self._store.dispatch_done(ids))
         return True
 
+    async def end(self, turn: Turn) -> None:
+        """An operator ends an open turn. If it has just come to its own end, that holds."""
+        desk = self._desks.get(turn.target)
+        if desk is not None:
+            desk.drop(turn.id)
+            if desk.turn == turn.id:
+                desk.stop(STOPPED_BY_OPERATOR)
+        await self._finishing.end(turn, TurnState.STOPPED, STOPPED_BY_OPERATOR)
+
     # a chat's loop
 
     def _desk(self, target: Target) -> Desk:
         self._outbound.expect(target, True)
         return self._desks.setdefault(target, Desk(target))
 
-    def _resume(self, turn: Turn) -> None:
+    def resume(self, turn: Turn) -> None:
+        """A stored turn is to be answered, before what waits for the next one."""
         desk = self._desk(turn.target)
         desk.resumed.append(turn)
         self._staff(desk)
@@ -193,6 +203,7 @@ class Turns:
         self, desk: Desk, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
     ) -> Outcome:
         """Has the agent asked, in a task of its own, so that /stop can reach it from here on."""
+        desk.turn = turn.id
         work = desk.work = asyncio.create_task(self._asking.ask(turn, seat, begun, asked))
         try:
             if desk.stopped is not None:

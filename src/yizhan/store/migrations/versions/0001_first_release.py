@@ -383,6 +383,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended_at_ms IS NOT NULL"),
     )
     op.create_index("ix_turn_id", "turn", ["id"], unique=True)
+    op.create_index("ix_turn_newest", "turn", ["account", "id"], unique=False)
     op.create_index(
         "ix_turn_open",
         "turn",
