@@ -82,6 +82,17 @@ class TurnState(StrEnum):
     STOPPED = "stopped"
 
 
+class WhileBusy(StrEnum):
+    """What a message does that comes while the agent works (docs/configuration.md, turns.while_busy)."""
+
+    QUEUE = "queue"
+    """It waits for the next turn."""
+    INTERRUPT = "interrupt"
+    """It ends the turn, and is answered instead."""
+    STEER = "steer"
+    """It is added to the turn, and the agent is asked anew."""
+
+
 class Access(StrEnum):
     """What the door said to a sender."""
 

@@ -877,6 +877,12 @@ class Store(Protocol):
         """The agent is asked now. None if the turn has ended already; then nothing was written."""
         ...
 
+    async def extend_turn(
+        self, turn: TurnId, target: Target, inbound: Sequence[InboundId], at_ms: int
+    ) -> TurnOpened | None:
+        """The turn answers these as well. None if it has ended; then nothing was written."""
+        ...
+
     async def end_turn(self, end: TurnEnd) -> tuple[Accepted, ...]:
         """Raises as accept, for any of the outputs; without outputs it needs no account. A turn that has ended
         takes no more outputs: those that were accepted at its end are answered."""

@@ -276,6 +276,12 @@ class Turns(_Section):
     )
     debounce_long_chars: int = Field(2000, ge=1, description="where the platform splits long texts")
     workers: int = Field(16, ge=1, le=1000, description="turns that may run at the same time, over all chats")
+    timeout_s: Lifetime = Field(
+        1800, description="longest work of an agent for one turn; then the turn fails"
+    )
+    while_busy: Literal["queue", "interrupt", "steer"] = Field(
+        "queue", description="what a message does that comes while the agent works on one before"
+    )
     failure_notice: str | None = Field(
         None,
         description="said to the chat when a turn fails; unset: a sentence in `language`; empty: nothing",

@@ -19,7 +19,7 @@ from yizhan.core.lanes import Lanes
 from yizhan.core.release import Withdraw
 from yizhan.core.verdict import Barred
 from yizhan.errors import StoreError
-from yizhan.model import AccountId, Inbound, ReplyToken, Target
+from yizhan.model import AccountId, Inbound, MessageClass, ReplyToken, Target
 from yizhan.ports import Accepted, Chance, Clock, LaneView, Platform, Store
 from yizhan.runtime.allowances import Allowances
 from yizhan.runtime.bounded_log import BoundedLog
@@ -309,6 +309,12 @@ class Outbound:
         """Live messages of the chat that are in memory; a lower bound where the table has more."""
         lane = self.lanes.lane(target)
         return len(lane.window or ()) if lane else 0
+
+    def owes_notice(self, target: Target) -> bool:
+        """Whether the chat is still to be told that a turn has failed; a lower bound, as above."""
+        lane = self.lanes.lane(target)
+        live = lane.window.messages if lane and lane.window else ()
+        return any(each.klass is MessageClass.NOTICE and each.source == "turn" for each in live)
 
     def limited(self, account: AccountId) -> bool:
         """Whether the platform refuses something of the account at present."""

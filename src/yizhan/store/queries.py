@@ -122,7 +122,16 @@ INSERT_TURN = _insert(t.turn)
 UPDATE_TURN = _update(
     t.turn,
     ["account", "chat", "seq"],
-    ["state", "started_at_ms", "ended_at_ms", "reason_code", "reason_text", "outputs"],
+    [
+        "agent",
+        "state",
+        "inbound_ids",
+        "started_at_ms",
+        "ended_at_ms",
+        "reason_code",
+        "reason_text",
+        "outputs",
+    ],
 )
 """What became of a turn."""
 INSERT_MESSAGE = _insert(t.message)

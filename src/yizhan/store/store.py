@@ -131,6 +131,11 @@ class SqlStore:
     async def begin_turn(self, turn: TurnId, target: Target, at_ms: int) -> TurnOpened | None:
         return await self._committer.submit(writes_in.BeginTurn(turn, target, at_ms))
 
+    async def extend_turn(
+        self, turn: TurnId, target: Target, inbound: Sequence[InboundId], at_ms: int
+    ) -> TurnOpened | None:
+        return await self._committer.submit(writes_in.ExtendTurn(turn, target, tuple(inbound), at_ms))
+
     async def end_turn(self, end: TurnEnd) -> tuple[Accepted, ...]:
         return await self._committer.submit(writes_in.EndTurn(end))
 

@@ -361,6 +361,36 @@ class BeginTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtendTurn:
+    """An open turn claims further messages. Told twice, it claims them once."""
+
+    label: ClassVar[str] = "extend_turn"
+    alone: ClassVar[bool] = False
+    turn: TurnId
+    target: Target
+    ids: tuple[InboundId, ...]
+    at_ms: int
+
+    def wants(self, wants: Wants) -> None:
+        wants.turns.add(self.turn)
+        wants.chats.add(self.target)
+        wants.inbound.update(self.ids)
+
+    def apply(self, rows: WorkingSet) -> TurnOpened | None:
+        kept = rows.turns.get(self.turn)
+        if kept is None or kept.turn.ended_at_ms is not None:
+            return None
+        turn = kept.turn
+        news = tuple(name for name in self.ids if name in rows.inbound and name not in turn.inbound_ids)
+        if news:
+            turn = replace(turn, inbound_ids=turn.inbound_ids + news)
+            rows.put_turn(kept._replace(turn=turn), self.at_ms)
+        for inbound_id in news:
+            rows.change_inbound(replace(rows.inbound[inbound_id].inbound, turn_id=turn.id))
+        return _opened(turn, rows)
+
+
+@dataclass(frozen=True, slots=True)
 class EndTurn:
     """Ends a turn with its outputs. One that has ended takes no more: it only looks up what it has."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from yizhan.model import Inbound, Turn
@@ -22,6 +23,7 @@ class Asking:
         questions: Questions,
         signs: TypingSigns,
         agent: Agent | None,
+        timeout_ms: int,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -29,6 +31,7 @@ class Asking:
         self._questions = questions
         self._signs = signs
         self._agent = agent
+        self._timeout_ms = timeout_ms
 
     async def ask(
         self, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
@@ -39,7 +42,16 @@ class Asking:
         if opened is None:
             return []  # it has been ended meanwhile
         async with self._signs.shown(turn.target):
-            return await self._answer(opened, asked)
+            return await self._in_time(opened, asked)
+
+    async def _in_time(self, opened: TurnOpened, asked: Sequence[Inbound]) -> list[str]:
+        limit_s = self._timeout_ms / 1000
+        try:
+            async with asyncio.timeout(limit_s) as limit:
+                return await self._answer(opened, asked)
+        except TimeoutError:
+            assert limit.expired(), "what an agent raises comes as AgentFailed"
+            raise AgentFailed("turn-timeout", f"no answer within {limit_s:g} s (turns.timeout_s)") from None
 
     async def _begin(self, turn: Turn) -> TurnOpened | None:
         return await self._steps.take(

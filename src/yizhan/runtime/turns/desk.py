@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from yizhan.model import Inbound, Reason, Target, Turn, TurnId
 
 STOPPED = Reason("stopped", "ended by /stop")
+INTERRUPTED = Reason("interrupted", "a newer message came, which is answered instead")
 STOPPED_BY_OPERATOR = Reason("stopped", "ended by an operator")
 
 
@@ -18,6 +19,7 @@ class Desk:
     turn       the one that is open, None between two
     answering  from the turn's opening until the agent has answered; until then it can be stopped
     stopped    why it was to end before that, None if nobody said so
+    steered    a message came that the agent is to know of before it answers
     work       the agent at work, or the wait for a free worker
     """
 
@@ -28,6 +30,7 @@ class Desk:
     turn: TurnId | None = None
     answering: bool = False
     stopped: Reason | None = None
+    steered: bool = False
     work: asyncio.Task[list[str]] | None = None
 
     @property
@@ -36,15 +39,22 @@ class Desk:
         return bool(self.answering or self.pending or self.resumed)
 
     def open(self) -> None:
-        self.answering, self.stopped = True, None
+        self.answering, self.stopped, self.steered = True, None, False
 
     def close(self) -> None:
-        self.turn, self.answering, self.work = None, False, None
+        self.turn, self.answering, self.steered, self.work = None, False, False, None
 
     def stop(self, why: Reason = STOPPED) -> None:
         """The open turn ends as stopped, as soon as it can."""
         if self.answering:
             self.stopped = why
+        if self.work is not None:
+            self.work.cancel()
+
+    def steer(self) -> None:
+        """The agent is to begin anew, with what has come meanwhile."""
+        if self.answering:
+            self.steered = True
         if self.work is not None:
             self.work.cancel()
 

@@ -28,6 +28,8 @@ class Finishing:
         self._log(turn, outcome)
         try:
             drafts = self._speaking.of_turn(turn.target, turn.id, asked, outcome)
+            if outcome.state is TurnState.FAILED and self._outbound.owes_notice(turn.target):
+                drafts = ()  # one sentence that has not arrived yet says it all
             await self.end(turn, outcome.state, outcome.reason, drafts)
         except Exception as error:
             reason = outcome.reason or self._why_unsaid(turn, error)

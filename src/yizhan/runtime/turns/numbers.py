@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from yizhan.model import WhileBusy
 from yizhan.settings import Settings
 
 
@@ -16,6 +17,8 @@ class TurnNumbers:
     debounce_long_ms: int
     debounce_long_chars: int
     workers: int
+    timeout_ms: int
+    while_busy: WhileBusy
     history_limit: int
     failure_notice: str | None
 
@@ -28,6 +31,8 @@ class TurnNumbers:
             debounce_long_ms=_ms(settings.turns.debounce_long_s),
             debounce_long_chars=settings.turns.debounce_long_chars,
             workers=settings.turns.workers,
+            timeout_ms=_ms(settings.turns.timeout_s),
+            while_busy=WhileBusy(settings.turns.while_busy),
             history_limit=agent.history_messages if agent and agent.kind == "openai" else 0,
             failure_notice=settings.turns.failure_notice,
         )

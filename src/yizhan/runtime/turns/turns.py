@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import assert_never
 
 from yizhan.errors import RequestError
-from yizhan.model import AccountId, AccountState, Inbound, Target, Turn, TurnId, TurnState
+from yizhan.model import AccountId, AccountState, Inbound, Target, Turn, TurnId, TurnState, WhileBusy
 from yizhan.ports import Agent, Chance, Clock, Store, TurnOpened, TurnStart
 from yizhan.runtime.lines import Lines
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.turns.asking import Asking
 from yizhan.runtime.turns.batches import next_batch
 from yizhan.runtime.turns.commands import Commands
-from yizhan.runtime.turns.desk import STOPPED, STOPPED_BY_OPERATOR, Desk
+from yizhan.runtime.turns.desk import INTERRUPTED, STOPPED, STOPPED_BY_OPERATOR, Desk
 from yizhan.runtime.turns.finishing import Finishing
 from yizhan.runtime.turns.numbers import TurnNumbers
 from yizhan.runtime.turns.outcome import Outcome, outcome_of
@@ -50,7 +51,7 @@ class Turns:
         self._workers = Workers(numbers.workers)
         self._signs = TypingSigns(clock, lines, outbound)
         questions = Questions(store, self._steps, numbers.history_limit)
-        self._asking = Asking(store, clock, self._steps, questions, self._signs, agent)
+        self._asking = Asking(store, clock, self._steps, questions, self._signs, agent, numbers.timeout_ms)
         speaking = Speaking(outbound.drafts, numbers.language, numbers.failure_notice)
         self._finishing = Finishing(store, clock, self._steps, speaking, outbound)
         self._commands = Commands(
@@ -65,6 +66,15 @@ class Turns:
         """A stored message waits for an answer."""
         desk = self._desk(Target(inbound.account, inbound.chat))
         desk.pending.append(inbound)
+        match self._numbers.while_busy:
+            case WhileBusy.INTERRUPT:
+                desk.stop(INTERRUPTED)
+            case WhileBusy.STEER:
+                desk.steer()
+            case WhileBusy.QUEUE:
+                pass  # it waits
+            case _:
+                assert_never(self._numbers.while_busy)
         self._staff(desk)
 
     def command(self, inbound: Inbound) -> None:
@@ -195,23 +205,51 @@ class Turns:
         self, desk: Desk, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
     ) -> None:
         """One turn from question to end. If it was the last one, nothing need be kept for an answer any more."""
-        outcome = await self._outcome(desk, turn, seat, begun, asked)
+        try:
+            outcome, asked = await self._outcome(desk, turn, seat, begun, asked)
+        finally:
+            seat.leave()
+            desk.close()
         await self._finishing.finish(turn, asked, outcome)
         self._outbound.expect(desk.target, bool(desk.pending or desk.resumed))
 
     async def _outcome(
         self, desk: Desk, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
-    ) -> Outcome:
-        """Has the agent asked, in a task of its own, so that /stop can reach it from here on."""
+    ) -> tuple[Outcome, Sequence[Inbound]]:
+        """Has the agent asked until it has answered, and tells about which messages in the end."""
         desk.turn = turn.id
+        while True:
+            desk.steered = False
+            outcome = await self._ask(desk, turn, seat, begun, asked)
+            if outcome is not None:
+                return outcome, asked
+            if more := await next_batch(desk, self._clock, self._numbers):
+                begun = await self._extend(desk, turn, more)
+                asked = (*asked, *more)
+
+    async def _ask(
+        self, desk: Desk, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
+    ) -> Outcome | None:
+        """Has the agent asked, in a task of its own, so that /stop can reach it from here on. None: a message has come
+        that it is to know of."""
         work = desk.work = asyncio.create_task(self._asking.ask(turn, seat, begun, asked))
         try:
             if desk.stopped is not None:
                 work.cancel()
             await asyncio.wait({work})
-            outcome = outcome_of(work)
-            return outcome if desk.stopped is None else Outcome(TurnState.STOPPED, reason=desk.stopped)
         finally:
             work.cancel()  # if we are told to end, and not the agent
-            seat.leave()
-            desk.close()
+        if desk.stopped is not None:
+            return Outcome(TurnState.STOPPED, reason=desk.stopped)
+        return None if desk.steered and work.cancelled() else outcome_of(work)
+
+    async def _extend(self, desk: Desk, turn: Turn, more: Sequence[Inbound]) -> TurnOpened | None:
+        """The turn claims further messages. Answers it if it runs already. One that has ended meanwhile finds that out
+        by itself, and they are asked about in the next."""
+        ids = [inbound.id for inbound in more]
+        opened = await self._steps.take(
+            lambda: self._store.extend_turn(turn.id, turn.target, ids, self._clock.now_ms())
+        )
+        if opened is None:
+            desk.pending[:0] = more
+        return opened if opened and opened.turn.state is TurnState.RUNNING else None
