@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from yizhan.core.attribution import Blame, Traffic, confirmed
+from yizhan.core.attribution import ATTRIBUTION_MS, Blame, Traffic, attribute, confirmed
 from yizhan.core.limiter import OPEN
-from yizhan.core.pace import Limit, Pace
+from yizhan.core.pace import Limit, Pace, Search
 from yizhan.core.reaction import Gates
 from yizhan.core.shares import Share
-from yizhan.core.verdict import Throttled
+from yizhan.core.verdict import Delivered, Throttled
 from yizhan.model import AccountId, ChatId, MessageClass, Target
 
 LIMITED = Throttled("-2", "rate limited")
@@ -37,17 +38,101 @@ def test_two_chats_refused_one_after_the_other_are_pardoned_and_wait_for_the_acc
 
 
 def test_another_chat_accepted_between_them_leaves_the_blame_with_each(road: Any) -> None:
-    for n in (1, 2, 3):
+    for n, verdict in ((1, LIMITED), (3, Delivered("r")), (2, LIMITED)):
+        road.now_ms += 1
         road.accept(f"m{n}", f"c{n}")
-    road.dispatch()
-    road.answer(road.target("c1"), LIMITED)
-    road.now_ms += 1
-    road.accept("m4", "c4")
-    road.dispatch()
-    road.answer(road.target("c4"))
-    road.answer(road.target("c2"), LIMITED)
+        road.dispatch()
+        road.answer(road.target(f"c{n}"), verdict)
     assert [1, 1, 0] == blames(road, "c1", "c2", "c3")
     assert not road.lanes.gates_of(road.target()).account.probing
+
+
+def two_in_flight_and_one_refused(road: Any) -> None:
+    """Whose limit it was is not clear before the other one is answered; a third chat is ready."""
+    road.accept("m1", "c1")
+    road.accept("m2", "c2")
+    road.dispatch()
+    road.answer(road.target("c1"), LIMITED)
+    road.accept("m3", "c3")
+
+
+def test_while_a_refusal_may_be_everybodys_nothing_new_goes(road: Any) -> None:
+    """Whatever followed was refused as well: one limit cost a refusal, and one more for each chat."""
+    two_in_flight_and_one_refused(road)
+    assert [] == road.dispatch()
+    road.answer(road.target("c2"), LIMITED)
+    assert [] == road.dispatch()
+    assert [0, 0, 0] == blames(road, "c1", "c2", "c3")
+
+
+def test_the_other_chats_go_on_as_soon_as_what_was_on_the_wire_is_answered(road: Any) -> None:
+    two_in_flight_and_one_refused(road)
+    road.answer(road.target("c2"))
+    assert ["m3.1"] == road.dispatch()
+    assert [1, 0, 0] == blames(road, "c1", "c2", "c3")
+
+
+def test_an_answer_that_does_not_come_holds_the_others_for_two_seconds_at_most(road: Any) -> None:
+    """A healthy chat never waits for a sick one."""
+    two_in_flight_and_one_refused(road)
+    assert ATTRIBUTION_MS == road.look_again()
+    road.now_ms += ATTRIBUTION_MS
+    assert ["m3.1"] == road.dispatch()
+
+
+def at_the_end_of_a_run(road_of: Any, **search: Any) -> Any:
+    """Four fit, and four have gone through; four more chats are ready."""
+    road = road_of()
+    road.open(gates=Gates(account=Pace(limit=replace(TIGHT, search=Search(**search)))))
+    for n in range(8):
+        road.accept(f"m{n}", f"c{n}")
+    assert 4 == len(road.dispatch())
+    road.answer_all()
+    return road
+
+
+def test_a_run_after_a_pause_is_opened_by_one_request_alone(road_of: Any) -> None:
+    """Too early a try cost one refusal for each request that went along."""
+    road = at_the_end_of_a_run(road_of)
+    road.now_ms += 10_000
+    assert 1 == len(road.dispatch())
+    road.answer_all()
+    assert 3 == len(road.dispatch())
+
+
+def test_an_opening_that_is_not_answered_does_not_hold_the_run_up(road_of: Any) -> None:
+    road = at_the_end_of_a_run(road_of)
+    road.now_ms += 10_000
+    road.dispatch()
+    assert ATTRIBUTION_MS == road.look_again()
+    road.now_ms += ATTRIBUTION_MS
+    assert 1 == len(road.dispatch())
+
+
+def test_more_than_is_known_to_fit_is_tried_one_by_one(road_of: Any) -> None:
+    """A burst finds the limit with one refusal, not with one for each chat."""
+    road = at_the_end_of_a_run(road_of, bursting=True)
+    for _ in range(3):
+        assert 1 == len(road.dispatch())
+        road.answer_all()
+
+
+def test_an_accounts_opening_that_is_refused_is_the_accounts_affair(road_of: Any) -> None:
+    """The chat that happened to be first was kept waiting by itself, and the next one refused for the same reason."""
+    road = at_the_end_of_a_run(road_of)
+    road.now_ms += 10_000
+    (opening,) = road.dispatch()
+    chat = f"c{opening[1]}"
+    road.answer(road.target(chat), LIMITED)
+    assert [0] == blames(road, chat)
+    assert 1 == road.lanes.gates_of(road.target()).account.refusals
+
+
+def test_a_chat_that_is_refused_anyway_is_not_made_the_accounts_affair_by_an_opening() -> None:
+    opening = Pace(run_ms=NOW - 10_000, run_count=4, limit=TIGHT)
+    sick = Pace(2, NOW, 8_000, since_ms=NOW - 8_000, refused_ms=NOW - 8_000)
+    judged = attribute(HERE, sick, opening, None, lambda pace, _: replace(pace, refusals=9), Traffic(), NOW)
+    assert (9, opening) == (judged.chat.refusals, judged.account)
 
 
 def test_what_left_before_the_refusal_does_not_clear_the_account() -> None:

@@ -181,6 +181,29 @@ def test_of_several_that_were_on_the_wire_together_one_counts() -> None:
     assert first.limit.budget - 10 == second.limit.budget
 
 
+def refused_together(count: int, hint_ms: int | None = None, pace: Pace = OPEN) -> Pace:
+    """So many that left together in the middle of a run."""
+    pace = Scope(pace).send(5).pace
+    for number in range(count):
+        pace = limiter.refused(pace, NUMBERS, NOW + 700 + number, hint_ms, 0.0, 100, NOW + 650)
+    return pace
+
+
+@pytest.mark.parametrize(("count", "wait_ms"), [(1, 8_000), (2, 8_000), (3, 24_000), (4, 24_000)])
+def test_three_refused_together_pass_over_the_shortest_wait(count: int, wait_ms: int) -> None:
+    """A probe after it would be the fourth refusal in one window."""
+    pace = refused_together(count)
+    assert (1, NOW + 700 + wait_ms) == (pace.refusals, pace.not_before_ms)
+    later = limiter.refused(pace, NUMBERS, pace.not_before_ms, None, 0.0, 100)
+    assert (62_000 if count >= 3 else 24_000) == later.quiet_ms
+
+
+def test_refused_together_they_wait_as_the_server_told_or_as_was_learned() -> None:
+    assert NOW + 700 + 3_000 == refused_together(3, hint_ms=3_000).not_before_ms
+    known = refused_together(3, pace=Pace(limit=Limit(fits=5, lo_ms=9_900, hi_ms=10_000)))
+    assert known.quiet_ms < 24_000
+
+
 def test_an_acceptance_of_what_left_before_the_refusal_does_not_open_the_gate() -> None:
     """It was sent while the window still had room; the gate shut behind it."""
     shut = limiter.refused(OPEN, NUMBERS, NOW, None, 0.0)

@@ -13,6 +13,7 @@ from yizhan.core import breaker, limiter, verdict
 from yizhan.core.attribution import ATTRIBUTION_MS, Blame
 from yizhan.core.breaker import Breaker
 from yizhan.core.limiter import OPEN, Pace
+from yizhan.core.pace import Limit
 from yizhan.core.reaction import Circumstances, Decision, Gates, Numbers, react
 from yizhan.core.tokens import FOUND_STALE, Trial
 from yizhan.core.verdict import (
@@ -158,6 +159,37 @@ def test_refused_with_a_fresh_token_it_is_suspect_and_an_experiment_follows_at_o
     assert decision.trial.at_once
     assert (MessageState.WAITING, NOW) == (decision.entry.state, decision.entry.next_attempt_at_ms)
     assert all_open(decision.gates)
+
+
+def test_a_token_that_was_honoured_a_moment_ago_is_not_suspected_by_a_first_refusal() -> None:
+    """Every burst that met a limit was refused twice, once for the token that had just been good."""
+    burst = Trial(honoured_ms=NOW - 900)
+    first = decide(LIMIT_OR_TOKEN, FRESH, trial=burst)
+    assert None is first.token
+    assert (False, False) == (first.trial and first.trial.at_once, first.trial and first.trial.refused_with)
+    assert first.gates.chat.probing
+    second = decide(LIMIT_OR_TOKEN, FRESH, trial=first.trial, gates=first.gates)
+    assert SUSPECT == second.token, "refused again after the wait: it may be the token after all"
+
+
+def test_a_token_that_the_platform_names_is_suspect_however_short_ago_it_was_honoured() -> None:
+    decision = decide(STALE_TOKEN, FRESH, trial=Trial(honoured_ms=NOW - 10))
+    assert SUSPECT == decision.token
+    assert decision.trial
+    assert decision.trial.at_once
+
+
+@pytest.mark.parametrize(("ago_ms", "explained"), [(9_000, True), (19_000, True), (21_000, False)])
+@pytest.mark.parametrize("scope", ["chat", "account"])
+def test_a_request_that_felt_for_room_and_was_refused_says_nothing_about_its_token(
+    scope: str, ago_ms: int, explained: bool
+) -> None:
+    """Each try of a shorter pause cost two refusals. Long after the pause a token may have become old."""
+    limit = Limit(fits=4, lo_ms=5_000, hi_ms=10_000)
+    full = Pace(run_ms=NOW - ago_ms, run_count=4, last_ms=NOW - ago_ms, limit=limit)
+    decision = decide(LIMIT_OR_TOKEN, FRESH, gates=replace(WIDE_OPEN, **{scope: full}))
+    assert (None if explained else SUSPECT) == decision.token
+    assert explained is not (decision.trial and decision.trial.at_once)
 
 
 @pytest.mark.parametrize("scope", ["chat", "account"])

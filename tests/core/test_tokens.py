@@ -52,7 +52,7 @@ def test_an_old_token_stays_behind_first_and_is_tried_all_the_same() -> None:
     trial = refuse(UNTRIED, with_token=False, token=AGED)
     assert trial.at_once
     assert carried(AGED, trial)
-    assert carried(AGED, tokens.accepted(trial, with_token=True)), (
+    assert carried(AGED, tokens.accepted(trial, with_token=True, now_ms=NOW)), (
         "tokenless is not accepted here; once is enough"
     )
 
@@ -139,4 +139,12 @@ def test_only_a_refusal_after_a_long_wait_counts_towards_a_closed_chat() -> None
         now_ms += wait_s * 1_000
         trial = tokens.refused(trial, SUSPECT, False, gates_open=False, now_ms=now_ms)
         assert expected == trial.full_waits
-    assert 0 == tokens.accepted(trial, True).full_waits
+    assert 0 == tokens.accepted(trial, True, NOW).full_waits
+
+
+def test_a_token_counts_as_just_honoured_for_a_second_and_only_what_went_with_it_says_so() -> None:
+    trial = tokens.accepted(UNTRIED, with_token=True, now_ms=NOW)
+    assert tokens.just_honoured(trial, NOW + tokens.PROVEN_MS)
+    assert not tokens.just_honoured(trial, NOW + tokens.PROVEN_MS + 1)
+    assert not tokens.just_honoured(tokens.accepted(UNTRIED, with_token=False, now_ms=NOW), NOW)
+    assert not tokens.just_honoured(UNTRIED, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import resource
+from collections import Counter
 
 import pytest
 import structlog
@@ -328,3 +329,19 @@ async def test_the_answer_comes_twice_the_second_time_cut_short(tale: Tale) -> N
     await tale.until_quiet(600)
     assert pages == tale.phone()
     assert ["delivered"] * 3 == await tale.parts(answer)
+
+
+@in_virtual_time()
+async def test_three_chats_find_their_common_limit_out_with_three_refusals_in_a_window(tale: Tale) -> None:
+    """Each chat ran into it by itself, and once more without its token: seven refusals in twenty seconds."""
+    names = [f"user {number}" for number in range(3)]
+    for name in names:
+        await tale.writes(name)
+    tale.world.add_limit(Limit(count=5, per_s=20), tale.now_ms)
+    for number in range(60):
+        await tale.push(f"push {number}", to=names[number % 3])
+    await tale.until_quiet(600)
+    assert 60 == sum(len(tale.phone(name)) for name in names)
+    windows = Counter(record.at_ms // 20_000 for record in tale.world.ledger.refusals())
+    assert 3 >= max(windows.values())
+    assert 12 >= tale.refusals()

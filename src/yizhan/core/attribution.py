@@ -4,13 +4,16 @@ The narrowest scope that explains the evidence is blamed: the chat, for the time
 two seconds, with nothing accepted between, makes it the account's, and the chat that was blamed first is pardoned:
 its pace is what it was. Another chat accepted confirms that it was the chat; so does silence, as where only one
 chat is active. A request that left before the account's gate shut says nothing new, and an account that was just
-trying something unproven is blamed at once, if the chat was not.
+trying something unproven, or opening a run after its pause, is blamed at once, if the chat was not.
+
+While the blame may still move, what is on the wire is heard out first: whatever followed it would be refused as
+well, if it is the account's limit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from yizhan.core import limiter
 from yizhan.core.pace import Pace
@@ -65,7 +68,9 @@ def attribute(
     if account.probing or _accounts_own_try(account, chat):
         return Judged(chat, refuse(account, traffic.account_waiting), None)
     if blamed is not None and blamed.target != target and now_ms - blamed.at_ms <= ATTRIBUTION_MS:
-        return Judged(chat, refuse(account, traffic.account_waiting), None, blamed)
+        account = refuse(account, traffic.account_waiting)
+        together = traffic.sent_ms is not None and traffic.sent_ms <= blamed.at_ms
+        return Judged(chat, replace(account, together=1 + together), None, blamed)
     return Judged(refuse(chat, traffic.chat_waiting), account, Blame(target, now_ms, chat))
 
 
@@ -76,5 +81,14 @@ def confirmed(blamed: Blame | None, traffic: Traffic) -> Blame | None:
     return None
 
 
+def heard_out_ms(blamed: Blame | None) -> int:
+    """Until when the blame may move with an answer that is still to come: nothing new goes before."""
+    return blamed.at_ms + ATTRIBUTION_MS if blamed else 0
+
+
 def _accounts_own_try(account: Pace, chat: Pace) -> bool:
-    return limiter.testing(account) and not chat.probing and not limiter.testing(chat)
+    return _tries(account) and not chat.probing and not _tries(chat)
+
+
+def _tries(pace: Pace) -> bool:
+    return limiter.testing(pace) or pace.opening

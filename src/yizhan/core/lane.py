@@ -20,6 +20,7 @@ from yizhan.core import allowance as allowances
 from yizhan.core import limiter
 from yizhan.core import unasked as unaskeds
 from yizhan.core.allowance import Allowance, Beside, Ledger
+from yizhan.core.attribution import ATTRIBUTION_MS, heard_out_ms
 from yizhan.core.choice import Loaded
 from yizhan.core.ghosts import GhostNumbers, push_pause_ms, slowed
 from yizhan.core.limiter import Pace
@@ -207,6 +208,7 @@ class AccountLanes:
 
     known  it was made known with its host; before, its lanes only gather
     open   it may send (logged in, not paused); else its lanes wait for `waits`
+    sent_ms  when a request was last put on the wire
     bulk   ready lanes whose head is no answer, while the account keeps to a limit; `share` is theirs (core/shares.py)
     accepted / refused  which chats last fared so, to tell one chat's trouble from everybody's
     """
@@ -224,8 +226,19 @@ class AccountLanes:
     hurried_at_ms: int = 0
     insisted_at_ms: int = 0
     in_flight: int = 0
+    sent_ms: int = 0
     lanes: dict[ChatId, Lane] = field(default_factory=dict)
     ready: deque[Lane] = field(default_factory=deque)
     bulk: deque[Lane] = field(default_factory=deque)
     share: Share = field(default_factory=Share)
     active: bool = False
+
+    def hears_out_ms(self) -> int:
+        """Nothing more goes before what is on the wire is answered, or before this time: the next request feels for
+        room, or it is not clear yet whether a refusal was meant for one chat or for all. At most two seconds, so that
+        one lost answer does not hold everybody up."""
+        if not self.in_flight:
+            return 0
+        unclear_ms = heard_out_ms(self.gates.blamed)
+        feels = self.gates.account.feels(self.in_flight)
+        return max(unclear_ms, self.sent_ms + ATTRIBUTION_MS) if feels else unclear_ms

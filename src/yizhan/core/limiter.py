@@ -29,6 +29,8 @@ __all__ = [
 ]  # fmt: skip
 
 TENTHS = 10
+_VOLLEY = 3
+"""So many refused together have cost what the shortest wait would cost in vain: it is passed over."""
 _WAIT_MIN_MS = 50
 """However small an operator makes the waits, a refused scope is no hot loop."""
 
@@ -75,7 +77,7 @@ def refused(
     limit = pace.limit or Limit(budget=numbers.reject_budget * TENTHS)
     limit = replace(limit, budget=limit.budget - TENTHS)
     if pace.not_before_ms > now_ms and sent_ms is not None and sent_ms <= pace.refused_ms:
-        return replace(pace, limit=limit)
+        return _one_more(replace(pace, together=pace.together + 1, limit=limit), limit, numbers, now_ms)
     nth = pace.refusals + 1
     limit, own_ms = _learned(
         pace, hints.lied(limit, now_ms), numbers, now_ms, nth, waiting, sent_ms or now_ms
@@ -99,6 +101,7 @@ def refused(
         doubts=0,
         since_ms=since_ms,
         refused_ms=now_ms,
+        together=1,
         limit=limit,
     )
 
@@ -123,6 +126,16 @@ def doubted(pace: Pace, now_ms: int, base_ms: int, cap_ms: int, jitter: float) -
 def testing(pace: Pace) -> bool:
     """Something unproven is being tried, so that a refusal now would be no surprise."""
     return pace.limit is not None and not lessons.nothing_tried(pace.limit.search)
+
+
+def _one_more(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int) -> Pace:
+    """Another one of those that were on the wire together; it counts where nothing else tells how long to wait."""
+    told = limit.hi_ms or limit.search.light or limit.search.claimed_ms
+    if pace.together != _VOLLEY or told or silence.out_of_the_blue(pace, limit, numbers, now_ms):
+        return pace
+    pace = replace(pace, spared=True)
+    quiet_ms = max(pace.quiet_ms, silence.quiet_step_ms(pace, numbers, now_ms))
+    return replace(pace, not_before_ms=pace.refused_ms + quiet_ms, quiet_ms=quiet_ms)
 
 
 def _learned(

@@ -157,7 +157,9 @@ class Pace:
     not_before_ms, quiet_ms  nothing goes before the first; the second is the wait that led there
     doubts       lost answers in a row
     run_ms, run_count, last_ms  start of the present run, acceptances in it, time of the last one
-    spared       a refusal of the row was not counted, because the reply token was to blame first
+    spared       a refusal of the row was not counted, because the reply token was to blame first, or others stood for
+                 the first wait
+    together     refusals of requests that were on the wire together, up to the last one
     """
 
     refusals: int = 0
@@ -170,6 +172,7 @@ class Pace:
     run_count: int = 0
     last_ms: int = 0
     spared: bool = False
+    together: int = 0
     limit: Limit | None = None
 
     @property
@@ -181,6 +184,29 @@ class Pace:
     def single(self) -> bool:
         """Only one request at a time may be on the wire: a probe, or one of a spaced row."""
         return self.refusals > 0 or (self.limit is not None and self.limit.interval_ms > 0)
+
+    @property
+    def opening(self) -> bool:
+        """The next request looks whether the pause after a full run was long enough."""
+        limit = self.limit
+        return (
+            limit is not None and limit.known and not limit.search.bursting and self.run_count >= limit.fits
+        )
+
+    def feels(self, in_flight: int) -> bool:
+        """The next request goes where nothing is proven: it opens a run, or is more than is known to fit. One alone
+        finds out as much as several, and costs one refusal."""
+        limit = self.limit
+        if limit is None or not limit.hi_ms:
+            return False
+        beyond = not limit.fits or (limit.search.bursting and self.run_count + in_flight >= limit.fits)
+        return beyond or self.opening
+
+    def dared(self, now_ms: int) -> bool:
+        """What was refused now had gone earlier, or was more, than is proven: the limit explains it."""
+        if self.limit is None or self.refusals:
+            return False
+        return self.feels(0) and now_ms < self.run_ms + 2 * self.limit.hi_ms
 
     @property
     def blank(self) -> bool:

@@ -162,7 +162,7 @@ def _ghost(verdict: Ghost, seen: Circumstances, numbers: Numbers, now_ms: int) -
 
 def _accepted(entry: Entry, seen: Circumstances, numbers: Numbers, now_ms: int) -> Decision:
     token = tokens.judged(seen.token, seen.with_token)
-    trial = tokens.accepted(seen.trial, seen.with_token)
+    trial = tokens.accepted(seen.trial, seen.with_token, now_ms)
     return Decision(entry, _praised(seen, numbers, now_ms), token, trial)
 
 
@@ -199,19 +199,28 @@ def _tried(
 ) -> tuple[Trial, ReplyToken | None]:
     """What the refusal says about the token, and the token if that changes it."""
     explains = refusal.token_suspect if seen.with_token else refusal.no_conversation
-    gates_open = all(map(_lets_experiment, (seen.gates.chat, seen.gates.account)))
+    gates_open = all(_lets_experiment(pace, now_ms) for pace in (seen.gates.chat, seen.gates.account))
     if seen.superseded:  # the newer one has not been tried
         return Trial(since_ms=now_ms, at_once=explains and gates_open), None
-    if seen.with_token and not explains:
+    if seen.with_token and (not explains or (_limit_explains(seen, now_ms) and not named)):
         return tokens.limited(seen.trial, now_ms), None
     trial = tokens.refused(seen.trial, seen.token, seen.with_token, gates_open and explains, now_ms, named)
     return trial, tokens.suspected(seen.token, seen.with_token)
 
 
-def _lets_experiment(pace: Pace) -> bool:
+def _limit_explains(seen: Circumstances, now_ms: int) -> bool:
+    """A first refusal that is no news: of a token that has just been honoured, or of a request that felt for room. One
+    more after the wait is."""
+    dared = seen.gates.chat.dared(now_ms) or seen.gates.account.dared(now_ms)
+    return not seen.trial.since_ms and (dared or tokens.just_honoured(seen.trial, now_ms))
+
+
+def _lets_experiment(pace: Pace, now_ms: int) -> bool:
     """The other way may be tried at once: the scope is open, or it opened after so long that its tokens have become
     old as well, and nobody has tried since."""
-    return not pace.probing or (pace.quiet_ms >= tokens.FULL_WAIT_MS and not pace.spared)
+    if not pace.probing:
+        return not pace.dared(now_ms)
+    return pace.quiet_ms >= tokens.FULL_WAIT_MS and not pace.spared
 
 
 def _spared(gates: Gates) -> Gates:

@@ -142,7 +142,9 @@ class Rota:
         if account.in_flight >= (1 if probing else account.in_flight_max):
             return True
         account_ms = gates.account.ready_at(now_ms, account.in_flight)
-        ready_ms = max(account_ms, gates.answers.ready_at(now_ms), host.ready_at(now_ms))
+        ready_ms = max(
+            account_ms, gates.answers.ready_at(now_ms), host.ready_at(now_ms), account.hears_out_ms()
+        )
         if ready_ms > now_ms:
             self._asleep.sleep(account, ready_ms)
             return True
@@ -174,7 +176,8 @@ class Rota:
         if self._yields(lane, step.message, now_ms, yields):
             return None
         self._occupy(lane)
-        lane.sent_ms, lane.rested_ms = now_ms, now_ms + self._gap_ms
+        lane.sent_ms = lane.account.sent_ms = now_ms
+        lane.rested_ms = now_ms + self._gap_ms
         if self._hosts.claim(lane.account.host, lane):
             lane.probes = lane.account.host
         return Send(step.message, step.entry)

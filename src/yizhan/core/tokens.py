@@ -4,7 +4,8 @@ How to think of it: a token that is no longer honoured and a limit are answered 
 token *suspect*, and one request without it tells: accepted → the token was *stale*, and is dropped for good;
 refused → nothing is learned of it. The other try follows at once, whatever the gates think of the first
 refusal, so that a merely stale token costs one request and not a window. It follows only if the gates were
-open: where a limit is known already, a refusal says nothing new, and a second one would prolong it.
+open: where a limit is known already, a refusal says nothing new, and a second one would prolong it. Nor does a
+first refusal say anything that the limit explains: the token has just been honoured, or the request felt for room.
 
 When both ways were refused, the experiment is repeated at the 1st, 2nd, 4th, 8th … later probe; each probe is
 one request. After a wait beyond all windows a suspect token has become old as well: the ways take turns then, first
@@ -36,6 +37,7 @@ class Trial:
     probes           requests refused since both ways were; `full_waits` those of them after a long wait
     named            the token was refused by name: no limit is meant
     owed             the first time behind shut gates: the next request goes without it
+    honoured_ms      when a request with it was last accepted, 0 without one
     """
 
     since_ms: int = 0
@@ -47,6 +49,7 @@ class Trial:
     full_waits: int = 0
     named: bool = False
     owed: bool = False
+    honoured_ms: int = 0
 
     @property
     def both_refused(self) -> bool:
@@ -58,6 +61,8 @@ class Trial:
 
 
 UNTRIED = Trial()
+PROVEN_MS = 1_000
+"""A token that was honoured so short a time ago is not what a first refusal is about."""
 FULL_WAIT_MS = 600_000
 """Who has waited so long since the last refusal did not run into a window."""
 FOUND_STALE = "refused with it, accepted without it"
@@ -136,9 +141,16 @@ def limited(trial: Trial, now_ms: int) -> Trial:
     return replace(trial, since_ms=trial.since_ms or now_ms, refused_ms=now_ms, at_once=False)
 
 
-def accepted(trial: Trial, with_token: bool) -> Trial:
+def just_honoured(trial: Trial, now_ms: int) -> bool:
+    """It went through a moment ago: a burst has met a limit."""
+    return trial.honoured_ms > 0 and now_ms - trial.honoured_ms <= PROVEN_MS
+
+
+def accepted(trial: Trial, with_token: bool, now_ms: int) -> Trial:
     """A request went through. That one without a token was not, is worth knowing for the next old token."""
-    return Trial(refused_without=trial.refused_without and with_token)
+    return Trial(
+        refused_without=trial.refused_without and with_token, honoured_ms=now_ms if with_token else 0
+    )
 
 
 def judged(token: ReplyToken | None, with_token: bool) -> ReplyToken | None:
