@@ -360,6 +360,22 @@ def test_where_next_to_nothing_fits_requests_are_spaced_evenly() -> None:
     assert scope.now_ms + scope.limit.interval_ms == scope.pace.ready_at(scope.now_ms)
 
 
+@pytest.mark.parametrize(
+    "known", [Limit(fits=2, lo_ms=1_900, hi_ms=2_000, search=Search(odd=1)), Limit(budget=10)]
+)
+def test_a_night_without_a_message_is_no_pace(known: Limit) -> None:
+    """One message per 54 minutes was what a limiter had learned from eight hours of sleep."""
+    night = Scope(Pace(limit=known)).send(4)
+    night.now_ms += 8 * 60 * MINUTE
+    night.send(2)
+    for _ in range(3):
+        night.refuse()
+        if night.limit.interval_ms:
+            break
+        night.send()
+    assert 0 < night.limit.interval_ms <= MINUTE
+
+
 def test_spaced_requests_come_closer_when_they_go_well_and_back_when_refused() -> None:
     pace = Pace(limit=Limit(interval_ms=10_000, safe_ms=10_000))
     scope = Scope(pace).send(8)

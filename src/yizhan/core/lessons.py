@@ -11,6 +11,7 @@ Every function answers the limit as it is now known and the wait it suggests; co
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 from yizhan.core.pace import COSTLY_MS, LEARNING_MIN, Limit, Pace, PaceNumbers, Search
 from yizhan.core.silence import after_penalty, out_of_the_blue, quiet_step_ms, silent
@@ -245,9 +246,12 @@ def at_opening(pace: Pace, limit: Limit, numbers: PaceNumbers, now_ms: int, nth:
 
 
 def spaced(limit: Limit, now_ms: int, last: int) -> Lesson:
-    """From now on one at a time, as fast as the last ones went through."""
-    most = min(last, len(limit.log))
-    interval_ms = max(INTERVAL_MIN_MS, (now_ms - limit.log[-most]) // most) if most > 1 else 2_000
+    """From now on one at a time, as fast as the last ones went through. A silence in which nothing was there to send
+    counts as one window, two pauses at most: eight hours of sleep are no pace."""
+    times = limit.log[-last:]
+    gaps_ms = (after_ms - before_ms for before_ms, after_ms in pairwise((*times, now_ms)))
+    took_ms = sum(min(gap_ms, 2 * limit.hi_ms or LIGHT_MAX_MS) for gap_ms in gaps_ms)
+    interval_ms = max(INTERVAL_MIN_MS, took_ms // len(times)) if len(times) > 1 else 2_000
     return replace(
         limit,
         interval_ms=interval_ms,
