@@ -93,9 +93,10 @@ class AttemptLog:
             waiting = sum(
                 number for (owner, state), number in counts.by_account_state.items() if owner == account
             )
-            gates = [lane.pace.not_before_ms for lane in self._lanes.shut_lanes(account) if lane.pace]
-            shared = self._lanes.account_lanes(account)
-            gates += [shared.gates.account.not_before_ms] if shared and shared.gates.account.probing else []
+            now_ms, shared = self._clock.now_ms(), self._lanes.account_lanes(account)
+            gates = [lane.pace.ready_at(now_ms) for lane in self._lanes.shut_lanes(account) if lane.pace]
+            if shared and not shared.gates.account.blank:
+                gates.append(shared.gates.account.ready_at(now_ms, shared.in_flight))
             log.warning(
                 "limited",
                 account=account,
