@@ -11,7 +11,7 @@ from typing import Any
 
 from simulation.station import Station, target
 from yizhan.model import AccountId, Turn
-from yizhan.ports import Question, TurnFilter
+from yizhan.ports import Piece, Question, Text, TurnFilter
 
 PATIENCE_S = 600
 """Virtual seconds after which a test gives up waiting."""
@@ -35,7 +35,7 @@ class Gated:
         """So many more questions may be answered, in the order in which they were asked."""
         self._released += questions
 
-    async def answer(self, question: Question) -> AsyncIterator[str]:
+    async def answer(self, question: Question) -> AsyncIterator[Piece]:
         self.asked.append(question)
         place = len(self.asked)
         try:
@@ -44,7 +44,7 @@ class Gated:
         except asyncio.CancelledError:
             self.gone += 1
             raise
-        yield f"re: {question.text}"
+        yield Text(f"re: {question.text}")
 
     async def close(self) -> None:
         pass
