@@ -12,7 +12,7 @@ from yizhan.model import Account, AccountId, Credentials
 from yizhan.ports import Clock, NewLogin, Platform, Store
 from yizhan.runtime.connections import Connections
 from yizhan.runtime.lines import Lines
-from yizhan.runtime.patience import persist
+from yizhan.runtime.patience import persist, to_the_end
 from yizhan.runtime.standing import Standing
 from yizhan.runtime.turns import Turns
 
@@ -57,6 +57,7 @@ class Accounts:
         if account not in self._accounts:
             raise UnknownAccount(f"There is no account {account} here.", "yizhan account list shows them.")
 
+    @to_the_end
     async def add(self, platform: str, external_id: str, credentials: Credentials) -> tuple[Account, bool]:
         """Adds an account, or replaces its credentials; its queue is kept. Raises InvalidRequest."""
         self._check(platform, external_id, credentials)
@@ -68,6 +69,7 @@ class Accounts:
             await self._connections.open(account)
         return account, created
 
+    @to_the_end
     async def remove(self, account: AccountId) -> None:
         """Live messages end as cancelled, credentials are erased, history stays."""
         self.must_know(account)
@@ -77,6 +79,7 @@ class Accounts:
         self._connections.forget(account)
         self._accounts.pop(account, None)
 
+    @to_the_end
     async def pause(self, account: AccountId, paused: bool) -> Account:
         """Stops the account's line, or opens it again; its messages wait meanwhile."""
         self.must_know(account)

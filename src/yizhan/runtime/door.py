@@ -5,6 +5,7 @@ from __future__ import annotations
 from yizhan.core.access import decide
 from yizhan.model import Access, Account, AccountId, Rule, SenderRule
 from yizhan.ports import Clock, Store
+from yizhan.runtime.patience import to_the_end
 
 
 class Door:
@@ -26,6 +27,7 @@ class Door:
         rule = self._rules.get((account.id, sender_id))
         return decide(self._policy, self._allow, account.credentials.user_id, sender_id, rule)
 
+    @to_the_end
     async def set_rule(self, account: AccountId, sender_id: str, rule: Rule) -> SenderRule:
         """Writes a decision down; it holds for the next message."""
         written = await self._store.set_rule(account, sender_id, rule, self._clock.now_ms())

@@ -53,6 +53,7 @@ from yizhan.runtime.lines import Lines, not_granted
 from yizhan.runtime.logins import Logins
 from yizhan.runtime.numbers import alert_numbers_of, road_numbers_of
 from yizhan.runtime.outbound import Outbound
+from yizhan.runtime.patience import to_the_end
 from yizhan.runtime.reach import Reach
 from yizhan.runtime.standing import Standing
 from yizhan.runtime.supervisor import Supervisor
@@ -228,6 +229,7 @@ class Gateway:
         """A stored message with what it waits for right now."""
         return self._waits.overlay(message, self.running)
 
+    @to_the_end
     async def cancel(self, message: MessageId) -> Message:
         """Ends every part that is not on the wire."""
         before = await self.store.message(message, with_attempts=False)
@@ -236,6 +238,7 @@ class Gateway:
         self.outbound.changed(cancelled.target)
         return cancelled
 
+    @to_the_end
     async def retry(self, message: MessageId) -> Message:
         """Revives a message that ended without delivery, or hurries a waiting one."""
         now_ms = self.clock.now_ms()
@@ -247,6 +250,7 @@ class Gateway:
         self.outbound.insist(revived.target)
         return revived
 
+    @to_the_end
     async def pause_chat(self, target: Target, paused: bool) -> Chat:
         """Holds back what is to be sent there, or lets it go."""
         with self.outbound.doubtful(target):

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from yizhan.core.contract import JsonObject, time_text
 from yizhan.model import ApiKey
 from yizhan.ports import Chance, Clock, Store
+from yizhan.runtime.patience import to_the_end
 from yizhan.web import shapes
 from yizhan.web.exchange import Body, Word, answer, read_body, takes
 
@@ -53,6 +54,7 @@ class KeyRing:
         scopes = self._scopes if self._scopes is not None else await self._read()
         return scopes.get(digest, NO_SCOPES)
 
+    @to_the_end
     async def add(self, name: str, scopes: frozenset[str]) -> tuple[ApiKey, str]:
         """A new key and its text, which is nowhere kept."""
         text = KEY_PREFIX + self._chance.token_hex(32)
@@ -62,6 +64,7 @@ class KeyRing:
         self._forget()
         return key, text
 
+    @to_the_end
     async def revoke(self, key_id: str) -> ApiKey:
         """Ends a key at once. Raises UnknownKey."""
         key = await self._store.revoke_key(key_id, self._clock.now_ms())
