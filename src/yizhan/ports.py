@@ -16,6 +16,7 @@ from yizhan.core.allowance import Ledger
 from yizhan.core.connection import Lost as Lost
 from yizhan.core.connection import LostKind as LostKind
 from yizhan.core.connection import NotGranted as NotGranted
+from yizhan.core.connection import Step as Step
 from yizhan.core.policy import Policy
 from yizhan.core.verdict import Verdict
 from yizhan.model import (
@@ -261,12 +262,29 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
+class Lacking:
+    """A part of a line is lost, and tried again by the line itself, while the rest goes on.
+
+    after      what follows from the loss: state, reason, advice
+    at_ms      the next attempt; None: one is being made
+    attempted  this news is that an attempt has failed
+    speaks     messages may be sent over what stands
+    """
+
+    after: Step
+    at_ms: int | None
+    attempted: bool
+    speaks: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """The server has shown that it is there, with or without news. `cursor` covers what was heard; None where there is
     no new one. `hold_ms`: what it announced, if anything.
 
     `unreadable` counts messages that nothing could be made of, not even a sender; they are to be logged. `landmark`:
-    the cursor is to be kept at once, even without a message: an older one leads nowhere any more.
+    the cursor is to be kept at once, even without a message: an older one leads nowhere any more. `lacking`: not all of
+    the line stands.
     """
 
     heard: tuple[Heard, ...]
@@ -276,6 +294,7 @@ class Batch:
     landmark: bool = False
     consents: tuple[Consent, ...] = ()
     audits: tuple[Audit, ...] = ()
+    lacking: Lacking | None = None
 
 
 @dataclass(frozen=True, slots=True)

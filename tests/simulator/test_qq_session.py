@@ -125,6 +125,25 @@ def test_identify_is_refused_by_its_code(world: World, ann: str) -> None:
     assert [4914, 4915] == client.ends[-2:]
 
 
+def test_a_bot_of_too_few_shards_is_sent_away(world: World, ann: str) -> None:
+    """4011; and each shard is asked for by itself."""
+    bot = world.qq.add_bot("Echo")
+    world.turn(qq={"shards_needed": 2})
+    client = QqCaller(world, bot)
+    client.identify()
+    assert [4011] == client.ends
+    shards = [QqCaller(world, bot) for _ in range(2)]
+    shards[1].identify(shard=[1, 2])
+    assert not world.qq.online("Echo")
+    shards[0].identify(shard=[0, 2])
+    assert world.qq.online("Echo")
+    world.qq.close("Echo", 4009, NOW, shard=1)
+    for shard in shards:
+        shard.read()
+    assert [[], [4009]] == [shard.ends for shard in shards]
+    assert not world.qq.online("Echo")
+
+
 def test_the_ration_of_identifies_is_counted_and_comes_back(world: World, ann: str) -> None:
     """An identify loop burns the day's allowance; a day later it is whole again."""
     world.turn(qq={"identify_total": 3})

@@ -150,8 +150,7 @@ class Connections:
                     outcome, cursor = await self._turn(line, cursor, hold_ms)
                 finally:
                     vouching.cancel()
-                lost = outcome if isinstance(outcome, Lost) else None
-                after = self._decide(line, state, lost, attempted=self._was_attempt(line, lost))
+                after = self._conclude(line, state, outcome)
                 state = after.line
                 if isinstance(outcome, Batch):
                     hold_ms = outcome.hold_ms or hold_ms
@@ -160,6 +159,15 @@ class Connections:
                 await self._pause(line, after)
         finally:
             await line.transport.close(announce=not self._reach.shut(line.host))
+
+    def _conclude(self, line: OpenLine, state: Line, outcome: Batch | Lost) -> Step:
+        """What follows from a turn for the loop. A part that is lacking is the line's own affair; we only say so."""
+        lost = outcome if isinstance(outcome, Lost) else None
+        if lost is not None or not isinstance(outcome, Batch) or outcome.lacking is None:
+            return self._decide(line, state, lost, attempted=self._was_attempt(line, lost))
+        part = outcome.lacking
+        self._standing.show(line.account.id, part.after, part.at_ms, part.attempted, part.speaks)
+        return Step(Line(), part.after.state, 0)
 
     def _was_attempt(self, line: OpenLine, lost: Lost | None) -> bool:
         """Whether this turn tried to connect in vain. Polls fail so often while a server is in trouble that only their

@@ -87,10 +87,16 @@ class Standing:
         self.show(account, after, None)
 
     def show(
-        self, account_id: AccountId, after: Step, next_attempt_at_ms: int | None, attempted: bool = False
+        self,
+        account_id: AccountId,
+        after: Step,
+        next_attempt_at_ms: int | None,
+        attempted: bool = False,
+        speaks: bool = False,
     ) -> None:
         """The account is as `after` says; the next attempt comes then, None if there is no waiting. `attempted`: an
-        attempt to connect has failed, which is told even if it changes nothing."""
+        attempt to connect has failed, which is told even if it changes nothing. `speaks`: a part of the line stands,
+        over which messages may be sent."""
         known = self._now.get(account_id)
         if known is None or known.paused or self._still_barred(account_id, after.state):
             return
@@ -104,7 +110,7 @@ class Standing:
             since_ms=now_ms if known.state is not after.state else known.since_ms,
             next_attempt_at_ms=next_attempt_at_ms,
         )
-        self._let_send(account_id, after.state)
+        self._let_send(account_id, AccountState.UP if speaks else after.state)
         changed = (known.state, known.reason and known.reason.code) != (after.state, reason and reason.code)
         if changed or attempted:
             self._record(self._now[account_id], now_ms, known.state)

@@ -54,6 +54,8 @@ def _refusal(state: QqState, socket: Socket, bot: QqBot | None, wish: Json, now_
         return 4013
     if not _is_shard(wish.get("shard")):
         return 4010
+    if wish["shard"][1] < state.knobs.shards_needed:
+        return 4011
     if intents & ~bot.intents:
         return 4014
     return _over_ration(state, bot, now_ms)

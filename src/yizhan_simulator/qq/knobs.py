@@ -45,6 +45,9 @@ class QqKnobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateway_url: str = ""
     """Where `/gateway` sends clients; empty: to this server."""
     shards: int = 1
+    """What `/gateway/bot` recommends."""
+    shards_needed: int = 1
+    """A bot that identifies as fewer is closed with 4011."""
     identify_total: int = 1000
     """IDENTIFYs per day; beyond it the session is not created (4903)."""
     identify_concurrency: int = 1

@@ -247,16 +247,25 @@ class QqSide:
         return [socket for socket in self.state.sockets.values() if socket.app_id == app_id or not bot]
 
     def online(self, bot: str) -> bool:
-        """Has the bot a connection that is ready and alive?"""
-        return any(socket.live and socket.session_id for socket in self.lines(bot))
+        """Has the bot a connection that is ready and alive, for each of its shards?"""
+        shards = [shard for socket in self.lines(bot) if socket.live and (shard := self._shard(socket))]
+        return bool(shards) and {number for number, _ in shards} >= set(range(max(of for _, of in shards)))
 
-    def close(self, bot: str, code: int, now_ms: int, reason: str = "") -> int:
-        """The server closes the bot's connections; says how many."""
-        return self._each(bot, now_ms, lambda socket: ends.drop(self.state, socket, code, now_ms, reason))
+    def _shard(self, socket: Socket) -> tuple[int, int] | None:
+        session = self.state.sessions.get(socket.session_id)
+        return session.shard if session is not None else None
 
-    def mute(self, bot: str, now_ms: int) -> int:
-        """The bot's connections become half-open, for ever; says how many."""
-        return self._each(bot, now_ms, lambda socket: ends.mute(self.state, socket, now_ms))
+    def close(self, bot: str, code: int, now_ms: int, reason: str = "", shard: int | None = None) -> int:
+        """The server closes the bot's connections, or those of one shard; says how many."""
+
+        def drop(socket: Socket) -> None:
+            ends.drop(self.state, socket, code, now_ms, reason)
+
+        return self._each(bot, now_ms, drop, shard)
+
+    def mute(self, bot: str, now_ms: int, shard: int | None = None) -> int:
+        """The bot's connections, or those of one shard, become half-open, for ever; says how many."""
+        return self._each(bot, now_ms, lambda socket: ends.mute(self.state, socket, now_ms), shard)
 
     def ask_reconnect(self, bot: str, now_ms: int) -> int:
         """Op 7."""
@@ -266,9 +275,11 @@ class QqSide:
         """Op 9, and with a code the close after it."""
         return self._each(bot, now_ms, lambda socket: ends.invalidate(self.state, socket, code, now_ms))
 
-    def _each(self, bot: str, now_ms: int, act: Callable[[Socket], None]) -> int:
+    def _each(self, bot: str, now_ms: int, act: Callable[[Socket], None], shard: int | None = None) -> int:
         self.state.shared.advance(now_ms)
         found = [socket for socket in self.lines(bot) if socket.live]
+        if shard is not None:
+            found = [socket for socket in found if (self._shard(socket) or (None,))[0] == shard]
         for socket in found:
             act(socket)
         return len(found)

@@ -13,6 +13,7 @@ from yizhan.core.connection import Lost, LostKind
 from yizhan.platforms.fields import Odd
 from yizhan.platforms.qq import line as lines
 from yizhan.platforms.qq import memory as memories
+from yizhan.platforms.qq import ration as rations
 from yizhan.platforms.qq.closes import CLOSES, After, ending_of
 from yizhan.platforms.qq.frames import Frame, heartbeat, identify, read_frame, resume
 from yizhan.platforms.qq.intents import LADDER
@@ -29,7 +30,8 @@ from yizhan.platforms.qq.line import (
     Talk,
 )
 from yizhan.platforms.qq.memory import Memory
-from yizhan.platforms.qq.session import Session, read_cursor, write_cursor
+from yizhan.platforms.qq.ration import Ration
+from yizhan.platforms.qq.session import Places, Session, read_cursor, read_places, write_cursor, write_places
 
 NOW = 1_790_000_000_000
 INTERVAL_MS = 41_250
@@ -276,11 +278,29 @@ def test_connections_that_do_not_hold_come_ever_slower_and_never_end() -> None:
 
 def test_new_sessions_are_rationed_to_one_a_minute_after_fifty() -> None:
     """A loop of two seconds burns a day's thousand in half an hour."""
-    memory = Memory()
-    for number in range(60):
-        memory = memories.identifying(memory, NOW + number)
-    _, lost = up().after(memory, code=4006)
+    ration = Ration()
+    for number in range(rations.PER_HOUR):
+        assert not rations.is_stretched(ration, NOW)
+        ration = rations.asking(ration, NOW + number)
+    assert rations.is_stretched(ration, NOW)
+    assert not rations.is_stretched(ration, NOW + rations.HOUR_MS + 60)
+    assert not rations.is_stretched(ration, NOW, shards=40), "each shard needs one of its own"
+    scene = up()
+    part = lines.closed(scene.talk, 4006)
+    _, lost = memories.after(Memory(), scene.talk, part, NOW, 0.5, stretched=True)
     assert 48_000 <= lost.wait_ms
+
+
+@pytest.mark.parametrize(("at_once", "waits"), [(1, [0, 6_000, 6_000]), (2, [0, 0, 6_000])])
+def test_new_sessions_are_begun_no_faster_than_qq_says(at_once: int, waits: list[int]) -> None:
+    """Shards of one bot that all began at once were turned away."""
+    ration, waited = Ration(), []
+    now_ms = NOW
+    for _ in waits:
+        waited.append(rations.wait_ms(ration, at_once, now_ms))
+        now_ms += waited[-1]
+        ration = rations.asking(ration, now_ms)
+    assert waits == waited
 
 
 def test_intents_that_are_not_granted_are_asked_for_no_more_and_the_last_rung_asks_a_person() -> None:
@@ -386,7 +406,7 @@ def test_every_close_code_has_a_next_connection(code: int, resumes: bool) -> Non
 def test_what_we_say_is_what_the_documents_show() -> None:
     """Source: bot-docs, websocket reference."""
     assert {"token": "QQBot t", "session_id": "s", "seq": 1337} == json.loads(resume("t", "s", 1337))["d"]
-    said = json.loads(identify("t", LADDER[0]))
+    said = json.loads(identify("t", LADDER[0], (0, 1)))
     assert (2, "QQBot t", [0, 1]) == (said["op"], said["d"]["token"], said["d"]["shard"])
     assert ['{"op":1,"d":null}', '{"op":1,"d":7}'] == [heartbeat(None), heartbeat(7)]
 
@@ -394,8 +414,32 @@ def test_what_we_say_is_what_the_documents_show() -> None:
 def test_a_cursor_is_read_as_it_was_written_and_nonsense_is_no_session() -> None:
     fewer = replace(OLD, rung=2)
     assert [OLD, fewer] == [read_cursor(write_cursor(each)) for each in (OLD, fewer)]
+    for places in (Places(), Places(1, {0: OLD}), Places(3, {0: OLD, 2: fewer}), Places(64, {63: OLD})):
+        assert places == read_places(write_places(places))
     for nonsense in ("", "CiQ", "q1 5 6", "q1 x 6 0 id", "q2 5 6 0 id", "q1 5 6 0 ", "q1 5 6 9 id"):
         assert read_cursor(nonsense) is None
+        assert Places() == read_places(nonsense)
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "q2 ",
+        "q2 [3]",
+        "q2 [3,[]]",
+        'q2 [1,{"0":[5,6,0,"id"]}]',
+        'q2 [65,{"0":[5,6,0,"id"]}]',
+        'q2 [3,{"3":[5,6,0,"id"]}]',
+        'q2 [3,{"x":[5,6,0,"id"]}]',
+        'q2 [3,{"0":[5,6,9,"id"]}]',
+        'q2 [3,{"0":[5,6,0]}]',
+        'q2 [3,{"0":[5,true,0,"id"]}]',
+        'q2 [3,{"0":[5,6,0,7]}]',
+        "q2 " + "[" * 10_000,
+    ],
+)
+def test_a_cursor_of_several_shards_that_is_none_names_no_session(cursor: str) -> None:
+    assert Places() == read_places(cursor)
 
 
 def test_the_table_knows_every_code_that_is_documented() -> None:

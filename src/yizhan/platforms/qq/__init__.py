@@ -16,7 +16,7 @@ from yizhan.platforms.qq.codec import QqCodec
 from yizhan.platforms.qq.intents import LADDER, not_granted
 from yizhan.platforms.qq.memory import Memory, to_resume
 from yizhan.platforms.qq.policy import API_URL, IDENTIFY_GAP_MS, PLATFORM, POLICY
-from yizhan.platforms.qq.session import read_cursor
+from yizhan.platforms.qq.session import read_places
 from yizhan.platforms.qq.transport import QqTransport
 from yizhan.platforms.qq.webhook import QqWebhook
 from yizhan.ports import Chance, Clock, Http, Sockets, Transport
@@ -78,7 +78,7 @@ class QqPlatform:
         lost = await self.probe(account)
         if account.credentials.webhook:
             return lost
-        kept = to_resume(Memory(), read_cursor(account.cursor), self._clock.now_ms())
+        kept = to_resume(Memory(), read_places(account.cursor).sessions.get(0), self._clock.now_ms())
         if lost is not None or kept is not None:
             return lost or (not_granted(kept.rung) if kept is not None else None)
         line = self.transport(account)

@@ -73,7 +73,7 @@ def read_frame(frame: str | bytes) -> Frame | Odd:
     )
 
 
-def identify(token: str, intents: int, shard: tuple[int, int] = (0, 1)) -> str:
+def identify(token: str, intents: int, shard: tuple[int, int]) -> str:
     """Op 2. `token`: the access token without its scheme."""
     return _said(
         Op.IDENTIFY,

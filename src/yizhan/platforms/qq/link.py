@@ -41,6 +41,7 @@ class Link:
     """A connection from its open socket to its end.
 
     Args:  token     what it opens with
+           shard     which part of the bot's guilds it hears: number, and of how many
            rung      which events a new session is asked for with
            resumes   the session to come back to; None: a new one
            on_event  told of every event as it comes, before it is stored
@@ -51,11 +52,13 @@ class Link:
         socket: Socket,
         clock: Clock,
         token: str,
+        shard: tuple[int, int],
         rung: int,
         resumes: Session | None,
         on_event: Callable[[Deliver], None],
     ) -> None:
         self.token = token
+        self.shard = shard
         self.news: deque[News] = deque()
         self.over: Part | None = None
         self.fault: BaseException | None = None
@@ -153,7 +156,7 @@ class Link:
     async def _act(self, action: Action) -> None:
         match action:
             case SayIdentify():
-                await self._socket.send(frames.identify(self.token, LADDER[self.talk.rung]))
+                await self._socket.send(frames.identify(self.token, LADDER[self.talk.rung], self.shard))
             case SayResume(session):
                 await self._socket.send(frames.resume(self.token, session.id, session.seq))
             case SayHeartbeat(seq):

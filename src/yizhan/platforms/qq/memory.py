@@ -8,7 +8,7 @@ Rules, each bought with somebody's outage:
 - A session is replaced when it is a day old: old ones were seen to resume well and to deliver nothing.
 - Waits grow with every connection that did not hold for a minute, whatever ended it, and never exceed a minute
   unless the platform itself asks for more; there is no number of attempts after which we stop.
-- New sessions are rationed by the platform: after fifty in an hour they come once a minute at most.
+- New sessions are rationed by the platform (`ration.py`): when many were asked for, the next waits a minute.
 Source: hermes-agent #22179, #13074; bot-node-sdk #94; bot-docs #191 (day); openclaw-qqbot #18 (ration).
 """
 
@@ -34,8 +34,6 @@ FRESH_SPREAD_MS = 4 * 3_600_000
 """From this age on, and at most so much later, a session is to be replaced by a new one, beside it and in peace …"""
 OLD_MS = 48 * 3_600_000
 """… and from this one on it is not resumed any more."""
-HOUR_MS = 3_600_000
-IDENTIFIES_PER_HOUR = 50
 RESUMES_BROKEN_MAX = 2
 MOMENT_MS = 5_000
 RESUMES_HOLLOW_MAX = 5
@@ -55,7 +53,6 @@ class Memory:
     hollow     connections in a row that were resumed and over within a moment
     short      connections in a row that did not hold
     rung       how far down the ladder of intents we are
-    identified when new sessions were asked for within the last hour
     """
 
     given_up: str = ""
@@ -63,7 +60,6 @@ class Memory:
     hollow: int = 0
     short: int = 0
     rung: int = 0
-    identified: tuple[int, ...] = ()
 
 
 def to_resume(memory: Memory, session: Session | None, now_ms: int) -> Session | None:
@@ -78,14 +74,11 @@ def is_due(session: Session, now_ms: int, jitter: float) -> bool:
     return now_ms - session.born_ms >= FRESH_MS + int(FRESH_SPREAD_MS * jitter)
 
 
-def identifying(memory: Memory, now_ms: int) -> Memory:
-    """A new session is being asked for."""
-    recent = tuple(at_ms for at_ms in memory.identified if now_ms - at_ms < HOUR_MS)
-    return replace(memory, identified=(*recent, now_ms)[-2 * IDENTIFIES_PER_HOUR :])
-
-
-def after(memory: Memory, talk: Talk, part: Part, now_ms: int, jitter: float) -> tuple[Memory, Lost]:
-    """A connection is over: what is remembered of it, and how the account's line is lost."""
+def after(
+    memory: Memory, talk: Talk, part: Part, now_ms: int, jitter: float, stretched: bool = False
+) -> tuple[Memory, Lost]:
+    """A connection is over: what is remembered of it, and how the line is lost. `stretched`: too many new sessions were
+    asked for of late."""
     steady = talk.phase is Phase.UP and now_ms - talk.up_ms >= STEADY_MS
     before, memory = memory, replace(memory, short=0 if steady else memory.short + 1)
     memory = _about_session(memory, talk, part, now_ms)
@@ -97,15 +90,15 @@ def after(memory: Memory, talk: Talk, part: Part, now_ms: int, jitter: float) ->
             LostKind.RECYCLED, part.code, ending.text, wait_ms=max(ending.wait_ms, WAITS_MS[0])
         )
     if ending.after is After.FEWER_INTENTS:
-        return _fewer(memory, part, now_ms, jitter)
+        return _fewer(memory, part, jitter, stretched)
     if ending.after is After.BARRED:
         return memory, Lost(LostKind.BARRED, part.code, ending.text, ending.action)
     return memory, Lost(
-        _kind(part, steady), part.code, ending.text, wait_ms=_wait_ms(memory, ending, now_ms, jitter)
+        _kind(part, steady), part.code, ending.text, wait_ms=_wait_ms(memory, ending, jitter, stretched)
     )
 
 
-def failed(memory: Memory, lost: Lost, now_ms: int, jitter: float) -> tuple[Memory, Lost]:
+def failed(memory: Memory, lost: Lost, jitter: float) -> tuple[Memory, Lost]:
     """A step before the socket failed (token, address, connection). The server never saw us, so the session stays;
     where nothing can connect, the line's own rhythm is enough."""
     if lost.kind in (LostKind.UNREACHABLE, LostKind.BARRED):
@@ -149,11 +142,11 @@ def _says_no(part: Part) -> bool:
     return code.isdigit() and int(code) >= 4_000 and code not in ("4004", "4008")
 
 
-def _fewer(memory: Memory, part: Part, now_ms: int, jitter: float) -> tuple[Memory, Lost]:
+def _fewer(memory: Memory, part: Part, jitter: float, stretched: bool) -> tuple[Memory, Lost]:
     """One rung down; below the last one only a person helps, and then we try from the top."""
     if memory.rung + 1 < len(LADDER):
         lower = replace(memory, rung=memory.rung + 1)
-        wait_ms = _wait_ms(lower, part.ending, now_ms, jitter)
+        wait_ms = _wait_ms(lower, part.ending, jitter, stretched)
         return lower, Lost(LostKind.SERVER, part.code, part.ending.text, wait_ms=wait_ms)
     return replace(memory, rung=0), Lost(LostKind.BARRED, part.code, part.ending.text, ASK_INTENTS)
 
@@ -165,9 +158,8 @@ def _kind(part: Part, steady: bool) -> LostKind:
     return LostKind.SERVER if part.code.startswith(("close", "op")) else LostKind.NETWORK
 
 
-def _wait_ms(memory: Memory, ending: Ending, now_ms: int, jitter: float) -> int:
-    rationed = sum(now_ms - at_ms < HOUR_MS for at_ms in memory.identified) >= IDENTIFIES_PER_HOUR
-    return max(ending.wait_ms, _pause_ms(memory, jitter), WAITS_MS[-1] if rationed else 0)
+def _wait_ms(memory: Memory, ending: Ending, jitter: float, stretched: bool) -> int:
+    return max(ending.wait_ms, _pause_ms(memory, jitter), WAITS_MS[-1] if stretched else 0)
 
 
 def _pause_ms(memory: Memory, jitter: float) -> int:

@@ -1,40 +1,35 @@
-"""The line of one QQ bot: connects when it is asked for news and has none, and hands out what it has heard.
+"""The line of one QQ bot over its socket, or sockets: QQ divides a large bot's guilds among several shards.
 
-One owner, one link: whatever ended the last connection, the next one is made in `_connect` and nowhere else, by
-the next `receive`. An attempt goes through all its steps each time (token, address, socket, greeting, session),
-each within a time of its own; who calls decides when the next attempt is made.
+    receive ──► each shard has a turn: connect, hear, renew ──► what all have heard, as one batch
+                    └── lost: tried again when it is due, while the others go on; told with the next batch
 
-Once a day a new session is begun beside the living one, in a quiet moment: the old link goes on until the new
-one is in, so that nothing said between them is lost. What both heard is known by its id.
+Persons and groups belong to the first shard, so that nearly every bot is one shard and no more. The bot is up when
+all of them are: a bot of which one part is deaf is not well, and says so.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 
 import structlog
 
-from yizhan.core.connection import Lost, LostKind, NotGranted
-from yizhan.model import Account, ChatId, ReplyToken
+from yizhan.core.connection import Line, Lost, NotGranted, Step
+from yizhan.model import Account, AccountState, ChatId, Reason, ReplyToken
 from yizhan.platforms.qq import calls
-from yizhan.platforms.qq import memory as memories
 from yizhan.platforms.qq.access import Access
 from yizhan.platforms.qq.api import Api, sent
 from yizhan.platforms.qq.callbacks import NO_WEBHOOK
-from yizhan.platforms.qq.closes import ending_of
-from yizhan.platforms.qq.discovery import Gateway, read_gateway
+from yizhan.platforms.qq.dialling import Dialler
 from yizhan.platforms.qq.events import Interaction, batch_of, read_event
-from yizhan.platforms.qq.frames import FRAME_MAX_BYTES
 from yizhan.platforms.qq.intents import missing, not_granted
-from yizhan.platforms.qq.line import Deliver, Entered, Part
-from yizhan.platforms.qq.link import Link
-from yizhan.platforms.qq.memory import Memory
-from yizhan.platforms.qq.policy import POLICY, SOCKET_MS
-from yizhan.platforms.qq.session import Session, read_cursor, write_cursor
+from yizhan.platforms.qq.line import Deliver, Entered
+from yizhan.platforms.qq.link import News
+from yizhan.platforms.qq.policy import POLICY
+from yizhan.platforms.qq.session import Places, read_places, write_places
+from yizhan.platforms.qq.shard import Shard
 from yizhan.ports import (
-    Absence,
     Answer,
     Batch,
     Callback,
@@ -42,6 +37,7 @@ from yizhan.ports import (
     Chance,
     Clock,
     Http,
+    Lacking,
     Reply,
     Request,
     Sockets,
@@ -52,10 +48,8 @@ log = structlog.get_logger("qq")
 BATCH_MAX = 200
 FRESH_MS = 2_000
 """A sign of life that is no older when a message goes out shows that QQ sees us."""
-RENEW_QUIET_MS = 5_000
-"""A session is renewed when nothing was heard for so long …"""
-RENEW_AGAIN_MS = 900_000
-"""… and tried again so long after it failed."""
+RENUMBERED = frozenset({"close 4010", "close 4011"})
+"""The bot is to be divided otherwise. Source: D25, D26."""
 
 
 class QqTransport:
@@ -65,47 +59,44 @@ class QqTransport:
         self, account: Account, http: Http, sockets: Sockets, access: Access, clock: Clock, chance: Chance
     ) -> None:
         self._account = account
-        self._access = access
         self._api = Api(http, access)
-        self._sockets = sockets
         self._clock = clock
-        self._spread = chance.jitter()
         self._chance = chance
-        self._memory = Memory()
-        self._link: Link | None = None
-        self._renewal: asyncio.Task[Link | Lost] | None = None
-        self._renewed_ms = 0
-        self._hoped = False
+        self._dialler = Dialler(account, self._api, access, sockets, clock)
+        self._shards: list[Shard] = []
+        self._of: int | None = None
+        self._anew = False
+        self._rested = False
         self._urgent: set[asyncio.Task[None]] = set()
 
     @property
     def not_granted(self) -> NotGranted | None:
-        return not_granted(self._memory.rung)
+        return not_granted(max((shard.rung for shard in self._shards), default=0))
 
     async def open(self) -> None:
         """Connecting is announcing enough."""
 
     async def receive(self, cursor: str, hold_ms: int) -> Batch | Lost:
-        """News of the line; see `ports.Transport`. Cancelled while it connects, it leaves nothing behind."""
-        if self._link is None:
-            resumes = memories.to_resume(self._memory, read_cursor(cursor), self._clock.now_ms())
-            if resumes is not None:
-                self._memory = replace(self._memory, rung=resumes.rung)
-            made = await self._connect(resumes)
-            if isinstance(made, Lost):
-                return made
-            self._link = made
+        """News of the line; see `ports.Transport`. After a loss of all shards each tries again at once."""
+        places = self._still_true(read_places(cursor))
         while True:
-            link = self._link
-            if link.news:
-                return self._batch(link)
-            if link.over is not None:
-                return await self._lose(link, link.over)
-            await self._news_or_renewal(link)
+            self._begin_turns(places)
+            await self._some_turn()
+            over = [shard for shard in self._shards if shard.turn is not None and shard.turn.done()]
+            if not over:
+                continue
+            ready = []
+            for shard in over:
+                lost = shard.end()
+                if lost is not None:
+                    return await self._lose(shard, lost)
+                ready.append(shard)
+            return self._batch(ready, places)
 
     def look(self) -> None:
-        if self._link is not None:
-            self._link.look()
+        for shard in self._shards:
+            if shard.link is not None:
+                shard.link.look()
 
     async def called_back(self, callback: Callback) -> CallbackRefused:
         """Of a bot that keeps a socket, nothing comes by another way."""
@@ -114,7 +105,7 @@ class QqTransport:
     async def send(self, request: Request) -> Reply:
         """A socket may be dead on one side and not be known to be: while the request is on its way, a line that has
         been silent for a moment is asked for a sign; and once more if the host has slept meanwhile."""
-        link, since_ms = self._link, self._fresh_since_ms(FRESH_MS)
+        link, since_ms = self._shards[0].link if self._shards else None, self._fresh_since_ms(FRESH_MS)
         if link is not None:
             link.ask(since_ms)
         reply = sent(await self._api.call(request))
@@ -134,84 +125,100 @@ class QqTransport:
         Source: openclaw #104634."""
 
     async def close(self, announce: bool) -> None:
-        """Ends the socket; what was heard and not taken is told again."""
-        await self._drop_renewal()
-        link, self._link = self._link, None
-        if link is not None:
-            await link.close()
+        """Ends the sockets; what was heard and not taken is told again."""
+        await self._drop_shards()
         for task in self._urgent:
             task.cancel()
 
-    # one attempt
+    # turns of the shards
 
-    async def _connect(self, resumes: Session | None) -> Link | Lost:
-        """From nothing to READY or RESUMED, or how far it came."""
-        link = await self._dial(resumes, self._memory.rung)
-        if isinstance(link, Lost):
-            self._memory, lost = memories.failed(
-                self._memory, link, self._clock.now_ms(), self._chance.jitter()
-            )
-            return lost
-        try:
-            entered = await link.entered()
-        except asyncio.CancelledError:
-            await link.close()
-            raise
-        if (
-            entered or link.news
-        ):  # what was replayed before it broke off is kept, and brings the place forward
-            return link
-        return await self._lose(link, link.over or Part("broken", ending_of(None)))
+    def _still_true(self, places: Places) -> Places:
+        """What is stored of the shards that there are. Divided anew, nothing of the old division can be resumed."""
+        if not self._shards and not self._anew and places.sessions:
+            self._of = places.of
+        return places if places.of == self._of else Places(self._of or 1)
 
-    async def _dial(self, resumes: Session | None, rung: int) -> Link | Lost:
-        gateway = await self._gateway()
-        if isinstance(gateway, Lost):
-            return gateway
-        token = await self._access.get()  # after the first call that proves one
-        if isinstance(token, Lost):
-            return token
-        rationed = gateway.may_identify() if resumes is None else None
-        if rationed is not None:
-            return rationed
-        socket = await self._sockets.open(gateway.url, SOCKET_MS, FRAME_MAX_BYTES)
-        if isinstance(socket, Absence):
-            return Lost(LostKind.NETWORK, "no-socket", socket.text)
-        if resumes is None:
-            self._memory = memories.identifying(self._memory, self._clock.now_ms())
-        return Link(socket, self._clock, token, rung, resumes, self._heard)
+    def _begin_turns(self, places: Places) -> None:
+        """Each shard that is connected listens; the others try when they are due, or at once where whoever calls has
+        waited already."""
+        at_once, self._rested = self._rested, False
+        if self._shards:
+            self._of = self._shards[0].of or self._of
+        for number in range(len(self._shards), self._of or 1):
+            self._shards.append(self._shard(number))
+        for shard in self._shards:
+            if shard.link is not None or at_once or self._clock.now_ms() >= shard.due_ms:
+                shard.begin(places.sessions.get(shard.number))
 
-    async def _gateway(self) -> Gateway | Lost:
-        reply = await self._api.call(calls.gateway(self._account))
-        return reply if isinstance(reply, Lost) else read_gateway(reply)
+    def _shard(self, number: int) -> Shard:
+        rung = self._shards[0].rung if self._shards else 0
+        return Shard(
+            self._account.id, number, self._of, rung, self._dialler, self._clock, self._chance, self._heard
+        )
 
-    async def _lose(self, link: Link, part: Part) -> Lost:
-        """The connection is over; what follows from that."""
-        await self._drop_renewal()
-        self._link = None
-        await link.close()
-        if link.fault is not None:
-            raise link.fault
-        if part.ending.new_token or (part.code == "op 9" and link.talk.resumes is None):
-            self._access.drop(link.token)
-        now_ms, jitter = self._clock.now_ms(), self._chance.jitter()
-        self._memory, lost = memories.after(self._memory, link.talk, part, now_ms, jitter)
+    async def _some_turn(self) -> None:
+        """Until a turn is over, or a shard is to be tried again."""
+        turns = [shard.turn for shard in self._shards if shard.turn is not None]
+        dues_ms = [shard.due_ms for shard in self._shards if shard.turn is None]
+        wait_s = max(0, min(dues_ms) - self._clock.now_ms()) / 1_000 if dues_ms else None
+        await asyncio.wait(turns, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _lose(self, shard: Shard, lost: Lost) -> Batch | Lost:
+        """A shard is lost: the line, if nothing else stands or is about to."""
+        if lost.code in RENUMBERED:
+            await self._drop_shards()
+            self._of, self._anew = None, True
+        if any(each.up or each.turn is not None for each in self._shards):
+            return Batch((), lacking=self._lacking(attempted=True))
+        self._rested = True
         return lost
+
+    async def _drop_shards(self) -> None:
+        shards, self._shards = self._shards, []
+        for shard in shards:
+            await shard.close()
 
     # news
 
-    def _batch(self, link: Link) -> Batch:
-        """What the link has heard, in order, and the place in the session that covers it."""
-        taken = [link.news.popleft() for _ in range(min(BATCH_MAX, len(link.news)))]
-        sessions = [news.session for news in taken if isinstance(news, Deliver | Entered)]
+    def _batch(self, ready: Sequence[Shard], places: Places) -> Batch:
+        """What the shards have heard, in order, and the places in their sessions that cover it."""
+        self._of = self._shards[0].of or self._of
+        sessions = dict(places.sessions) if places.of == self._of else {}
+        taken: list[News] = []
+        for shard in ready:
+            news = shard.take(BATCH_MAX)
+            taken += news
+            moves = [each.session for each in news if isinstance(each, Deliver | Entered)]
+            sessions |= {shard.number: moves[-1]} if moves else {}
         landmark = any(isinstance(news, Entered) for news in taken)
+        moved = landmark or any(isinstance(news, Deliver) for news in taken)
         if landmark:
             self._tell_intents()
         batch = batch_of(read_event(news.frame) for news in taken if isinstance(news, Deliver))
-        return replace(batch, cursor=write_cursor(sessions[-1]) if sessions else None, landmark=landmark)
+        cursor = write_places(Places(self._of or 1, sessions)) if moved else None
+        return replace(batch, cursor=cursor, landmark=landmark, lacking=self._lacking())
+
+    def _lacking(self, attempted: bool = False) -> Lacking | None:
+        """What is not in, of a bot of several shards; None: nothing."""
+        of = self._of or 1
+        out = [shard for shard in self._shards if not shard.up]
+        if of == 1 or (not out and len(self._shards) == of):
+            return None
+        number = out[0].number if out else len(self._shards)
+        name = f"shard {number + 1} of {of}"
+        after = out[0].after if out else None
+        if after is None or after.reason is None:
+            reason = Reason("shard-connecting", f"{name} is not connected yet")
+            return Lacking(
+                Step(Line(), AccountState.DEGRADED, 0, reason), None, attempted, self._shards[0].up
+            )
+        told = replace(after, reason=Reason(after.reason.code, f"{name}: {after.reason.text}"))
+        return Lacking(told, out[0].due_ms, attempted, self._shards[0].up)
 
     def _tell_intents(self) -> None:
-        if self._memory.rung:
-            log.warning("qq.fewer_events", account=self._account.id, not_granted=missing(self._memory.rung))
+        rung = max(shard.rung for shard in self._shards)
+        if rung:
+            log.warning("qq.fewer_events", account=self._account.id, not_granted=missing(rung))
 
     def _heard(self, news: Deliver) -> None:
         """As it comes: only what cannot wait for the store. A button that was pressed spins until we say so."""
@@ -226,67 +233,3 @@ class QqTransport:
         task = asyncio.create_task(work)
         self._urgent.add(task)
         task.add_done_callback(self._urgent.discard)
-
-    # renewal
-
-    async def _news_or_renewal(self, link: Link) -> None:
-        """Until the link has something to say, or the one that replaces it is in."""
-        link.changed.clear()
-        self._renew_if_due(link)
-        changed = asyncio.create_task(link.changed.wait())
-        waits = {changed, self._renewal} if self._renewal is not None else {changed}
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            changed.cancel()
-        if self._renewal is not None and self._renewal.done() and not link.news:
-            await self._switch(link, self._renewal.result())
-
-    def _renew_if_due(self, link: Link) -> None:
-        session, now_ms = link.talk.session, self._clock.now_ms()
-        if self._renewal is not None or session is None or now_ms - self._renewed_ms < RENEW_AGAIN_MS:
-            return
-        if memories.is_due(session, now_ms, self._spread) and now_ms - link.event_ms >= RENEW_QUIET_MS:
-            self._renewed_ms = now_ms
-            self._renewal = asyncio.create_task(self._beside())
-
-    async def _beside(self) -> Link | Lost:
-        """A new session while the old one lives. Its failure is no failure of the line.
-
-        Where less was granted than we ask for, all is asked for again first: somebody may have changed that."""
-        memory = self._memory
-        rung, self._hoped = (memory.rung if self._hoped else 0), not self._hoped
-        link = await self._dial(None, rung)
-        if isinstance(link, Lost):
-            return link
-        try:
-            if await link.entered():
-                return link
-        except asyncio.CancelledError:
-            await link.close()
-            raise
-        await link.close()
-        self._memory = replace(memory, identified=self._memory.identified)
-        return Lost(LostKind.SERVER, "not-renewed", "the session could not be renewed")
-
-    async def _switch(self, link: Link, renewed: Link | Lost) -> None:
-        """The old link ends; what it still has goes before what the new one has heard."""
-        self._renewal = None
-        if isinstance(renewed, Lost):
-            log.info("qq.not_renewed", account=self._account.id, code=renewed.code, detail=renewed.text)
-            return
-        link.heir = renewed
-        await link.close()
-        renewed.news.extendleft(reversed([news for news in link.news if isinstance(news, Deliver)]))
-        self._link, self._hoped = renewed, False
-        self._memory = replace(self._memory, rung=renewed.talk.rung)
-        log.info("qq.session_renewed", account=self._account.id)
-
-    async def _drop_renewal(self) -> None:
-        renewal, self._renewal = self._renewal, None
-        if renewal is None:
-            return
-        renewal.cancel()
-        await asyncio.wait({renewal})
-        if not renewal.cancelled() and isinstance(made := renewal.result(), Link):
-            await made.close()
