@@ -6,7 +6,7 @@ Shells implement these; `app.py` chooses which. Everything that crosses a port i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
@@ -576,7 +576,7 @@ class Agent(Protocol):
     @property
     def name(self) -> str: ...
 
-    def answer(self, question: Question) -> AsyncIterator[Piece]:
+    def answer(self, question: Question) -> AsyncGenerator[Piece]:
         """Says its answer piece by piece, as it comes. Raises AgentFailed, also after some pieces.
 
         Cancelling or closing the iteration must end whatever was started for it (a request, a process group).

@@ -83,8 +83,16 @@ class OpenAiAgent(_Section):
     base_url: str = Field(pattern=r"^https?://", description="for example http://127.0.0.1:11434/v1")
     api_key: str = Field("", repr=False, description="sent as bearer token; empty sends none")
     model: str = Field(description="name of the model, as the endpoint calls it")
+    preset: Literal["plain", "hermes", "openclaw", "nanobot", "cowagent", "openwebui"] = Field(
+        "plain", description="who is behind the endpoint, and how it is told which conversation is meant"
+    )
     system_prompt: str = Field("", description="said to the model before the history")
-    history_messages: int = Field(30, ge=0, le=1000, description="lines of history sent along")
+    history_messages: int = Field(
+        30, ge=0, le=1000, description="lines of history sent along, where the endpoint keeps none"
+    )
+    history_tokens: int | None = Field(
+        None, ge=0, description="and no more than about so many tokens of them; unset: no bound"
+    )
     temperature: float | None = Field(None, ge=0, le=2, description="left to the endpoint when unset")
     connect_timeout_s: Patience = Field(10, description="to find the host and connect")
     idle_timeout_s: Patience = Field(
@@ -99,9 +107,17 @@ class CommandAgent(_Section):
 
     kind: Literal["command"]
     argv: tuple[str, ...] = Field(min_length=1, description="program and arguments, one by one")
+    dialect: Literal["text", "claude", "codex"] = Field(
+        "text", description="how its output is read: as text, or as the JSON lines of Claude Code or Codex"
+    )
     cwd: str | None = Field(None, description="working directory; unset: the gateway's home")
     env: Mapping[str, str] = Field({}, repr=False, description="variables added to the program's environment")
     timeout_s: Patience = Field(600, description="then its process group is ended")
+    memory_mib: int | None = Field(
+        None,
+        ge=16,
+        description="address space of the program and of each of its children, in MiB; unset: no bound",
+    )
     max_answer_chars: int = Field(100_000, ge=100, description="a longer answer is cut there, visibly")
 
 

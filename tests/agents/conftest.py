@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -73,11 +73,16 @@ class Endpoint:
             raise
 
 
-def streams(*pieces: bytes, then: Callable[[web.Request], Awaitable[None]] | None = None) -> Script:
+def streams(
+    *pieces: bytes,
+    then: Callable[[web.Request], Awaitable[None]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Script:
     """A script that streams these bytes, and then does something or ends."""
 
     async def script(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        kind = {"Content-Type": "text/event-stream; charset=utf-8"}
+        response = web.StreamResponse(headers={**kind, **(headers or {})})
         await response.prepare(request)
         for piece in pieces:
             await response.write(piece)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yizhan.agents.answer import TOO_LONG, AnswerText, ThoughtFilter
-from yizhan.agents.sse import EventStream, EventTooLong
+from yizhan.agents.sse import Event, EventStream, EventTooLong
 
 
 def without_thoughts(*pieces: str) -> str:
@@ -50,22 +50,30 @@ def test_cutting_a_stream_changes_nothing(words: list[str], data: st.DataObject)
 def test_bound_holds_and_a_cut_is_always_marked(text: str, bound: int) -> None:
     """Never longer than asked for, never shorter in silence."""
     answer = AnswerText(bound, "en")
-    for piece in text:
-        answer.add(piece)
-    said = answer.finish()
-    cut = len(text) > bound
+    said = "".join([answer.add(piece) for piece in text]) + answer.end()
+    cut = len(text.lstrip()) > bound
     assert cut == answer.full
-    assert (f"{text[:bound].strip()}\n\n{TOO_LONG['en']}".strip() if cut else text.strip()) == said
+    assert (f"{text.lstrip()[:bound].rstrip()}\n\n{TOO_LONG['en']}" if cut else text.strip()) == said
 
 
-def events(stream: EventStream, *chunks: bytes) -> list[bytes]:
+@given(st.text("a \n", max_size=30), st.data())
+def test_what_is_said_early_is_never_taken_back(text: str, data: st.DataObject) -> None:
+    """The chat may see the beginning of an answer before its end: white space comes with what follows it."""
+    at = data.draw(st.integers(0, len(text)))
+    answer = AnswerText(100, "en")
+    early = answer.add(text[:at])
+    assert text[:at].strip() == early
+    assert text.strip() == early + answer.add(text[at:]) + answer.end()
+
+
+def events(stream: EventStream, *chunks: bytes) -> list[Event]:
     return [event for chunk in chunks for event in stream.feed(chunk)] + stream.end()
 
 
-def test_comments_names_and_ids_are_passed_over() -> None:
-    """Only data is asked for; several data lines are one event."""
-    text = b": hi\nevent: message\nid: 7\ndata: a\ndata:b\n\n\n\nretry: 3\ndata\n\n"
-    assert [b"a\nb", b""] == events(EventStream(1000), text)
+def test_comments_and_ids_are_passed_over() -> None:
+    """Data and a name are asked for; several data lines are one event, and a name belongs to one."""
+    text = b": hi\nevent: message\nid: 7\ndata: a\ndata:b\n\nevent: empty\n\n\nretry: 3\ndata\n\n"
+    assert [Event(b"a\nb", b"message"), Event(b"")] == events(EventStream(1000), text)
 
 
 @given(

@@ -18,7 +18,7 @@ from tests.agents.conftest import answers, ask
 from yizhan.agents import FAILURE_CODES
 from yizhan.agents.answer import TOO_LONG
 from yizhan.agents.command import CommandAnswers
-from yizhan.ports import AgentFailed
+from yizhan.ports import AgentFailed, Text
 from yizhan.settings import CommandAgent
 
 Commands = Callable[..., CommandAnswers]
@@ -325,3 +325,49 @@ async def test_programs_run_side_by_side(command: Commands) -> None:
     agent = command(*python(source), timeout_s=30)
     names = [f"chat-{number}" for number in range(4)]
     assert [[name] for name in names] == await asyncio.gather(*[answers(agent, ask(name)) for name in names])
+
+
+async def test_words_are_told_as_they_are_printed(command: Commands, tmp_path: Path) -> None:
+    """The chat may read the first line while the program works on the second."""
+    source = """
+        import pathlib, sys, time
+        print("first", flush=True)
+        while not pathlib.Path("more").exists():
+            time.sleep(0.01)
+        print("second")
+    """
+    pieces = command(*python(source)).answer(ask())
+    assert Text("first") == await anext(pieces)
+    (tmp_path / "more").touch()
+    assert [Text("\nsecond")] == [rest async for rest in pieces]
+
+
+async def test_listener_who_leaves_ends_the_program(command: Commands, tmp_path: Path) -> None:
+    """Closing the iteration is all that a listener has to do."""
+    source = (
+        "import os, time; print('hi', flush=True); open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
+    )
+    pieces = command(*python(source)).answer(ask())
+    await anext(pieces)
+    pid = int(await appears(tmp_path / "pid"))
+    await pieces.aclose()
+    assert await gone(pid)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not bound address space")
+async def test_memory_is_bounded_for_the_program_and_its_children(command: Commands) -> None:
+    """One runaway answer must not take the machine, and with it every chat."""
+    source = """
+        import subprocess, sys
+        taking = "x = bytearray(1 << 30); print('taken')"
+        print(subprocess.run([sys.executable, "-c", taking], capture_output=True).returncode)
+        x = bytearray(1 << 30)
+    """
+    problem = await failure(command(*python(source), memory_mib=256))
+    assert ("agent-error", True) == (problem.code, "MemoryError" in problem.detail)
+    assert ["fine"] == await answers(command("echo", "fine", memory_mib=256))
+
+
+async def test_missing_program_is_named_with_a_bound_too(command: Commands) -> None:
+    """What sets the bound must not hide what is wrong."""
+    assert "agent-not-found" == (await failure(command("no-such-program-here", memory_mib=256))).code

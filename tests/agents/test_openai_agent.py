@@ -390,14 +390,36 @@ async def test_cancelling_the_turn_ends_the_request(play: Play, agent_for: Agent
     await asyncio.wait_for(endpoint.hung_up.wait(), 5)
 
 
-async def test_answer_does_not_wait_for_a_slow_sender(play: Play, agent_for: Agents) -> None:
-    """The request is over before the output is handed on; closing the iteration later ends nothing."""
-    endpoint = await play(streams(chunk("ok", finish="stop"), DONE))
-    agent = agent_for(endpoint)
-    outputs = agent.answer(ask())
-    assert Text("ok") == await anext(outputs)
-    await agent.close()
-    assert [] == [rest async for rest in outputs]
+async def test_words_are_told_as_they_stream(play: Play, agent_for: Agents) -> None:
+    """The chat may read the first sentence while the model still thinks about the second."""
+    more = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(chunk("First. "))
+        await more.wait()
+        await response.write(chunk("Second.", finish="stop") + DONE)
+        return response
+
+    pieces = agent_for(await play(slow)).answer(ask())
+    assert Text("First.") == await anext(pieces)
+    more.set()
+    assert [Text(" Second.")] == [rest async for rest in pieces]
+
+
+async def test_failure_inside_a_finished_stream_is_a_failure(play: Play, agent_for: Agents) -> None:
+    """Agents that crash in the middle end the stream properly and say so in its last chunk."""
+    endpoint = await play(streams(chunk("half"), chunk(finish="error"), DONE))
+    assert "agent-error" == (await failure(agent_for(endpoint))).code
+
+
+async def test_whole_message_after_its_pieces_is_not_said_twice(play: Play, agent_for: Agents) -> None:
+    """Some servers close a stream with the whole answer once more."""
+    again = json.dumps({"choices": [{"message": {"content": "once"}, "finish_reason": "stop"}]}).encode()
+    assert ["once"] == await answers(
+        agent_for(await play(streams(chunk("once"), b"data: " + again + b"\n\n", DONE)))
+    )
 
 
 async def test_agent_can_be_asked_again_after_a_failure_and_in_parallel(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from yizhan.ports import AgentFailed, Later, OutputEnd, Piece, Progress, Session, Text
-from yizhan.runtime.speech import Speech, heard
+from yizhan.runtime.speech import Speech, eagerly, heard
 
 
 async def saying(*pieces: Piece) -> AsyncIterator[Piece]:
@@ -42,3 +43,35 @@ async def test_failure_after_some_words_is_a_failure() -> None:
 
     with pytest.raises(AgentFailed):
         await heard(breaking())
+
+
+async def test_slow_listener_does_not_hold_back_the_stream() -> None:
+    """An endpoint whose stream is not read hangs up; whoever sends slowly must not cause that."""
+    over = asyncio.Event()
+
+    async def stream() -> AsyncIterator[Piece]:
+        for number in range(1000):
+            yield Text(f"{number} ")
+        over.set()
+
+    listening = eagerly(stream())
+    assert Text("0 ") == await anext(listening)
+    await over.wait()
+    assert 999 == len([piece async for piece in listening])
+
+
+async def test_listener_who_leaves_ends_the_agents_work() -> None:
+    """A request or a program must not go on when nobody wants its answer."""
+    ended = asyncio.Event()
+
+    async def stream() -> AsyncIterator[Piece]:
+        try:
+            yield Text("first")
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    listening = eagerly(stream())
+    await anext(listening)
+    await listening.aclose()
+    assert ended.is_set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from simulation import plan
 from simulation.books import Asked, Promise
@@ -29,7 +29,7 @@ class ScriptedAgent:
         self._script = script
         self._random = random.Random(f"agent {seed}")
 
-    async def answer(self, question: Question) -> AsyncIterator[Piece]:
+    async def answer(self, question: Question) -> AsyncGenerator[Piece]:
         self.asked.append(Asked(question.turn, tuple(question.text.split("\n"))))
         time = len(self.asked)
         outputs = self._random.randint(0 if self._script.outputs > 1 else 1, self._script.outputs)

@@ -20,7 +20,7 @@ import asyncio
 import functools
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Says:
         self._texts = texts
         self._takes_s = takes_s
 
-    async def answer(self, question: Question) -> AsyncIterator[Piece]:
+    async def answer(self, question: Question) -> AsyncGenerator[Piece]:
         self.asked.append(question.text)
         await asyncio.sleep(self._takes_s)
         for text in self._texts:

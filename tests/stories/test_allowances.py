@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Author:
     def __init__(self, slow_s: float = 0) -> None:
         self.slow_s = slow_s
 
-    async def answer(self, question: Question) -> AsyncIterator[Piece]:
+    async def answer(self, question: Question) -> AsyncGenerator[Piece]:
         await asyncio.sleep(self.slow_s)
         for line in question.text.split("\n"):
             for output in self._outputs(line):

@@ -26,40 +26,46 @@ _OPEN, _CLOSE = "<think>", "</think>"
 
 
 class AnswerText:
-    """Collects pieces of an answer, at most `max_chars` characters of it."""
+    """Lets an answer through piece by piece, at most `max_chars` characters of it.
+
+    What it lets through, joined, neither begins nor ends with white space: white space is held back until
+    something follows it.
+    """
 
     def __init__(self, max_chars: int, language: Language) -> None:
         self._max_chars = max_chars
         self._language = language
         self._thoughts = ThoughtFilter()
-        self._kept: list[str] = []
+        self._blank = ""
         self._length = 0
+        self.full = False
+        """True once more has come than fits: nothing further needs to be read."""
 
     @property
-    def full(self) -> bool:
-        """True once more has come than fits: nothing further needs to be read."""
-        return self._length > self._max_chars
+    def silent(self) -> bool:
+        """Nothing but white space and thoughts has come."""
+        return not self._length
 
-    def add(self, piece: str) -> None:
-        self._keep(self._thoughts.feed(piece))
+    def add(self, piece: str) -> str:
+        """What can be said by now."""
+        return self._let_through(self._thoughts.feed(piece))
 
-    def finish(self, model_stopped: bool = False) -> str:
-        """The whole answer; empty if nothing but white space and thoughts came."""
-        self._keep(self._thoughts.end())
-        text = "".join(self._kept)
+    def end(self, model_stopped: bool = False) -> str:
+        """What remains to be said when nothing more comes; a cut is closed with a line that says so."""
+        rest = self._let_through(self._thoughts.end())
         if self.full:
-            return _closed(text[: self._max_chars], TOO_LONG[self._language])
-        text = text.strip()
-        return _closed(text, MODEL_STOPPED[self._language]) if text and model_stopped else text
+            return f"{rest}\n\n{TOO_LONG[self._language]}"
+        return f"{rest}\n\n{MODEL_STOPPED[self._language]}" if model_stopped and not self.silent else rest
 
-    def _keep(self, piece: str) -> None:
-        if piece and not self.full:
-            self._kept.append(piece[: self._max_chars + 1 - self._length])
-            self._length += len(self._kept[-1])
-
-
-def _closed(text: str, mark: str) -> str:
-    return f"{text.strip()}\n\n{mark}".strip()
+    def _let_through(self, piece: str) -> str:
+        text = piece if self._length else piece.lstrip()
+        room = self._max_chars - self._length
+        text, self.full = text[:room], self.full or len(text) > room
+        self._length += len(text)
+        text = self._blank + text
+        said = text.rstrip()
+        self._blank = text[len(said) :]
+        return said
 
 
 class ThoughtFilter:

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible endpoint says, piece by piece: chunks, whole answers, complaints. Pure.
+"""What an OpenAI-compatible endpoint says, piece by piece: chunks, whole answers, tools, complaints. Pure.
 
 Tolerant of what it does not know, strict about what it reads: an unknown member is ignored, a member of
 the wrong type makes the piece a NoCompletion.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from yizhan.agents.answer import AnswerText
+from yizhan.agents.sse import Event
+from yizhan.ports import Piece, Progress, Text
 
 _DONE = b"[DONE]"
 
@@ -50,8 +52,20 @@ class _Refusal(msgspec.Struct):
     detail: str | None = None
 
 
+class _Tool(msgspec.Struct):
+    """hermes-agent tells in `hermes.tool.progress` which tool it uses (`gateway/platforms/api_server.py`, 0.19.0)."""
+
+    tool: str = ""
+    label: str = ""
+    status: str = ""
+
+
 _completion = msgspec.json.Decoder(_Completion)
 _refusal = msgspec.json.Decoder(_Refusal)
+_tool = msgspec.json.Decoder(_Tool)
+_TOOL_EVENT = b"hermes.tool.progress"
+_FAILED = "error"
+"""Not of OpenAI's list, but agents end a stream with it when they fail in the middle."""
 
 
 class Reading:
@@ -77,36 +91,70 @@ class Reading:
         """Nothing further needs to be read: the end was announced, it failed, or more came than fits."""
         return self._done or self._text.full or self.complaint is not None
 
-    def take_event(self, data: bytes) -> None:
-        """The data of one event. Raises NoCompletion."""
+    @property
+    def silent(self) -> bool:
+        """No text has come that could be said."""
+        return self._text.silent
+
+    def take_event(self, event: Event) -> list[Piece]:
+        """What one event says. Raises NoCompletion."""
         if self.enough:
-            return
-        if data.strip() == _DONE:
+            return []
+        if event.name == _TOOL_EVENT:
+            return _progress(event.data)
+        if event.data.strip() == _DONE:
             self._done = True
-            return
+            return []
         try:
-            self._take(_read(data))
+            return self._take(_read(event.data))
         except NoCompletion:
             if not self.whole:
                 raise
+            return []
 
-    def take_whole(self, body: bytes) -> None:
-        """An answer in one body. Raises NoCompletion."""
+    def take_whole(self, body: bytes) -> list[Piece]:
+        """What an answer in one body says. Raises NoCompletion."""
         completion = _read(body)
         if completion.choices is None and completion.error is None:
             raise NoCompletion("the answer is JSON, but no completion")
-        self._take(completion)
+        said = self._take(completion)
         self._done = True
+        return said
 
-    def text(self) -> str:
-        return self._text.finish(model_stopped=self.finish_reason == "length")
+    def end(self) -> list[Piece]:
+        """What remains to be said when the answer is whole."""
+        return _spoken(self._text.end(model_stopped=self.finish_reason == "length"))
 
-    def _take(self, completion: _Completion) -> None:
-        if completion.error is not None and not self.whole:
+    def _take(self, completion: _Completion) -> list[Piece]:
+        choice = (completion.choices or [_Choice()])[0]
+        reason = choice.finish_reason or ""
+        if not self.whole and (reason == _FAILED or (completion.error is not None and reason != "length")):
             self.complaint = _said(completion.error) or "no reason given"
-        for choice in (completion.choices or [])[:1]:
-            self._text.add(_text_of(choice))
-            self.finish_reason = choice.finish_reason or self.finish_reason
+            return []
+        self.finish_reason = reason or self.finish_reason
+        return _spoken(self._text.add(self._text_of(choice)))
+
+    def _text_of(self, choice: _Choice) -> str:
+        """The choice's text. A whole message after its pieces repeats them, and is passed over."""
+        said = choice.delta or (choice.message if self.silent else None)
+        content = None if said is None else said.content
+        if isinstance(content, list):
+            return "".join(piece.text for piece in content)
+        return content or ""
+
+
+def _spoken(text: str) -> list[Piece]:
+    return [Text(text)] if text else []
+
+
+def _progress(data: bytes) -> list[Piece]:
+    """The beginning of a tool's use; its end, and what makes no sense, is no news."""
+    try:
+        tool = _tool.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return []
+    told = tool.label or tool.tool
+    return [Progress(told)] if told and tool.status != "completed" else []
 
 
 def complaint(body: bytes) -> str:
@@ -115,8 +163,7 @@ def complaint(body: bytes) -> str:
         refusal = _refusal.decode(body)
     except (msgspec.DecodeError, RecursionError):
         return ""
-    said = "" if refusal.error is None else _said(refusal.error)
-    return said or refusal.message or refusal.detail or ""
+    return _said(refusal.error) or refusal.message or refusal.detail or ""
 
 
 def _read(data: bytes) -> _Completion:
@@ -126,13 +173,5 @@ def _read(data: bytes) -> _Completion:
         raise NoCompletion("the answer makes no sense: not the JSON of a completion") from None
 
 
-def _said(error: _Words | str) -> str:
-    return error if isinstance(error, str) else error.message or ""
-
-
-def _text_of(choice: _Choice) -> str:
-    said = choice.delta or choice.message
-    content = None if said is None else said.content
-    if isinstance(content, list):
-        return "".join(piece.text for piece in content)
-    return content or ""
+def _said(error: _Words | str | None) -> str:
+    return error if isinstance(error, str) else (error.message or "" if error else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from yizhan.ports import Piece, Question, Text
 
@@ -12,7 +12,7 @@ class Echo:
 
     name = "echo"
 
-    async def answer(self, question: Question) -> AsyncIterator[Piece]:
+    async def answer(self, question: Question) -> AsyncGenerator[Piece]:
         if question.text.strip():
             yield Text(question.text)
 

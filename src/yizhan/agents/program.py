@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import cast
@@ -19,7 +19,10 @@ GRACE_S = 2.0
 LEFTOVER_GRACE_S = 0.5
 """The same for what is left once the program itself has ended. Shorter: the dead may be counted among it
 where nobody collects them (a container without an init)."""
+LAST_WORDS_S = 0.5
+"""After the program itself has ended, what its children still hold open is read no longer than this."""
 _LOOK_EVERY_S = 0.02
+_CHUNK = 64 * 1024
 
 
 class Program:
@@ -40,6 +43,36 @@ class Program:
     async def wait(self) -> None:
         """Until the program itself has ended; its children may go on."""
         await self._process.wait()
+
+    async def printed(self, by: float) -> AsyncGenerator[bytes]:
+        """What it prints, until it has ended. Raises TimeoutError when the loop's time `by` has come."""
+        ending = asyncio.create_task(self.wait())
+        reading: asyncio.Task[bytes] | None = None
+        last_s: float | None = None
+        try:
+            while True:
+                reading = asyncio.create_task(self.stdout.read(_CHUNK))
+                async with asyncio.timeout_at(by):
+                    await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+                if ending.done() and last_s is None:
+                    last_s = asyncio.get_running_loop().time() + LAST_WORDS_S
+                if last_s is not None:
+                    left_s = last_s - asyncio.get_running_loop().time()
+                    await asyncio.wait({reading}, timeout=max(0.0, left_s))
+                if not reading.done() or not (chunk := reading.result()):
+                    break
+                yield chunk
+            async with asyncio.timeout_at(by):
+                await ending
+        finally:
+            tasks = [task for task in (reading, ending) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def last_words(self, complaining: asyncio.Task[None]) -> None:
+        """Waits a moment for the end of another of its streams."""
+        await asyncio.wait({complaining}, timeout=LAST_WORDS_S)
 
     async def end(self) -> None:
         """Ends what is left of the group and closes the pipes. Cancelled in between, it kills at once."""

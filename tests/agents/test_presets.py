@@ -1,0 +1,134 @@
+"""How endpoints are told which conversation is meant, and what models that remember nothing are told of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.agents.conftest import DONE, QUESTION, Play, ask, chunk, streams
+from yizhan.agents.history import LINE_TOKENS, UNSEEN, remembered, tokens
+from yizhan.agents.openai import OpenAiAnswers
+from yizhan.agents.presets import PRESETS, plain_name
+from yizhan.ports import Piece, Progress, Said, Session, Text
+from yizhan.settings import OpenAiAgent
+
+HISTORY = (("user", "before"), ("assistant", "yes?"))
+SESSION, CHAT = plain_name("s_1"), plain_name(str(QUESTION.target))
+
+
+async def told(
+    play: Play, preset: Any, agent_session: str = "", headers: dict[str, str] | None = None, *pieces: bytes
+) -> tuple[dict[str, Any], dict[str, str], list[Piece]]:
+    """What an endpoint of that preset is asked: body, headers; and the pieces of its answer."""
+    endpoint = await play(streams(*(pieces or (chunk("ok", finish="stop"), DONE)), headers=headers))
+    chosen = OpenAiAgent(
+        kind="openai",
+        base_url=endpoint.base_url,
+        model="m",
+        preset=preset,
+        api_key="k",
+        system_prompt="be brief",
+    )
+    agent = OpenAiAnswers("main", chosen, "en")
+    try:
+        question = replace(ask("now", *HISTORY), agent_session=agent_session)
+        said = [piece async for piece in agent.answer(question)]
+    finally:
+        await agent.close()
+    return endpoint.asked[0], endpoint.headers[0], said
+
+
+@pytest.mark.parametrize("preset", ["plain", "openwebui"])
+async def test_models_that_forget_are_told_the_history(play: Play, preset: str) -> None:
+    """And nothing of ours that they did not ask for."""
+    body, headers, _ = await told(play, preset)
+    assert ["system", "user", "assistant", "user"] == [line["role"] for line in body["messages"]]
+    assert {"model", "messages", "stream"} == set(body)
+    assert not any("session" in name for name in headers)
+
+
+@pytest.mark.parametrize(
+    ("preset", "roles", "members", "sent"),
+    [
+        ("hermes", ["system", "user"], {}, {"x-hermes-session-id": SESSION, "x-hermes-session-key": CHAT}),
+        ("openclaw", ["system", "user"], {}, {"x-openclaw-session-key": SESSION}),
+        ("nanobot", ["user"], {"session_id": SESSION}, {}),
+        ("cowagent", ["system", "user"], {"conversation_id": SESSION}, {}),
+    ],
+)
+async def test_agents_that_remember_are_told_the_session_only(
+    play: Play, preset: str, roles: list[str], members: dict[str, str], sent: dict[str, str]
+) -> None:
+    """Told the history as well, they would read everything twice; without a name, chats would meet."""
+    body, headers, _ = await told(play, preset)
+    assert roles == [line["role"] for line in body["messages"]]
+    assert "now" == body["messages"][-1]["content"]
+    assert members == {name: body[name] for name in set(body) - {"model", "messages", "stream"}}
+    assert sent == {name: value for name, value in headers.items() if "session" in name}
+
+
+async def test_the_session_that_an_agent_names_is_told_and_given_back(play: Play) -> None:
+    """Hermes goes on in another session after it has compressed one; the returned id counts."""
+    _, _, said = await told(play, "hermes", "", {"X-Hermes-Session-Id": "20261121_new"})
+    assert [Session("20261121_new"), Text("ok")] == said
+    _, headers, _ = await told(play, "hermes", "20261121_new")
+    assert "20261121_new" == headers["x-hermes-session-id"]
+
+
+async def test_tools_of_hermes_are_progress_and_no_part_of_the_answer(play: Play) -> None:
+    """Shape: hermes-agent 0.19.0, `_write_sse_chat_completion`."""
+    running = (
+        b'event: hermes.tool.progress\ndata: {"tool": "terminal", "label": "ls -l", "status": "running"}\n\n'
+    )
+    done = b'event: hermes.tool.progress\ndata: {"tool": "terminal", "status": "completed"}\n\n'
+    odd = b"event: hermes.tool.progress\ndata: [\n\n"
+    _, _, said = await told(
+        play, "hermes", "", {}, running, done, odd, chunk("Three files.", finish="stop"), DONE
+    )
+    assert [Progress("ls -l"), Text("Three files.")] == said
+
+
+@given(st.text(max_size=300))
+def test_names_are_fit_for_headers_and_files(name: str) -> None:
+    """Groups of QQ have a slash in their name; one endpoint keeps its sessions in files."""
+    told = plain_name(name)
+    assert told.isascii()
+    assert told.isprintable()
+    assert not set(told) & set("/\\.: ")
+    assert len(told) <= 200
+
+
+@given(st.sets(st.text("ab/:#", min_size=1, max_size=5), min_size=2))
+def test_two_chats_never_share_a_name(names: set[str]) -> None:
+    """Sharing a session is reading each other's messages."""
+    assert len(names) == len(set(map(plain_name, names)))
+
+
+def test_history_is_bounded_by_lines_and_by_tokens() -> None:
+    """The newest lines stay."""
+    lines = [Said("user", "一二三四", at) for at in range(10)]
+    assert lines[-3:] == remembered(lines, 3, None, "zh")
+    assert lines[-2:] == remembered(lines, 10, 2 * (4 + LINE_TOKENS), "zh")
+    assert [] == remembered(lines, 10, 3, "zh")
+    assert [] == remembered(lines, 0, None, "zh")
+
+
+def test_what_the_chat_has_not_seen_is_marked() -> None:
+    """Else the model says "as I wrote above" of what is still in the queue."""
+    (line,) = remembered([Said("assistant", "Done.", 1, undelivered=True)], 5, None, "en")
+    assert f"Done.\n{UNSEEN['en']}" == line.text
+
+
+@pytest.mark.parametrize(("text", "count"), [("", 0), ("abcd", 1), ("abcde", 2), ("驿站", 2), ("驿站 ok", 3)])
+def test_tokens_are_estimated(text: str, count: int) -> None:
+    """Roughly; a bound that is sometimes a little too strict does no harm."""
+    assert count == tokens(text)
+
+
+def test_every_preset_of_the_settings_is_known() -> None:
+    """A name that the settings take and nobody knows would end every turn."""
+    assert set(PRESETS) == set(OpenAiAgent.model_fields["preset"].annotation.__args__)  # type: ignore[union-attr]
