@@ -270,7 +270,7 @@ class ReplyToken:
 @dataclass(frozen=True, slots=True)
 class Chat:
     """One conversation of an account. `last_inbound_at_ms` is None where the other side never wrote; `ghosts` as
-    in Account."""
+    in Account; `taken_over_at_ms`: since when a person answers instead of the agent, None while the agent does."""
 
     account: AccountId
     id: ChatId
@@ -284,6 +284,7 @@ class Chat:
     gate: str = ""
     ghosts: int = 0
     unasked: str = ""
+    taken_over_at_ms: int | None = None
 
     @property
     def target(self) -> Target:

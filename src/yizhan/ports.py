@@ -933,6 +933,13 @@ class Store(Protocol):
 
     async def set_chat_paused(self, target: Target, paused: bool, at_ms: int) -> Chat: ...
 
+    async def take_over(self, target: Target, at_ms: int) -> Chat:
+        """A person answers the chat: its open turn ends as stopped (reason `taken-over`), and what is heard there
+        asks for no turn until `hand_back`. Taken over twice, it stays as it is."""
+        ...
+
+    async def hand_back(self, target: Target, at_ms: int) -> Chat: ...
+
     async def change_account(self, change: AccountChange) -> Account: ...
 
     async def set_rule(self, account: AccountId, sender_id: str, rule: Rule, at_ms: int) -> SenderRule:

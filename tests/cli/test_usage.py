@@ -14,7 +14,8 @@ Run = Callable[..., Ran]
 VERBS = [
     "demo", "run", "console", "sim", "send", "status", "doctor",
     "login weixin", "account add weixin", "account list", "account remove", "account pause", "account resume",
-    "chat pause", "chat resume", "access list", "access allow", "access block", "key list", "key add", "key revoke",
+    "chat pause", "chat resume", "chat takeover", "chat handback",
+    "access list", "access allow", "access block", "key list", "key add", "key revoke",
     "outbox list", "outbox show", "outbox retry", "outbox cancel",
     "turn list", "turn show", "turn rerun", "turn stop",
 ]  # fmt: skip

@@ -94,6 +94,14 @@ def test_a_token_on_the_command_line_draws_a_warning(run: Run, gateway: SmallGat
         (["account", "resume", ID], "POST", PATH + "/resume", {}, None),
         (["chat", "pause", "weixin:u"], "PATCH", "/v1/chat", {"chat": ["weixin:u"]}, {"paused": True}),
         (["chat", "resume", "weixin:u"], "PATCH", "/v1/chat", {"chat": ["weixin:u"]}, {"paused": False}),
+        (["chat", "takeover", "weixin:u"], "PATCH", "/v1/chat", {"chat": ["weixin:u"]}, {"taken_over": True}),
+        (
+            ["chat", "handback", "weixin:u"],
+            "PATCH",
+            "/v1/chat",
+            {"chat": ["weixin:u"]},
+            {"taken_over": False},
+        ),
         (
             ["access", "block", "u", "--account", ID],
             "POST",

@@ -225,6 +225,27 @@ async def test_chats_are_listed_and_paused(station: Station) -> None:
     assert (404, "unknown-account") == (unknown.status_code, problem_name(unknown))
 
 
+async def test_a_chat_is_taken_over_and_handed_back(station: Station) -> None:
+    """Programs that answer by themselves have to know when a person does."""
+    await station.with_account()
+    await hear(station)
+    async with Stream(station.app, "types=chat.state") as stream:
+        taken = await station.client.patch("/v1/chat", params={"chat": TARGET}, json={"taken_over": True})
+        assert 200 == taken.status_code
+        since = taken.json()["taken_over_at"]
+        assert since is not None
+        again = await station.client.patch("/v1/chat", params={"chat": TARGET}, json={"taken_over": True})
+        assert since == again.json()["taken_over_at"]
+        assert since == (await station.client.get("/v1/chats")).json()["items"][0]["taken_over_at"]
+        back = await station.client.patch("/v1/chat", params={"chat": TARGET}, json={"taken_over": False})
+        assert back.json()["taken_over_at"] is None
+        told = [(await stream.next()).data for _ in range(2)]
+    assert [since, None] == [event["taken_over_at"] for event in told]
+    assert {TARGET} == {event["chat"] for event in told}
+    nothing = await station.client.patch("/v1/chat", params={"chat": TARGET}, json={})
+    assert (422, "invalid-request") == (nothing.status_code, problem_name(nothing))
+
+
 # access
 
 

@@ -160,6 +160,16 @@ def _register_chat(chat: typer.Typer) -> None:
         """Go on sending to a paused chat."""
         _switch_chat(desk, chat, False)
 
+    @verb(chat)
+    def takeover(desk: Desk, chat: Target) -> None:
+        """Answer a chat by hand: the agent is not asked there until `handback`."""
+        _hand_chat(desk, chat, True)
+
+    @verb(chat)
+    def handback(desk: Desk, chat: Target) -> None:
+        """Let the agent answer a chat again, from its next message on."""
+        _hand_chat(desk, chat, False)
+
 
 def _switch(desk: Desk, account: str, word: str) -> None:
     with desk.api() as api:
@@ -171,6 +181,13 @@ def _switch_chat(desk: Desk, chat: str, paused: bool) -> None:
     with desk.api() as api:
         answer = api.call("PATCH", "/v1/chat", query={"chat": chat}, body={"paused": paused})
     desk.show(answer, f"{safe(answer.get('chat') or chat)}: {'paused' if paused else 'resumed'}")
+
+
+def _hand_chat(desk: Desk, chat: str, taken_over: bool) -> None:
+    with desk.api() as api:
+        answer = api.call("PATCH", "/v1/chat", query={"chat": chat}, body={"taken_over": taken_over})
+    told = "you answer it; the agent is not asked" if taken_over else "the agent answers it again"
+    desk.show(answer, f"{safe(answer.get('chat') or chat)}: {told}")
 
 
 def _row(account: Json, running: bool) -> tuple[object, ...]:

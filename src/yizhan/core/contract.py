@@ -150,6 +150,7 @@ def chat_object(chat: Chat) -> JsonObject:
         "kind": chat.kind,
         "title": chat.title,
         "paused": chat.paused,
+        "taken_over_at": time_text(chat.taken_over_at_ms),
         "created_at": time_text(chat.created_at_ms),
         "last_inbound_at": time_text(chat.last_inbound_at_ms),
         "last_outbound_at": time_text(chat.last_outbound_at_ms),
@@ -256,6 +257,12 @@ def account_state_event(account: Account, at_ms: int) -> JsonObject:
         "action": account.action or None,
     }
     return _event("account.state", at_ms, None, body)
+
+
+def chat_state_event(chat: Chat, at_ms: int) -> JsonObject:
+    """Who may write there now: whether sending is held back, and whether a person answers instead of the agent."""
+    body = {"paused": chat.paused, "taken_over_at": time_text(chat.taken_over_at_ms)}
+    return _event("chat.state", at_ms, chat.target, body)
 
 
 def alert_object(alert: Alert) -> JsonObject:

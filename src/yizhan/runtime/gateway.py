@@ -258,6 +258,15 @@ class Gateway:
         self.outbound.pause(target, chat.paused)
         return chat
 
+    async def take_over(self, target: Target, taken: bool) -> Chat:
+        """A person answers the chat instead of the agent, or hands it back. What the agent was at is over."""
+        now_ms = self.clock.now_ms()
+        if not taken:
+            return await self.store.hand_back(target, now_ms)
+        chat = await self.store.take_over(target, now_ms)
+        self.turns.leave_to_person(target)
+        return chat
+
     # turns
 
     async def rerun(self, turn: TurnId) -> Turn:

@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 
 from yizhan.core.allowance import NOTICE_SOURCE
-from yizhan.model import Access, AccountId, MessageClass, MessageState, WaitingFor
+from yizhan.model import Access, AccountId, Dispatch, MessageClass, MessageState, Target, WaitingFor
 from yizhan.ports import MessageFilter, TurnFilter
 from yizhan.store import tables as t
 from yizhan.store.rows.outbox import rank
@@ -353,6 +353,23 @@ def open_turns_of(account: AccountId) -> Select[Any]:
 def pending_inbound_of(account: AccountId) -> Select[Any]:
     """What an account heard that still asks something of us."""
     return select(t.inbound.c.id).where(PENDING, t.inbound.c.account == account)
+
+
+def open_turns_in(target: Target) -> Select[Any]:
+    """Every turn of a chat that has not ended."""
+    u = t.turn
+    return select(u.c.id).where(OPEN, u.c.account == target.account, u.c.chat == target.chat)
+
+
+def pending_inbound_in(target: Target) -> Select[Any]:
+    """What was heard in a chat and still waits for an answer; commands to the gateway aside."""
+    i = t.inbound
+    return select(i.c.id).where(
+        PENDING,
+        i.c.account == target.account,
+        i.c.chat == target.chat,
+        i.c.dispatch == Dispatch.TURN.value,
+    )
 
 
 def erase_account(account: AccountId) -> Delete:

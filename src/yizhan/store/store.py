@@ -164,6 +164,12 @@ class SqlStore:
     async def set_chat_paused(self, target: Target, paused: bool, at_ms: int) -> Chat:
         return await self._committer.submit(writes_people.SetChatPaused(target, paused, at_ms))
 
+    async def take_over(self, target: Target, at_ms: int) -> Chat:
+        return await self._committer.submit(writes_people.TakeOver(target, at_ms))
+
+    async def hand_back(self, target: Target, at_ms: int) -> Chat:
+        return await self._committer.submit(writes_people.HandBack(target, at_ms))
+
     async def change_account(self, change: AccountChange) -> Account:
         return await self._committer.submit(writes_people.ChangeAccount(change))
 

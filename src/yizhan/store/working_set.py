@@ -224,6 +224,9 @@ class WorkingSet:
     def announce_account(self, account: Account, at_ms: int) -> None:
         self._event(at_ms, "account.state", account.id, None, contract.account_state_event(account, at_ms))
 
+    def announce_chat(self, chat: Chat, at_ms: int) -> None:
+        self._event(at_ms, "chat.state", chat.account, chat.id, contract.chat_state_event(chat, at_ms))
+
     def announce_alert(self, alert: Alert, at_ms: int) -> None:
         self._event(at_ms, "alert", alert.account, alert.chat, contract.alert_event(alert, at_ms))
 

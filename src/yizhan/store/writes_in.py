@@ -19,6 +19,7 @@ from yizhan.errors import InvalidRequest
 from yizhan.model import (
     Access,
     AccountId,
+    Chat,
     Dispatch,
     Inbound,
     InboundId,
@@ -185,7 +186,7 @@ def _store(account: AccountId, arrival: Arrival, content: str, rows: WorkingSet)
         sent_at_ms=heard.sent_at_ms,
         received_at_ms=arrival.received_at_ms,
         access=arrival.access,
-        dispatch=arrival.dispatch,
+        dispatch=_asked(arrival.dispatch, rows.chat_for(target, arrival.received_at_ms)),
     )
     rows.add_inbound(KeptInbound(inbound, seq, content), arrival.received_at_ms)
     if heard.token:
@@ -197,6 +198,12 @@ def _store(account: AccountId, arrival: Arrival, content: str, rows: WorkingSet)
     if arrival.access is not Access.ALLOWED:
         _note_refused(account, arrival, rows)
     return inbound
+
+
+def _asked(dispatch: Dispatch, chat: Chat) -> Dispatch:
+    """What a message asks of us: no turn where a person has taken the chat over."""
+    by_person = dispatch is Dispatch.TURN and chat.taken_over_at_ms is not None
+    return Dispatch.DONE if by_person else dispatch
 
 
 def _note_chat(target: Target, arrival: Arrival, rows: WorkingSet) -> None:

@@ -32,6 +32,7 @@ from yizhan.store.writes_in import ask_nothing, end_turn
 from yizhan.store.writes_out import change_entries, doubted, ended
 
 REMOVED = Reason("removed", "The account was removed.")
+TAKEN_OVER = Reason("taken-over", "A person has taken the chat over.")
 UNANSWERED = Reason("account-removed", "The account was removed.")
 
 
@@ -155,8 +156,67 @@ class SetChatPaused:
 
     def apply(self, rows: WorkingSet) -> Chat:
         rows.account(self.target.account)
-        chat = replace(rows.chat_for(self.target, self.at_ms), paused=self.paused)
+        known = rows.chat_for(self.target, self.at_ms)
+        chat = replace(known, paused=self.paused)
+        if chat != known:
+            rows.put_chat(chat)
+            rows.announce_chat(chat, self.at_ms)
+        return chat
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """A person answers the chat from now on: what the agent was about to answer is over, in the same transaction, so
+    that no restart lets it answer after all. What is in the outbox stays promised."""
+
+    label: ClassVar[str] = "take_over"
+    alone: ClassVar[bool] = True
+    target: Target
+    at_ms: int
+
+    def wants(self, wants: Wants) -> None:
+        wants.accounts.add(self.target.account)
+        wants.chats.add(self.target)
+
+    def apply(self, rows: WorkingSet) -> Chat:
+        rows.account(self.target.account)
+        known = rows.chat_for(self.target, self.at_ms)
+        if known.taken_over_at_ms is not None:
+            return known
+        turns = set(rows.connection.scalars(queries.open_turns_in(self.target)))
+        asking = set(rows.connection.scalars(queries.pending_inbound_in(self.target)))
+        rows.load(Wants(turns=turns, inbound_of_turns=set(turns), inbound=set(asking)))
+        for turn in sorted(turns):
+            end_turn(
+                rows.turns[turn], TurnEnd(turn, TurnState.STOPPED, self.at_ms, reason=TAKEN_OVER), 0, rows
+            )
+        ask_nothing(sorted(asking), rows)
+        chat = replace(known, taken_over_at_ms=self.at_ms)
         rows.put_chat(chat)
+        rows.announce_chat(chat, self.at_ms)
+        return chat
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """The agent answers the chat again, from its next message on."""
+
+    label: ClassVar[str] = "hand_back"
+    alone: ClassVar[bool] = False
+    target: Target
+    at_ms: int
+
+    def wants(self, wants: Wants) -> None:
+        wants.accounts.add(self.target.account)
+        wants.chats.add(self.target)
+
+    def apply(self, rows: WorkingSet) -> Chat:
+        rows.account(self.target.account)
+        known = rows.chat_for(self.target, self.at_ms)
+        chat = replace(known, taken_over_at_ms=None)
+        if chat != known:
+            rows.put_chat(chat)
+            rows.announce_chat(chat, self.at_ms)
         return chat
 
 

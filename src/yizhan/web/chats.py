@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request
+from pydantic import Field
 from starlette.responses import Response
 
 from yizhan.core.contract import JsonObject, chat_object, reason_object, time_text, timeline_object
+from yizhan.errors import InvalidRequest
 from yizhan.model import AccountId, Message
 from yizhan.ports import TimelineRow
 from yizhan.runtime.views import ChatAllowanceView
@@ -25,9 +27,12 @@ LimitQuery = Annotated[int, Query(ge=1, le=200)]
 
 
 class ChatBody(Body):
-    """What to change of a chat."""
+    """What to change of a chat; at least one of them."""
 
-    paused: bool
+    paused: bool | None = Field(None, description="hold back what is to be sent there, or let it go")
+    taken_over: bool | None = Field(
+        None, description="a person answers instead of the agent, until it is handed back"
+    )
 
 
 @router.get("/v1/chats", responses={200: {"model": shapes.ChatPage}})
@@ -49,11 +54,16 @@ async def list_chats(
 
 @router.patch("/v1/chat", responses={200: {"model": shapes.ChatListed}}, openapi_extra=takes(ChatBody))
 async def change_chat(request: Request, chat: ChatQuery) -> Response:
-    """Hold back what is to be sent to a chat, or let it go again."""
+    """Hold back what is to be sent to a chat, or let it go again; answer it yourself, or hand it back to the agent."""
     gateway = gateway_of(request)
     body = await read_body(request, ChatBody)
+    if body.paused is None and body.taken_over is None:
+        raise InvalidRequest("Nothing is to be changed.", "Give paused, taken_over, or both.")
     target = await gateway.resolve(chat)
-    chat_now = await gateway.pause_chat(target, body.paused)
+    if body.paused is not None:
+        chat_now = await gateway.pause_chat(target, body.paused)
+    if body.taken_over is not None:
+        chat_now = await gateway.take_over(target, body.taken_over)
     left = await gateway.outbound.allowances.of_chats([target])
     return answer(chat_object(chat_now) | {"allowance": _allowance_object(left.get(target))})
 

@@ -24,7 +24,7 @@ FAREWELL_S = 0.2
 """For the proper end of a stream whose client may take nothing any more."""
 ID_MAX = 2**63 - 1
 
-EVENT_TYPES = ("message.state", "message.received", "account.state", "turn.state")
+EVENT_TYPES = ("message.state", "message.received", "account.state", "turn.state", "chat.state")
 
 
 class EventStream(Response):

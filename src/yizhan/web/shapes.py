@@ -172,6 +172,7 @@ class Chat(Shape):
     kind: str
     title: str
     paused: bool
+    taken_over_at: Time | None
     created_at: Time
     last_inbound_at: Time | None
     last_outbound_at: Time | None

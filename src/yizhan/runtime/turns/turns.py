@@ -97,11 +97,16 @@ class Turns:
 
     def forget(self, account: AccountId) -> None:
         """The account is gone, and with it its turns: nobody need go on answering."""
-        for target, desk in self._desks.items():
+        for target in self._desks:
             if target.account == account:
-                desk.take_pending()
-                desk.take_resumed()
-                desk.stop()
+                self.leave_to_person(target)
+
+    def leave_to_person(self, target: Target) -> None:
+        """A person answers the chat now, and the store has ended its turns: nobody need go on with them."""
+        if (desk := self._desks.get(target)) is not None:
+            desk.take_pending()
+            desk.take_resumed()
+            desk.stop()
 
     def running(self, target: Target) -> bool:
         """Whether a turn of the chat is open."""

@@ -95,6 +95,7 @@ def chat_of(row: Row) -> KeptChat:
         gate,
         ghosts,
         unasked,
+        taken_over,
         _,
         next_seq,
     ) = row
@@ -111,6 +112,7 @@ def chat_of(row: Row) -> KeptChat:
         gate=gate,
         ghosts=ghosts,
         unasked=unasked,
+        taken_over_at_ms=taken_over,
     )
     return KeptChat(chat, next_seq)
 
@@ -135,6 +137,7 @@ def chat_values(kept: KeptChat) -> Values:
         "gate": chat.gate,
         "ghosts": chat.ghosts,
         "unasked": chat.unasked,
+        "taken_over_at_ms": chat.taken_over_at_ms,
         "activity_at_ms": activity_of(chat),
         "next_seq": kept.next_seq,
     }
