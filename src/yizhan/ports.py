@@ -786,10 +786,13 @@ class AccountChange:
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
+    """`cause`: what it waits for, or the code of its reason; empty: any."""
+
     account: AccountId | None = None
     chat: ChatId | None = None
     states: frozenset[MessageState] = frozenset()
     since_ms: int | None = None
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -813,11 +816,22 @@ TimelineRow = Inbound | Turn | Message | Suppressed
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Live messages per account and state, the oldest waiting, and open turns. For status and metrics."""
+    """Live messages per account and state, what they wait for, the oldest of them, and open turns. For status and
+    metrics."""
 
     by_account_state: Mapping[tuple[AccountId, MessageState], int]
     oldest_live_at_ms: Mapping[AccountId, int]
     open_turns: int
+    oldest_live: Mapping[AccountId, MessageId] = field(default_factory=dict)
+    waits_for: Mapping[AccountId, Mapping[WaitingFor, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many of the messages that were accepted from `since_ms` on, for one step's time, are in which state now."""
+
+    since_ms: int
+    by_state: Mapping[MessageState, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -960,7 +974,11 @@ class Store(Protocol):
 
     async def account(self, account: AccountId) -> Account: ...
 
-    async def chats(self, account: AccountId | None, after: str | None, limit: int) -> Page[Chat]: ...
+    async def chats(
+        self, account: AccountId | None, after: str | None, limit: int, containing: str = ""
+    ) -> Page[Chat]:
+        """The most recently used first; `containing`: only those whose name or id does."""
+        ...
 
     async def chat(self, target: Target) -> Chat | None: ...
 
@@ -994,8 +1012,11 @@ class Store(Protocol):
         """Newest first."""
         ...
 
-    async def timeline(self, target: Target, before: str | None, limit: int) -> Page[TimelineRow]:
-        """Newest first: inbound, turns, outbound, suppressed, in one order."""
+    async def timeline(
+        self, target: Target, before: str | None, limit: int, containing: str = ""
+    ) -> Page[TimelineRow]:
+        """Newest first: inbound, turns, outbound, suppressed, in one order. `containing`: only what was said with these
+        words, whatever their case."""
         ...
 
     async def history(self, target: Target, limit: int) -> tuple[Said, ...]:
@@ -1030,6 +1051,10 @@ class Store(Protocol):
         ...
 
     async def counts(self) -> Counts: ...
+
+    async def tallies(self, since_ms: int, step_ms: int) -> tuple[Tally, ...]:
+        """What became of the messages accepted since then, by steps of time; steps without any are left out."""
+        ...
 
     async def troubles(self, numbers: AlertNumbers, now_ms: int) -> Troubles:
         """Messages that fare badly, by these numbers: waiting too long, held in doubt, failed or expired lately;

@@ -131,6 +131,12 @@ class Limit:
             return max(self.hi_ms // 2, int((self.hi_ms * self.lo_ms) ** 0.5))
         return (self.hi_ms + self.lo_ms) // 2
 
+    def numbers(self) -> tuple[int, int] | None:
+        """How many requests fit into how many ms; None while nothing is known."""
+        if self.interval_ms:
+            return 1, self.interval_ms
+        return (self.fits, self.pause_ms()) if self.known else None
+
     def words(self) -> str:
         """For people: `10 per 20.4 s`, `one per 2.1 s`, or empty while nothing is known."""
         if self.interval_ms:

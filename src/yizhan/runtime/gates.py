@@ -51,8 +51,11 @@ def _of_host(name: str, hosts: Hosts, now_ms: int) -> Iterator[GateView]:
 
 def _limiter_view(scope: str, subject: str, pace: Pace, now_ms: int) -> GateView:
     limit = pace.limit.words() if pace.limit else ""
+    fits, per_ms = (pace.limit and pace.limit.numbers()) or (0, 0)
     if pace.refusals:
         why = f"refused {pace.refusals} times in a row" if pace.refusals > 1 else "refused once"
     else:
         why = LOST if pace.doubts else "keeps to the limit it has learned"
-    return GateView(scope, subject, pace.ready_at(now_ms), pace.refusals, why, limit)
+    return GateView(
+        scope, subject, pace.ready_at(now_ms), pace.refusals, why, limit, fits=fits, per_ms=per_ms
+    )

@@ -310,7 +310,9 @@ class Gateway:
             oldest_ms = counts.oldest_live_at_ms.get(account.id)
             allowance = self.outbound.allowances.of_account(account.id)
             gates = gates_of(account.id, self.outbound.lanes, self._reach.hosts, self.clock.now_ms())
-            views.append(AccountView(account, gates, live, oldest_ms, allowance))
+            oldest = counts.oldest_live.get(account.id)
+            waits_for = counts.waits_for.get(account.id, {})
+            views.append(AccountView(account, gates, live, oldest_ms, allowance, oldest, waits_for))
         return tuple(views)
 
     async def add_account(

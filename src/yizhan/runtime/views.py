@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from yizhan.model import (
     Account,
@@ -11,6 +11,7 @@ from yizhan.model import (
     AccountState,
     InboundId,
     MessageClass,
+    MessageId,
     MessageState,
     Reason,
     WaitingFor,
@@ -39,7 +40,8 @@ class GateView:
     """A gate that is not wide open. `scope` is account, chat or host; `subject` names which one.
 
     `ready_at_ms` is the earliest next request (a probe after refusals), `refusals` how many in a row led here,
-    `limit` what was learned of the scope's limit, in words, empty if nothing. `ghosts` instead of refusals, where
+    `limit` what was learned of the scope's limit, in words, empty if nothing, and `fits` requests in `per_ms` the same
+    in numbers, 0 if nothing. `ghosts` instead of refusals, where
     receipts do not come and only pushes wait.
     """
 
@@ -50,6 +52,8 @@ class GateView:
     reason: str
     limit: str = ""
     ghosts: int = 0
+    fits: int = 0
+    per_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +81,16 @@ class ChatAllowanceView:
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """An account with what its operator wants to see next to it."""
+    """An account with what its operator wants to see next to it. `waits_for`: how many messages wait for what, as far
+    as that was written down; those behind them in their chats wait for them."""
 
     account: Account
     gates: tuple[GateView, ...]
     live: Mapping[MessageState, int]
     oldest_live_at_ms: int | None
     allowance: AllowanceView | None = None
+    oldest_live: MessageId | None = None
+    waits_for: Mapping[WaitingFor, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     Select,
     Table,
+    TextClause,
     Update,
     and_,
     bindparam,
@@ -41,6 +42,7 @@ from yizhan.store.rows.outbox import rank
 
 LIVE = text("message.live = 1")
 FINISHED = text("message.live = 0")
+DEAD = text("message.state IN ('failed', 'expired')")
 PENDING = text("inbound.dispatch <> 'done'")
 OPEN = text("turn.ended_at_ms IS NULL")
 
@@ -545,17 +547,26 @@ def all_accounts() -> Select[Any]:
     return select(t.account).order_by(t.account.c.created_at_ms, t.account.c.id)
 
 
-def chats_page(account: AccountId | None, after: tuple[int, str, str] | None, limit: int) -> Select[Any]:
-    """Chats, those with the newest activity first."""
+def chats_page(
+    account: AccountId | None, after: tuple[int, str, str] | None, limit: int, containing: str
+) -> Select[Any]:
+    """Chats, those with the newest activity first; only those whose name or id contains something."""
     c = t.chat
     query = select(c).order_by(c.c.activity_at_ms.desc(), c.c.account, c.c.id).limit(limit)
     if account is not None:
         query = query.where(c.c.account == account)
+    if containing:
+        query = query.where(_contains(c.c.title, containing) | _contains(c.c.id, containing))
     if after is not None:
         at_ms, after_account, after_id = after
         behind = tuple_(c.c.account, c.c.id) > tuple_(after_account, after_id)
         query = query.where((c.c.activity_at_ms < at_ms) | ((c.c.activity_at_ms == at_ms) & behind))
     return query
+
+
+def _contains(column: ColumnElement[str], words: str) -> ColumnElement[bool]:
+    """Whether a text holds these words, whatever their case; nothing in them is a pattern."""
+    return column.icontains(words, autoescape=True)
 
 
 def chats_with_live_messages() -> Select[Any]:
@@ -585,8 +596,12 @@ def _page_of(
     return query if before_id is None else query.where(table.c.id < before_id)
 
 
-def _conditions(table: Table, where: MessageFilter | TurnFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+_LIVE_STATES = frozenset(state for state in MessageState if state.live)
+_DEAD_STATES = frozenset({MessageState.FAILED, MessageState.EXPIRED})
+
+
+def _conditions(table: Table, where: MessageFilter | TurnFilter) -> list[ColumnElement[bool] | TextClause]:
+    conditions = _of_messages(where) if isinstance(where, MessageFilter) else []
     if where.account is not None:
         conditions.append(table.c.account == where.account)
     if where.chat is not None:
@@ -598,9 +613,30 @@ def _conditions(table: Table, where: MessageFilter | TurnFilter) -> list[ColumnE
     return conditions
 
 
-def timeline_part(table: Table, account: str, chat: str, before_seq: int | None, limit: int) -> Select[Any]:
+def _of_messages(where: MessageFilter) -> list[ColumnElement[bool] | TextClause]:
+    """Where only live rows, or only dead letters, are wanted, their small index is named."""
+    conditions: list[ColumnElement[bool] | TextClause] = []
+    if where.states and where.states <= _LIVE_STATES:
+        conditions.append(LIVE)
+    if where.states and where.states <= _DEAD_STATES:
+        conditions.append(DEAD)
+    if where.cause:
+        m = t.message
+        conditions.append((m.c.waiting_for == where.cause) | (m.c.reason_code == where.cause))
+    return conditions
+
+
+SPOKEN = (t.inbound, t.message)
+"""Tables of a chat whose rows have words of their own."""
+
+
+def timeline_part(
+    table: Table, account: str, chat: str, before_seq: int | None, limit: int, containing: str
+) -> Select[Any]:
     """The newest rows of one table in a chat, newest first; four tables share the positions of a chat."""
     query = select(table).where(table.c.account == account, table.c.chat == chat)
+    if containing:
+        query = query.where(_contains(table.c.text, containing))
     if before_seq is not None:
         query = query.where(table.c.seq < before_seq)
     return query.order_by(table.c.seq.desc()).limit(limit)
@@ -683,13 +719,30 @@ def newest_event() -> Select[Any]:
 
 
 def live_counts() -> Select[Any]:
-    """Live messages by account and state, and when the oldest of each was accepted."""
+    """Live messages by account, state and what they wait for; when the oldest of each was accepted, and which it is
+    (ids sort by time of acceptance)."""
     m = t.message
     return (
-        select(m.c.account, m.c.state, func.count(), func.min(m.c.created_at_ms))
+        select(
+            m.c.account,
+            m.c.state,
+            m.c.waiting_for,
+            func.count(),
+            func.min(m.c.created_at_ms),
+            func.min(m.c.id),
+        )
         .where(LIVE)
-        .group_by(m.c.account, m.c.state)
+        .group_by(m.c.account, m.c.state, m.c.waiting_for)
     )
+
+
+def states_by_time(since_ms: int, step_ms: int) -> Select[Any]:
+    """How many messages accepted since a time are in which state, by steps of time. Reads the index of times from
+    there on."""
+    m = t.message
+    step = ((m.c.created_at_ms - since_ms) // step_ms).label("step")
+    since = m.c.created_at_ms >= since_ms
+    return select(step, m.c.state, func.count()).where(since).group_by(text("step"), m.c.state)
 
 
 def open_turn_count() -> Select[Any]:
@@ -751,10 +804,9 @@ def ended_badly(state: MessageState, after_ms: int) -> Select[Any]:
     """Messages that have failed, or expired, since a time, by chat: account, chat, how many, when the last, and the
     newest. Reads the small index of such rows."""
     m = t.message
-    dead = text("message.state IN ('failed', 'expired')")
     return (
         select(m.c.account, m.c.chat, func.count(), func.max(m.c.finished_at_ms), func.max(m.c.id))
-        .where(dead, m.c.state == state.value, m.c.finished_at_ms >= after_ms, m.c["class"] != _PROGRESS)
+        .where(DEAD, m.c.state == state.value, m.c.finished_at_ms >= after_ms, m.c["class"] != _PROGRESS)
         .group_by(m.c.account, m.c.chat)
     )
 

@@ -4,6 +4,7 @@ store runs them in a reader's thread.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from heapq import merge
 from itertools import islice
@@ -30,8 +31,9 @@ from yizhan.model import (
     Target,
     Turn,
     TurnId,
+    WaitingFor,
 )
-from yizhan.ports import Counts, LaneView, MessageFilter, Page, Said, TimelineRow, TurnFilter
+from yizhan.ports import Counts, LaneView, MessageFilter, Page, Said, Tally, TimelineRow, TurnFilter
 from yizhan.store import queries, rows
 from yizhan.store import tables as t
 from yizhan.store.pages import cursor_of, place_of
@@ -113,10 +115,12 @@ def account(connection: Connection, seal: Seal, account_id: AccountId) -> Accoun
     return rows.account_of(row, seal)
 
 
-def chats(connection: Connection, account_id: AccountId | None, after: str | None, limit: int) -> Page[Chat]:
+def chats(
+    connection: Connection, account_id: AccountId | None, after: str | None, limit: int, containing: str
+) -> Page[Chat]:
     limit = bounded(limit)
     place = None if after is None else place_of(after, tuple[int, str, str])
-    found = connection.execute(queries.chats_page(account_id, place, limit + 1)).all()
+    found = connection.execute(queries.chats_page(account_id, place, limit + 1, containing)).all()
     listed = [rows.chat_of(row).chat for row in found[:limit]]
     following = None
     if len(found) > limit:
@@ -175,13 +179,20 @@ def _with_attempts(connection: Connection, sql: BatchStatements, found: Sequence
 
 
 def timeline(
-    connection: Connection, sql: BatchStatements, target: Target, before: str | None, limit: int
+    connection: Connection,
+    sql: BatchStatements,
+    target: Target,
+    before: str | None,
+    limit: int,
+    containing: str,
 ) -> Page[TimelineRow]:
     limit = bounded(limit)
     place = None if before is None else place_of(before, tuple[int])[0]
 
     def part(table: Any) -> Sequence[Row]:
-        query = queries.timeline_part(table, target.account, target.chat, place, limit + 1)
+        if containing and table not in queries.SPOKEN:
+            return ()
+        query = queries.timeline_part(table, target.account, target.chat, place, limit + 1, containing)
         return connection.execute(query).all()
 
     heard: list[tuple[int, TimelineRow]] = [
@@ -275,9 +286,25 @@ def event_range(connection: Connection) -> tuple[int, int]:
 
 
 def counts(connection: Connection) -> Counts:
-    by_account_state: dict[tuple[AccountId, MessageState], int] = {}
-    oldest: dict[AccountId, int] = {}
-    for account_id, state, count, since_ms in connection.execute(queries.live_counts()):
-        by_account_state[account_id, MessageState(state)] = count
-        oldest[account_id] = min(since_ms, oldest.get(account_id, since_ms))
-    return Counts(by_account_state, oldest, connection.scalar(queries.open_turn_count()) or 0)
+    by_account_state: Counter[tuple[AccountId, MessageState]] = Counter()
+    waits_for: dict[AccountId, Counter[WaitingFor]] = {}
+    oldest: dict[AccountId, tuple[int, MessageId]] = {}
+    for account_id, state, waits, count, since_ms, message_id in connection.execute(queries.live_counts()):
+        by_account_state[account_id, MessageState(state)] += count
+        if waits is not None:
+            waits_for.setdefault(account_id, Counter())[WaitingFor(waits)] += count
+        oldest[account_id] = min((since_ms, message_id), oldest.get(account_id, (since_ms, message_id)))
+    return Counts(
+        by_account_state,
+        {account_id: since_ms for account_id, (since_ms, _) in oldest.items()},
+        connection.scalar(queries.open_turn_count()) or 0,
+        {account_id: message_id for account_id, (_, message_id) in oldest.items()},
+        waits_for,
+    )
+
+
+def tallies(connection: Connection, since_ms: int, step_ms: int) -> tuple[Tally, ...]:
+    steps: dict[int, dict[MessageState, int]] = {}
+    for step, state, count in connection.execute(queries.states_by_time(since_ms, step_ms)):
+        steps.setdefault(step, {})[MessageState(state)] = count
+    return tuple(Tally(since_ms + step * step_ms, steps[step]) for step in sorted(steps))

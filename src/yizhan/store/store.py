@@ -49,6 +49,7 @@ from yizhan.ports import (
     Parking,
     Said,
     Settlement,
+    Tally,
     TimelineRow,
     TurnEnd,
     TurnFilter,
@@ -195,8 +196,10 @@ class SqlStore:
     async def account(self, account: AccountId) -> Account:
         return await self._read(lambda c: reads.account(c, self._seal, account))
 
-    async def chats(self, account: AccountId | None, after: str | None, limit: int) -> Page[Chat]:
-        return await self._read(lambda c: reads.chats(c, account, after, limit))
+    async def chats(
+        self, account: AccountId | None, after: str | None, limit: int, containing: str = ""
+    ) -> Page[Chat]:
+        return await self._read(lambda c: reads.chats(c, account, after, limit, containing))
 
     async def chat(self, target: Target) -> Chat | None:
         return await self._read(lambda c: reads.chat(c, target))
@@ -225,8 +228,12 @@ class SqlStore:
     async def messages(self, where: MessageFilter, after: str | None, limit: int) -> Page[Message]:
         return await self._read(lambda c: reads.messages(c, self._statements, where, after, limit))
 
-    async def timeline(self, target: Target, before: str | None, limit: int) -> Page[TimelineRow]:
-        return await self._read(lambda c: reads.timeline(c, self._statements, target, before, limit))
+    async def timeline(
+        self, target: Target, before: str | None, limit: int, containing: str = ""
+    ) -> Page[TimelineRow]:
+        return await self._read(
+            lambda c: reads.timeline(c, self._statements, target, before, limit, containing)
+        )
 
     async def history(self, target: Target, limit: int) -> tuple[Said, ...]:
         return await self._read(lambda c: reads.history(c, target, limit))
@@ -260,6 +267,9 @@ class SqlStore:
 
     async def counts(self) -> Counts:
         return await self._read(reads.counts)
+
+    async def tallies(self, since_ms: int, step_ms: int) -> tuple[Tally, ...]:
+        return await self._read(lambda c: reads.tallies(c, since_ms, step_ms))
 
     async def troubles(self, numbers: AlertNumbers, now_ms: int) -> Troubles:
         return await self._read(lambda c: watching.troubles(c, numbers, now_ms))

@@ -236,6 +236,7 @@ message = Table(
     _int("rank"),
     Index("ix_message_id", "id", unique=True),
     Index("ix_message_newest", "account", "id"),
+    Index("ix_message_created", "created_at_ms"),
     _partial(
         "ix_message_key", "account", "idempotency_key", where="idempotency_key IS NOT NULL", unique=True
     ),

@@ -23,6 +23,7 @@ router = APIRouter(tags=["chats"])
 
 ChatQuery = Annotated[Word, Query(description="a TARGET: platform:account:chat, or platform:chat")]
 CursorQuery = Annotated[Word | None, Query(description="`next` of the page before")]
+SearchQuery = Annotated[Word | None, Query(description="only what contains these words")]
 LimitQuery = Annotated[int, Query(ge=1, le=200)]
 
 
@@ -39,12 +40,13 @@ class ChatBody(Body):
 async def list_chats(
     request: Request,
     account: Annotated[Word | None, Query(description="only this account's")] = None,
+    search: SearchQuery = None,
     cursor: CursorQuery = None,
     limit: LimitQuery = 50,
 ) -> Response:
     """The conversations, the most recently used first."""
     gateway = gateway_of(request)
-    page = await gateway.store.chats(AccountId(account) if account else None, cursor, limit)
+    page = await gateway.store.chats(AccountId(account) if account else None, cursor, limit, search or "")
     left = await gateway.outbound.allowances.of_chats([chat.target for chat in page.rows])
     items = [
         chat_object(chat) | {"allowance": _allowance_object(left.get(chat.target))} for chat in page.rows
@@ -70,11 +72,15 @@ async def change_chat(request: Request, chat: ChatQuery) -> Response:
 
 @router.get("/v1/timeline", responses={200: {"model": shapes.TimelinePage}})
 async def get_timeline(
-    request: Request, chat: ChatQuery, cursor: CursorQuery = None, limit: LimitQuery = 50
+    request: Request,
+    chat: ChatQuery,
+    search: SearchQuery = None,
+    cursor: CursorQuery = None,
+    limit: LimitQuery = 50,
 ) -> Response:
     """Inbound, turns, outbound with parts, and recognised repeats of one chat, newest first."""
     gateway = gateway_of(request)
-    page = await gateway.store.timeline(await gateway.resolve(chat), cursor, limit)
+    page = await gateway.store.timeline(await gateway.resolve(chat), cursor, limit, search or "")
     rows = [timeline_object(_current(gateway, row)) for row in page.rows]
     return answer({"items": rows, "next": page.next})
 

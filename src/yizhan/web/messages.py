@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -125,6 +126,9 @@ async def list_messages(
     since: Annotated[
         shapes.Time | None, Query(description="only those accepted at or after this time")
     ] = None,
+    cause: Annotated[
+        Word | None, Query(description="only those that wait for this, or whose reason has this code")
+    ] = None,
     cursor: Annotated[Word | None, Query(description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
@@ -134,6 +138,7 @@ async def list_messages(
         account=AccountId(account) if account else None,
         states=_states(state or ()),
         since_ms=time_ms(since, "since") if since else None,
+        cause=cause or "",
     )
     if chat:
         where = await _within_chat(gateway, where, chat)
@@ -155,7 +160,7 @@ async def _within_chat(gateway: Gateway, where: MessageFilter, chat: str) -> Mes
     target = await gateway.resolve(chat)
     if where.account not in (None, target.account):
         raise InvalidRequest("The chat is not one of that account.", "Give one of the two.")
-    return MessageFilter(target.account, target.chat, where.states, where.since_ms)
+    return replace(where, account=target.account, chat=target.chat)
 
 
 @router.get("/v1/messages/{message_id}", responses={200: {"model": shapes.Message}})

@@ -316,6 +316,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("live = 1"),
     )
     op.create_index("ix_message_newest", "message", ["account", "id"], unique=False)
+    op.create_index("ix_message_created", "message", ["created_at_ms"], unique=False)
     op.create_table("meta", _name("name"), _text("value"), sa.PrimaryKeyConstraint("name"))
     op.create_table(
         "reply_token",
