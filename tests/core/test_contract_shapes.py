@@ -234,6 +234,7 @@ def test_a_chat_and_a_sender_rule_have_exactly_these_names() -> None:
         "kind",
         "title",
         "paused",
+        "taken_over_at",
         "created_at",
         "last_inbound_at",
         "last_outbound_at",
