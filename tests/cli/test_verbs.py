@@ -448,7 +448,7 @@ def test_outbox_retry_by_filter_revives_the_oldest_first_and_leaves_alone_what_h
     gateway.routes["POST", "/v1/messages/m_2/retry"] = (409, problem("not-revivable", 409))
     gateway.routes["POST", "/v1/messages/m_3/retry"] = (200, message("waiting", id="m_3"))
     ran = run("outbox", "retry", "--all")
-    assert (0, "retry: 2 messages, 1 had changed meanwhile\n") == (ran.code, ran.out)
+    assert (0, "retry: 2 messages, 1 left alone (changed meanwhile)\n") == (ran.code, ran.out)
     assert ["failed", "expired"] == gateway.asked[0].query["state"]
     assert ["m_1", "m_2", "m_3"] == [asked.path.split("/")[3] for asked in gateway.asked[1:]]
 
@@ -458,7 +458,7 @@ def test_outbox_retry_of_what_nobody_saw_must_be_named(run: Run, gateway: SmallG
     gateway.routes["GET", "/v1/messages"] = (200, {"items": [], "next": None})
     chat = "weixin:ab12@im.bot:o9@im.wechat"
     ran = run("outbox", "retry", "--state", "unconfirmed", "--chat", chat, "--json")
-    assert {"items": [], "left_alone": 0} == ran.json
+    assert {"items": [], "left_alone": 0, "why": []} == ran.json
     assert (["unconfirmed"], [chat]) == (gateway.only.query["state"], gateway.only.query["chat"])
 
 
@@ -469,6 +469,21 @@ def test_outbox_cancel_by_filter_ends_what_waits(run: Run, gateway: SmallGateway
     ran = run("outbox", "cancel", "--account", "weixin:ab12@im.bot")
     assert "cancel: 1 message\n" == ran.out
     assert ["queued", "waiting"] == gateway.asked[0].query["state"]
+
+
+def test_outbox_cancel_says_why_it_left_something_alone(run: Run, gateway: SmallGateway) -> None:
+    """What was delivered long ago "had changed meanwhile": the operator tried again and again."""
+    rows = [message("delivered", id="m_1"), message("delivered", id="m_2"), message("waiting", id="m_3")]
+    gateway.routes["GET", "/v1/messages"] = (200, {"items": rows, "next": None})
+    refusal = problem("not-cancellable", 409, fix="Only what has not been sent can be cancelled.")
+    for number in (1, 2, 3):
+        gateway.routes["POST", f"/v1/messages/m_{number}/cancel"] = (409, refusal)
+    told = "delivered: Only what has not been sent can be cancelled"
+    ran = run("outbox", "cancel", "--state", "delivered", "--state", "waiting")
+    expected = f"cancel: 0 messages, 1 left alone (changed meanwhile), 2 left alone ({told})\n"
+    assert (0, expected) == (ran.code, ran.out)
+    answer = run("outbox", "cancel", "--state", "delivered", "--state", "waiting", "--json").json
+    assert (3, {"count": 2, "text": told}) == (answer["left_alone"], answer["why"][1])
 
 
 @pytest.mark.parametrize("word", ["retry", "cancel"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -80,10 +81,11 @@ def show(desk: Desk, message_id: Annotated[str, typer.Argument(metavar="ID")]) -
 @dataclass(frozen=True, slots=True)
 class Change:
     """A verb that changes messages: those whose ids are given, or all that filters name, without --state those in the
-    states `by_default`."""
+    states `by_default`. There is no way out of states other than `takes`."""
 
     word: str
     by_default: tuple[str, ...]
+    takes: frozenset[str]
     help: str
 
     def verb(self) -> Callable[..., int]:
@@ -102,7 +104,7 @@ class Change:
             chosen = bool(account or chat or state or since or everything)
             if not chosen or message_ids:
                 return _each(desk, _given(message_ids, chosen), self.word)
-            return _all(desk, _where(account, chat, state or list(self.by_default), since), self.word, yes)
+            return _all(desk, _where(account, chat, state or list(self.by_default), since), self, yes)
 
         return change
 
@@ -111,6 +113,7 @@ CHANGES = (
     Change(
         "retry",
         ("failed", "expired"),  # neither what somebody cancelled nor what may be on a screen already
+        frozenset({"failed", "expired", "cancelled", "unconfirmed", "waiting"}),
         """Send again what failed, expired, was cancelled or is unconfirmed; hurry what waits.
 
         Without ids: all that the filters name; without --state those that failed or expired.
@@ -119,6 +122,7 @@ CHANGES = (
     Change(
         "cancel",
         ("queued", "waiting"),
+        frozenset({"queued", "waiting", "sending"}),
         """End messages that are not on the wire yet.
 
         Without ids: all that the filters name; without --state everything that waits.
@@ -168,32 +172,41 @@ def _each(desk: Desk, message_ids: list[str], word: str) -> int:
     return DONE
 
 
-def _all(desk: Desk, where: Query, word: str, yes: bool) -> int:
-    """Every message of a filter, the oldest first. What has changed its state meanwhile is left alone and counted."""
+def _all(desk: Desk, where: Query, change: Change, yes: bool) -> int:
+    """Every message of a filter, the oldest first. What cannot be changed is left alone, counted and explained."""
+    word = change.word
     with desk.api() as api:
         rows, more = _pages(api, where, ALL_MAX)
         if rows and not yes and not desk.as_json and sys.stdin.isatty() and not _sure(word, len(rows)):
             return FAILED
-        changed = [message for message in map(_attempt(api, word), reversed(rows)) if message is not None]
-        done = {"items": changed, "left_alone": len(rows) - len(changed)}
-        left = f", {len(rows) - len(changed)} had changed meanwhile" if len(changed) < len(rows) else ""
-        desk.show(done, f"{word}: {len(changed)} {'message' if len(changed) == 1 else 'messages'}{left}")
+        changed: list[Json] = []
+        left: Counter[str] = Counter()
+        for message in reversed(rows):
+            answer = _attempt(api, change, message)
+            if isinstance(answer, str):
+                left[answer] += 1
+            else:
+                changed.append(answer)
+        why = [{"count": count, "text": text} for text, count in left.items()]
+        said = "".join(f", {count} left alone ({text})" for text, count in left.items())
+        done = {"items": changed, "left_alone": left.total(), "why": why}
+        desk.show(done, f"{word}: {len(changed)} {'message' if len(changed) == 1 else 'messages'}{said}")
         if more:
             desk.note(f"there are more than these {len(rows)}; run it again for the rest.")
         _note_nobody_sends(desk, api, word)
     return DONE
 
 
-def _attempt(api: Api, word: str) -> Callable[[Json], Json | None]:
-    def change(message: Json) -> Json | None:
-        try:
-            return api.call("POST", f"{_path(str(message['id']))}/{word}")
-        except ApiProblem as error:
-            if error.status != 409:
-                raise
-            return None
-
-    return change
+def _attempt(api: Api, change: Change, message: Json) -> Json | str:
+    """The message as it is now, or why it was left alone."""
+    try:
+        return api.call("POST", f"{_path(str(message['id']))}/{change.word}")
+    except ApiProblem as error:
+        if error.status != 409:
+            raise
+        if message.get("state") in change.takes:
+            return "changed meanwhile"
+        return f"{safe(message.get('state'))}: {safe(error.fix).removesuffix('.')}"
 
 
 def _sure(word: str, messages: int) -> bool:
