@@ -184,6 +184,29 @@ def test_a_chat_that_waits_for_its_user_is_not_said_to_be_tried_again(home: Path
     run(story())
 
 
+def test_a_paused_account_promises_no_next_try(home: Path) -> None:
+    """Its host was gone, and status went on to tell when it would be asked again."""
+
+    async def story() -> None:
+        async with Station(home) as station:
+            ann = station.world.add_user("Ann")
+            account = await station.link(ann)
+            await asyncio.sleep(2)
+            station.world.add_outage(Outage(to_s=3_600), station.clock.now_ms())
+            accepted = await station.push(account, ann, "are you there?")
+            await asyncio.sleep(60)
+            (view,) = await station.gateway.accounts()
+            assert ["host"] == [gate.scope for gate in view.gates]
+            await station.gateway.pause_account(account, True)
+            await asyncio.sleep(60)
+            (view,) = await station.gateway.accounts()
+            assert ((), None) == (view.gates, view.account.next_attempt_at_ms)
+            waiting = await station.gateway.message(accepted.message.id)
+            assert ("operator", None) == (waiting.waiting_for, waiting.next_attempt_at_ms)
+
+    run(story())
+
+
 def test_a_pause_that_the_store_refuses_leaves_the_account_receiving(home: Path) -> None:
     """A 503 must mean that nothing happened, not that the account is deaf and called up."""
 

@@ -147,6 +147,15 @@ async def test_accounts_are_put_paused_and_given_new_credentials(desk: Desk) -> 
         await desk.store.account(AccountId("weixin:nobody"))
 
 
+async def test_what_was_found_out_before_a_pause_and_is_written_after_it_changes_nothing(desk: Desk) -> None:
+    """A paused account was shown as down, with a next try that never came."""
+    await desk.store.set_paused(A, True, desk.tick())
+    late = AccountChange(A, AccountState.DOWN, desk.tick(), Reason("x", "y"), "", 7)
+    await desk.store.change_account(late)
+    paused = await desk.store.account(A)
+    assert (AccountState.PAUSED, None) == (paused.state, paused.next_attempt_at_ms)
+
+
 async def test_a_paused_chat_is_remembered(desk: Desk) -> None:
     """Also one that nobody has written in yet."""
     await desk.store.set_chat_paused(desk.target("new"), True, desk.tick())

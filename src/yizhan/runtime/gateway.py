@@ -297,8 +297,9 @@ class Gateway:
     # accounts
 
     async def accounts(self) -> tuple[AccountView, ...]:
-        """Every account with its true state, its gates, and what waits."""
-        counts = await self.store.counts()
+        """Every account with its true state, its gates, and what waits. Nothing is tried for one that is paused,
+        whatever its gates say: none is shown."""
+        counts, now_ms = await self.store.counts(), self.clock.now_ms()
         views = []
         for stored in await self.store.accounts():
             account = self.standing.account(stored)
@@ -309,10 +310,11 @@ class Gateway:
             }
             oldest_ms = counts.oldest_live_at_ms.get(account.id)
             allowance = self.outbound.allowances.of_account(account.id)
-            gates = gates_of(account.id, self.outbound.lanes, self._reach.hosts, self.clock.now_ms())
+            gates = gates_of(account.id, self.outbound.lanes, self._reach.hosts, now_ms)
             oldest = counts.oldest_live.get(account.id)
             waits_for = counts.waits_for.get(account.id, {})
-            views.append(AccountView(account, gates, live, oldest_ms, allowance, oldest, waits_for))
+            seen = () if account.paused else gates
+            views.append(AccountView(account, seen, live, oldest_ms, allowance, oldest, waits_for))
         return tuple(views)
 
     async def add_account(

@@ -232,6 +232,8 @@ class ChangeAccount:
     def apply(self, rows: WorkingSet) -> Account:
         change = self.change
         known = rows.account(change.account)
+        if known.paused:  # it was found out before, and comes too late
+            return known
         answered = change.last_server_answer_at_ms
         account = replace(
             known,
