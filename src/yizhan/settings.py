@@ -10,7 +10,7 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeGuard
+from typing import Annotated, Any, Literal, Self, TypeGuard
 
 import yaml
 from pydantic import (
@@ -47,6 +47,27 @@ class _Section(BaseModel):
             return given
         empty = {name for name in cls._sections() if given.get(name, "") is None}
         return {name: value for name, value in given.items() if name not in empty}
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        """No wait is longer than what it may grow to: one of the two would be passed over in silence."""
+        for shorter, longer in self._rising():
+            short_s, long_s = getattr(self, shorter), getattr(self, longer)
+            if short_s > long_s:
+                raise ValueError(
+                    f"{shorter} ({self._said(shorter)}) is more than {longer} ({self._said(longer)}); "
+                    f"raise {longer}, or set {shorter} to {long_s:g} or less"
+                )
+        return self
+
+    @classmethod
+    def _rising(cls) -> tuple[tuple[str, str], ...]:
+        """Pairs of keys of which the second bounds the first."""
+        return ()
+
+    def _said(self, name: str) -> str:
+        given = f"{getattr(self, name):g}"
+        return given if name in self.model_fields_set else f"{given} unless set"
 
     @classmethod
     def _sections(cls) -> set[str]:
@@ -173,6 +194,10 @@ class Limiter(_Section):
         description="refusals that may be spent on learning; every ten acceptances earn one",
     )
 
+    @classmethod
+    def _rising(cls) -> tuple[tuple[str, str], ...]:
+        return ("first_quiet_s", "soft_cap_s"), ("soft_cap_s", "max_quiet_s")
+
 
 class Breaker(_Section):
     """When nothing can connect, and when replies stay lost."""
@@ -190,6 +215,10 @@ class Breaker(_Section):
         le=3600,
         description="longest wait after a lost answer, and between probes of a shut account",
     )
+
+    @classmethod
+    def _rising(cls) -> tuple[tuple[str, str], ...]:
+        return ("probe_s", "slow_probe_s"), ("in_doubt_base_s", "in_doubt_cap_s")
 
 
 class Allowance(_Section):
@@ -243,6 +272,10 @@ class Ghosts(_Section):
         60, le=86_400, description="from then on, pause between pushes to such a chat; doubles"
     )
     push_pause_max_s: Seconds = Field(900, le=86_400, description="longest such pause")
+
+    @classmethod
+    def _rising(cls) -> tuple[tuple[str, str], ...]:
+        return (("push_pause_s", "push_pause_max_s"),)
 
 
 class Delivery(_Section):
@@ -404,6 +437,25 @@ def keys(section: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tupl
             yield f"{prefix}{name}", field.get_default(), field.description or ""
 
 
+class _GivenTwice(yaml.YAMLError):
+    pass
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML where a key stands once: else the last one wins, and the one above it is believed in."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[str, int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise _GivenTwice(
+                    f"the key {key.value!r} stands twice, in lines {seen[key.value]} and {line}"
+                )
+            seen[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
 def _from_file(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
@@ -416,7 +468,9 @@ def _from_file(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} cannot be read: {error}.", "Make it a readable UTF-8 file.") from None
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, _Loader)  # a SafeLoader
+    except _GivenTwice as error:
+        raise SettingsError(f"{file}: {error}.", "Keep one of them.") from None
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
         where = f" in line {place.line + 1}" if place else ""
@@ -442,7 +496,9 @@ def _value(name: str, text: str) -> Any:
     if not text.startswith(("[", "{")):
         return text
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _Loader)  # a SafeLoader
+    except _GivenTwice as error:
+        raise SettingsError(f"{name}: {error}.", "Keep one of them.") from None
     except yaml.YAMLError:
         raise SettingsError(
             f"{name} is not a valid list or map.", 'Write it as in YAML: ["a", "b"]'

@@ -113,6 +113,19 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ("1: 2", "", "string"),
         ("server: {host: ''}", "server.host", "at least 1"),
         ("delivery: {limiter: {first_quiet_s: -1}}", "delivery.limiter.first_quiet_s", "greater than 0"),
+        (
+            "delivery: {limiter: {first_quiet_s: 90, soft_cap_s: 30}}",
+            "delivery.limiter",
+            "first_quiet_s (90) is more",
+        ),
+        ("delivery: {limiter: {max_quiet_s: 30}}", "delivery.limiter", "soft_cap_s (62 unless set) is more"),
+        (
+            "delivery: {breaker: {probe_s: 20}}",
+            "delivery.breaker",
+            "raise slow_probe_s, or set probe_s to 15",
+        ),
+        ("delivery: {breaker: {in_doubt_cap_s: 0.5}}", "delivery.breaker", "in_doubt_base_s (1 unless set)"),
+        ("delivery: {ghosts: {push_pause_s: 1000}}", "delivery.ghosts", "push_pause_max_s (900 unless set)"),
         ("retention: {push_s: 1.0e+30}", "retention.push_s", "less than or equal to 315360000"),
         ("retention: {reply_s: .inf}", "retention.reply_s", "less than or equal to 315360000"),
     ],
@@ -128,6 +141,15 @@ def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
     """Indentation is where YAML goes wrong."""
     assert "in line 4" in refusal(tmp_path, "agent: echo\nserver:\n  port: 1\n host: x\n")
     assert "is not valid YAML" in refusal(tmp_path, "agent: [echo")
+
+
+def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    """The last one won, and the operator believed in the first."""
+    told = refusal(tmp_path, "language: en\nserver:\n  port: 1\n  host: a\n  port: 2\n")
+    assert "the key 'port' stands twice, in lines 3 and 5" in told
+    assert str(tmp_path / "config.yaml") in told
+    assert "stands twice" in refusal(tmp_path, environ={"YIZHAN_SERVER": "{port: 1, port: 2}"})
+    assert 1 == from_file(tmp_path, "server: {port: 1}\nconsole: {enabled: true}\n").server.port
 
 
 def test_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_a_message_that_waits_too_long_is_one_alert_however_many_there_are(home:
             home,
             agent="none",
             alerts={"waiting_s": 120, "limited_s": 300},
-            delivery={"limiter": {"max_quiet_s": 60}},
+            delivery={"limiter": {"max_quiet_s": 62}},
         ) as station:
             account, ann = await _talking(station)
             told = _told(station)
