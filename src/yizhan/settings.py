@@ -155,6 +155,14 @@ class Access(_Section):
     )
     allow: tuple[str, ...] = Field((), description="sender ids that are always allowed")
 
+    @field_validator("allow")
+    @classmethod
+    def _can_be_seen(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        for sender in allow:
+            if not sender.isprintable():
+                raise ValueError(f"{sender!a} holds a character that nobody sees; copy the id again")
+        return allow
+
 
 class Database(_Section):
     """Where everything is kept."""

@@ -66,3 +66,11 @@ def test_an_account_without_a_chat_is_not_mistaken_for_a_chat(text: str) -> None
 def test_an_account_whose_name_begins_like_another_is_not_mistaken_for_it() -> None:
     accounts = [AccountId("qq:102"), AccountId("qq:1020304")]
     assert Target(AccountId("qq:1020304"), ChatId("c2c/X")) == parse_target("qq:1020304:c2c/X", accounts)
+
+
+@pytest.mark.parametrize("letter", ["\u202e", "\u200b", "\u2066", "\ufeff", "\u00ad", "\x7f", "\u2028"])
+def test_a_target_with_letters_that_nobody_sees_is_refused_by_their_number(letter: str) -> None:
+    """It looks like the chat that was meant on every screen, and is another one."""
+    with pytest.raises(InvalidRequest) as raised:
+        parse_target(f"weixin:ab12@im.bot:o9{letter}@im.wechat", [WEIXIN])
+    assert f"U+{ord(letter):04X}" in str(raised.value)

@@ -107,6 +107,11 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ("agents: {main: {kind: command, argv: []}}", "agents.main.argv", "at least 1"),
         ("agents: {echo: {kind: command, argv: [cat]}}", "agents", "choose another name"),
         ("agent: mian\nagents: {main: {kind: command, argv: [cat]}}", "agent", "did you mean main?"),
+        (
+            'access: {allow: [ann, "b\u202eob"]}',
+            "access.allow",
+            "'b\\u202eob' holds a character that nobody sees",
+        ),
         ("database: {url: 'sqlite:///x.db'}", "database.url", "postgresql+psycopg://"),
         ("database: {url: ''}", "database.url", "leave it unset"),
         ("home: /elsewhere", "home", "YIZHAN_HOME"),

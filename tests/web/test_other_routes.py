@@ -117,6 +117,8 @@ async def test_a_gate_that_is_shut_is_shown(station: Station, monkeypatch: pytes
         {"account_id": "a:b"},
         {"account_id": "a/b"},
         {"account_id": "a b"},
+        {"account_id": "a\u200bb"},
+        {"user_id": "o9\u2066@im.wechat"},
         {"token": ""},
         {"token": "with space"},
         {"token": "x" * 5000},
@@ -274,6 +276,7 @@ async def test_a_waiting_sender_is_allowed(station: Station) -> None:
         ({"account": "weixin:no@im.bot"}, "unknown-account"),
         ({"rule": "pending"}, "invalid-request"),
         ({"sender": ""}, "invalid-request"),
+        ({"sender": "o9cq\u202e@im.wechat"}, "invalid-request"),
     ],
 )
 async def test_a_decision_that_makes_no_sense_is_refused(

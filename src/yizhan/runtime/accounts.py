@@ -14,6 +14,7 @@ from yizhan.runtime.connections import Connections
 from yizhan.runtime.lines import Lines
 from yizhan.runtime.patience import persist, to_the_end
 from yizhan.runtime.standing import Standing
+from yizhan.runtime.targets import must_show
 from yizhan.runtime.turns import Turns
 
 log = structlog.get_logger("gateway")
@@ -106,6 +107,7 @@ class Accounts:
             raise InvalidRequest(f"{platform} posts nothing to anybody.", "Leave webhook out.")
         if not external_id.strip() or not credentials.secret.strip():
             raise InvalidRequest("An account needs an id and a token.", "Give both.")
+        must_show("The account's id", external_id.strip())
         if not all("!" <= letter <= "~" for letter in credentials.secret):
             raise InvalidRequest(
                 "The token holds white space or characters that no token has.",

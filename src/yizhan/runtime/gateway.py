@@ -57,7 +57,7 @@ from yizhan.runtime.patience import to_the_end
 from yizhan.runtime.reach import Reach
 from yizhan.runtime.standing import Standing
 from yizhan.runtime.supervisor import Supervisor
-from yizhan.runtime.targets import parse_target
+from yizhan.runtime.targets import must_show, parse_target
 from yizhan.runtime.turns import TurnNumbers, Turns
 from yizhan.runtime.upkeep import Upkeep, UpkeepNumbers
 from yizhan.runtime.views import AccountView, Order, Readiness
@@ -336,8 +336,9 @@ class Gateway:
         return await self.connections.called_back(account, callback)
 
     async def set_rule(self, account: AccountId, sender_id: str, rule: Rule) -> SenderRule:
-        """Allows or blocks a sender. Raises UnknownAccount."""
+        """Allows or blocks a sender. Raises UnknownAccount, InvalidRequest."""
         self._accounts.must_know(account)
+        must_show("The sender's id", sender_id)
         return await self._door.set_rule(account, sender_id, rule)
 
     # how things are

@@ -11,10 +11,11 @@ from yizhan.model import AccountId, ChatId, Target
 def parse_target(text: str, accounts: Collection[AccountId]) -> Target:
     """Which chat a TARGET names.
 
-    Raises: InvalidRequest  not a TARGET, or ambiguous; says how to write it
+    Raises: InvalidRequest  not a TARGET, ambiguous, or with letters that nobody sees; says how to write it
             UnknownAccount  no such account here
     """
     text = text.strip()
+    must_show("The target", text)
     platform, _, rest = text.partition(":")
     if not platform or not rest:
         raise InvalidRequest(
@@ -39,6 +40,17 @@ def parse_target(text: str, accounts: Collection[AccountId]) -> Target:
     raise InvalidRequest(
         f"{platform} has {len(mine)} accounts; {text!r} does not say which.", _known(accounts)
     )
+
+
+def must_show(what: str, text: str) -> None:
+    """An id that looks like another one on every screen is nobody's. Raises InvalidRequest, which names the character
+    that cannot be seen."""
+    hidden = next((letter for letter in text if not letter.isprintable()), None)
+    if hidden is not None:
+        raise InvalidRequest(
+            f"{what} holds a character that nobody sees, U+{ord(hidden):04X}.",
+            "Type it, or copy it from where Yizhan shows it.",
+        )
 
 
 def _known(accounts: Collection[AccountId]) -> str:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from yizhan.core.contract import JsonObject, account_object, time_text
 from yizhan.errors import InvalidRequest
 from yizhan.model import AccountId, Credentials
+from yizhan.runtime.targets import must_show
 from yizhan.runtime.views import AccountView, AllowanceView, GateView
 from yizhan.web import shapes
 from yizhan.web.exchange import Body, WebAddress, Word, answer, gateway_of, read_body, takes
@@ -96,6 +97,7 @@ async def add_account(request: Request) -> Response:
     if body.platform not in gateway.platforms:
         known = ", ".join(sorted(gateway.platforms)) or "none"
         raise InvalidRequest("platform names no platform of this gateway.", f"Known: {known}.")
+    must_show("The user's id", body.user_id or "")
     credentials = Credentials(
         secret=body.token,
         base_url=body.base_url or gateway.platforms[body.platform].base_url,
