@@ -45,6 +45,12 @@ def test_one_blip_is_degraded_and_more_are_down() -> None:
     ] == states
 
 
+def test_a_line_that_may_not_try_for_hours_is_down_at_once() -> None:
+    """ "Degraded" all day: a blip that was none."""
+    rationed = Lost(LostKind.SERVER, "session-ration", "no sessions left", wait_ms=6 * 3_600_000)
+    assert [(AccountState.DOWN, rationed.wait_ms)] == walk([rationed])
+
+
 @pytest.mark.field("F58")
 @bounded
 @given(st.floats(0, 1, exclude_max=True))

@@ -56,6 +56,9 @@ class SimHttp:
         self._process.refuse_the_dead()
         if request.call == "getupdates":
             self.unproven.pop(_login(request), None)
+        if words := self._host.knocks():
+            await self._travel()
+            return Absence(AbsenceKind.NOT_SENT, words)
         try:
             async with asyncio.timeout(request.timeout_ms / 1000):
                 reply = await self._carried(request)

@@ -53,6 +53,9 @@ class SimSockets:
     async def open(self, url: str, timeout_ms: int, max_frame_bytes: int) -> Socket | Absence:
         self._process.refuse_the_dead()
         self.attempts_ms.append(self._host.true_ms())
+        if words := self._host.knocks():
+            await self.travel()
+            return Absence(AbsenceKind.NOT_SENT, words)
         try:
             async with asyncio.timeout(timeout_ms / 1000):
                 await self.travel()

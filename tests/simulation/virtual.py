@@ -134,11 +134,24 @@ def the_loop() -> VirtualLoop:
 
 
 class Host:
-    """The machine and the world around it: what time it really is, and what its wall clock says."""
+    """The machine and the world around it: what time it really is, what its wall clock says, and whether it gets out.
+    `knocks_ms`: when it tried to, in vain."""
 
     def __init__(self) -> None:
         self._slept_ms = 0
         self._wrong_ms = 0
+        self.cut_off = ""
+        self.knocks_ms: list[int] = []
+
+    def loses_the_world(self, words: str) -> None:
+        """From now on nothing that it asks for leaves it, for this reason; what is open breaks. Empty: all is well."""
+        self.cut_off = words
+
+    def knocks(self) -> str:
+        """Something is asked for. Answers why it does not leave; empty: it does."""
+        if self.cut_off:
+            self.knocks_ms.append(self.true_ms())
+        return self.cut_off
 
     def true_ms(self) -> int:
         """The platform's time."""

@@ -108,6 +108,18 @@ class QqTale:
     def is_gone(self, for_s: float, kind: Any = "refuse") -> None:
         self.world.add_outage(Outage(to_s=for_s, kind=kind), self.true_ms)
 
+    def cut_off(self, words: str) -> None:
+        """Nothing leaves our machine any more, and what was open has broken; no words: it does again."""
+        self.station.host.loses_the_world(words)
+        if words:
+            self.world.qq.close(BOT, 1006, self.true_ms)
+
+    def refuses_to_tell(self, call: str, kind: Any, for_s: float) -> None:
+        """One endpoint fails for so long, and the connection and its token end just then."""
+        self.breaks(kind, call, between_s=(0, for_s), status=503)
+        self.world.qq.expire_tokens(BOT)
+        self.world.qq.close(BOT, 4009, self.true_ms)
+
     def turn(self, **knobs: Any) -> None:
         self.world.turn(qq=knobs)
 
@@ -125,7 +137,8 @@ class QqTale:
     def attempts_ms(self) -> list[int]:
         """When we tried to get to QQ, whatever became of it."""
         calls = ("qq.token", "qq.gateway_bot", "qq.me", "qq.socket")
-        return [record.at_ms for record in self.world.ledger if record.call in calls]
+        arrived = [record.at_ms for record in self.world.ledger if record.call in calls]
+        return sorted(arrived + self.station.host.knocks_ms)
 
     @property
     def online(self) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from stories.qq_words import BOT, QqTale, on_qq
+from yizhan.core.contract import parse_time
 from yizhan.model import AccountState, MessageState
 from yizhan_simulator import Fault
 
@@ -20,33 +22,56 @@ def gaps_s(times_ms: list[int]) -> list[float]:
     return [(late - early) / 1_000 for early, late in itertools.pairwise(times_ms)]
 
 
+HOURS_S = 4 * 3_600
+OUTAGES: dict[str, Callable[[QqTale], None]] = {
+    "no network": lambda tale: tale.is_gone(HOURS_S),
+    "no names": lambda tale: tale.cut_off("the name cannot be resolved"),
+    "no TLS": lambda tale: tale.cut_off("the TLS handshake failed"),
+    "no address": lambda tale: tale.refuses_to_tell("qq.gateway_bot", "status", HOURS_S),
+    "no tokens": lambda tale: tale.refuses_to_tell("qq.token", "status", HOURS_S),
+}
+
+
 @pytest.mark.field("F51")
 @pytest.mark.field("F58")
-def test_four_hours_without_a_network_are_attempted_through_and_end_with_it(home: Path) -> None:
+@pytest.mark.parametrize("outage", list(OUTAGES))
+def test_four_hours_without_a_network_are_attempted_through_and_end_with_it(home: Path, outage: str) -> None:
     """One branch without a bound and a log line: four hours deaf, and "connected" all the while."""
 
     @on_qq()
     async def story(tale: QqTale) -> None:
         await tale.says("before")
-        tale.is_gone(4 * 3_600)
+        tale.station.gateway.supervisor.drop(
+            "watch"
+        )  # looks for what a person should know, which is not the question
+        before, told = len(tale.attempts_ms()), len(await tale.events("account.state"))
+        OUTAGES[outage](tale)
         pushes = [await tale.push(f"push {number}") for number in range(5)]
-        before = len(tale.attempts_ms())
-        told = len(await tale.events("account.state"))
         await tale.passes(120)
-        assert AccountState.DOWN is (await tale.account()).state
-        assert (await tale.account()).next_attempt_at_ms
-        await tale.passes(4 * 3_600 - 120)
+        for _ in range(HOURS_S // 600 - 1):
+            shown = await tale.account()
+            assert AccountState.DOWN is shown.state
+            assert shown.reason is not None
+            assert -1_000 <= (shown.next_attempt_at_ms or 0) - tale.true_ms <= CAP_S * 1_000, (
+                "and when it is tried"
+            )
+            await tale.passes(600)
+        await tale.passes(480)
         during = tale.attempts_ms()[before:]
-        assert max(gaps_s(during)) <= 20, "no quiet gap"
-        assert len(during) <= 2 * (120 + 4 * 240), "and no storm"
         events = (await tale.events("account.state"))[told:]
-        assert len(during) * 0.9 <= len(events) <= len(during) * 1.1 + 5, "one event for each attempt"
-        assert all(event["next_attempt_at"] for event in events[2:])
-        took_s = await tale.until(lambda: tale.online, CAP_S)
-        assert took_s <= CAP_S
+        assert max(gaps_s(during)) <= CAP_S, "no quiet gap longer than the cap"
+        assert max(gaps_s([parse_time(event["at"]) for event in events])) <= CAP_S, (
+            "and none that nobody is told of"
+        )
+        assert HOURS_S / CAP_S <= len(during) <= 2 * (120 + HOURS_S / 15), "attempts as the policy has them"
+        assert len(events) <= len(during) + 5, "one event for each attempt"
+        tale.cut_off("")
+        tale.world.qq.say("Ann", "while you were away", tale.true_ms)
+        assert await tale.until(lambda: tale.online, CAP_S) <= CAP_S
         await tale.passes(10)
         assert [f"push {number}" for number in range(5)] == tale.phone()
         assert {MessageState.DELIVERED} == set(await tale.states(*pushes))
+        assert ["before", "while you were away"] == await heard(tale)
 
     story(home)
 
@@ -327,6 +352,24 @@ def test_an_intent_that_was_not_granted_costs_the_others_nothing(home: Path) -> 
         await tale.passes(30)
         (alert,) = await tale.station.gateway.open_alerts()
         assert "guild channels" in alert.text, "and a person is told what is not heard"
+
+    story(home)
+
+
+def test_a_bot_without_new_sessions_is_down_until_the_next_day_and_says_so(home: Path) -> None:
+    """A start loop had burnt the day's sessions; the account looked a little unwell for the rest of it."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.turn(identify_total=8)
+        tale.world.qq.forget_sessions(BOT)
+        tale.world.qq.close(BOT, 4009, tale.true_ms)
+        await tale.passes(10)
+        shown = await tale.account()
+        assert shown.reason is not None
+        assert (AccountState.DOWN, "session-ration") == (shown.state, shown.reason.code)
+        assert 20 * 3_600_000 < (shown.next_attempt_at_ms or 0) - tale.true_ms <= 24 * 3_600_000
+        assert 1 == len(tale.seen("qq.identify")), "what is left is kept"
 
     story(home)
 

@@ -88,9 +88,9 @@ class Step:
 def step(line: Line, lost: Lost | None, now_ms: int, jitter: float) -> Step:
     """The next step of a line; `lost` is None when the server answered as it should.
 
-    A first failure is `degraded` (one blip), further ones are `down`. A refused login is checked once more
-    after announcing ourselves anew, because a passing state of the platform looks the same; only then it is
-    `login_needed`. Nothing is deleted in either case.
+    A first failure is `degraded` (one blip), further ones are `down`, as is one after which the platform wants to be
+    left alone for long. A refused login is checked once more after announcing ourselves anew, because a passing state
+    of the platform looks the same; only then it is `login_needed`. Nothing is deleted in either case.
     Source: Tencent/openclaw-weixin #155 and its pull request 161.
     """
     if lost is None:
@@ -115,8 +115,9 @@ def _failed(line: Line, lost: Lost, now_ms: int, jitter: float) -> Step:
     since_ms = line.since_ms if line.failures else now_ms
     quick = now_ms - since_ms < QUICK_FOR_MS
     after = Line(line.failures + 1, 0, since_ms)
-    state = AccountState.DEGRADED if after.failures == 1 else AccountState.DOWN
     wait_ms = max(_quick_ms(jitter) if quick else SLOW_MS, lost.wait_ms)
+    blip = after.failures == 1 and wait_ms < QUICK_FOR_MS
+    state = AccountState.DEGRADED if blip else AccountState.DOWN
     return Step(after, state, wait_ms, Reason(lost.code, lost.text))
 
 
