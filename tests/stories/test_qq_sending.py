@@ -246,6 +246,38 @@ def test_an_answer_in_a_guild_whose_receipt_was_lost_is_not_sent_twice(home: Pat
     story(home)
 
 
+@pytest.mark.parametrize("trouble", ["no token", "token late", "answer late", "no sign", "everything"])
+def test_a_send_takes_ten_seconds_at_most_whatever_is_slow_about_it(home: Path, trouble: str) -> None:
+    """Token, request, another token and a sign of life, each with a patience of its own: 45 s, and the chat waited."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says()
+        await tale.passes(30)
+        if trouble in ("no token", "token late", "everything"):
+            kind = "hang" if trouble == "no token" else "slow"
+            tale.breaks(kind, "qq.token", delay_s=6, between_s=(0, 60))
+            tale.world.qq.expire_tokens(BOT)
+        if trouble in ("answer late", "everything"):
+            tale.breaks("slow", "qq.send.c2c", delay_s=8, between_s=(0, 60))
+        if trouble in ("no sign", "everything"):
+            tale.world.qq.mute(BOT, tale.true_ms)
+        push = await tale.push("at last")
+        await tale.passes(240)
+        told = await tale.look(push)
+        took_ms = [
+            attempt.ended_at_ms - attempt.at_ms
+            for entry in told.entries
+            for attempt in entry.attempts
+            if attempt.ended_at_ms is not None
+        ]
+        assert max(took_ms) <= 10_100
+        assert not told.state.live
+        assert 1 == len(tale.phone())
+
+    story(home)
+
+
 @pytest.mark.field("F68")
 def test_a_chat_that_wants_no_pushes_gets_them_with_its_next_word_or_its_switch(home: Path) -> None:
     """Reminders never arrived, and each was refused again and again."""

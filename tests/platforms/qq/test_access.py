@@ -153,7 +153,8 @@ def test_a_refused_token_is_renewed_once_and_an_address_that_is_not_listed_is_no
             answer({"id": "2"}),
             answer({"code": 11298, "err_code": 40023002}, 401),
         )
-        api = Api(wire, Access(ACCOUNT, wire, VirtualClock()))
+        clock = VirtualClock()
+        api = Api(wire, Access(ACCOUNT, wire, clock), clock)
         ask = Request("me", "GET", "http://api/users/@me", {}, b"", 1_000)
         for expected in (200, None, 200, 401, 401):
             if expected is None:

@@ -67,7 +67,7 @@ class QqPlatform:
 
     async def probe(self, account: Account) -> Lost | None:
         """Asks who we are: proves token, app id and address, and costs neither messages nor a session."""
-        reply = await Api(self._http, self._access_of(account)).call(calls.myself(account))
+        reply = await Api(self._http, self._access_of(account), self._clock).call(calls.myself(account))
         answer = reply if isinstance(reply, Lost) else read(reply)
         return answer if isinstance(answer, Lost) else None
 

@@ -1,43 +1,64 @@
 """Calls of QQ's API with the account's access token on them. Thin.
 
 A token that is refused is dropped, and the request goes once more with a new one: a refusal of the token judged
-nothing else. Nothing else is ever repeated here; the outbox is the retry.
+nothing else. Nothing else is ever repeated here; the outbox is the retry. All of it, tokens included, happens within
+the time of the request.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
-from yizhan.core.connection import Lost
+from yizhan.core.connection import Lost, LostKind
 from yizhan.platforms.qq.access import Access
 from yizhan.platforms.qq.answers import token_refused
-from yizhan.ports import Absence, AbsenceKind, Http, Reply, Request
+from yizhan.ports import Absence, AbsenceKind, Clock, Http, Reply, Request
+
+LATE = Lost(LostKind.NETWORK, "no-token", "no access token in time")
 
 
 class Api:
     """The authorised calls of one account."""
 
-    def __init__(self, http: Http, access: Access) -> None:
+    def __init__(self, http: Http, access: Access, clock: Clock) -> None:
         self._http = http
         self._access = access
+        self._clock = clock
 
     async def call(self, request: Request) -> Reply | Lost:
-        """The reply, or why there is no token to ask with."""
-        token = await self._access.get()
+        """The reply, or why there was no token to ask with."""
+        until_ms = self._clock.now_ms() + request.timeout_ms
+        token = await self._token(until_ms)
         if isinstance(token, Lost):
             return token
-        reply = await self._http.call(_authorised(request, token))
-        if not token_refused(reply):
+        reply = await self._ask(request, token, until_ms)
+        if isinstance(reply, Lost) or not token_refused(reply):
             return reply
-        self._access.drop(token)
-        fresh = await self._access.get()
-        return reply if isinstance(fresh, Lost) or fresh == token else await self._again(request, fresh)
+        fresh = await self._token(until_ms)
+        return (
+            reply if isinstance(fresh, Lost) or fresh == token else await self._ask(request, fresh, until_ms)
+        )
 
-    async def _again(self, request: Request, token: str) -> Reply:
-        reply = await self._http.call(_authorised(request, token))
+    async def _token(self, until_ms: int) -> str | Lost:
+        """Whoever stops waiting does not end the question; the next call finds its answer."""
+        try:
+            async with asyncio.timeout(self._left_ms(until_ms) / 1_000):
+                return await self._access.get()
+        except TimeoutError:
+            return LATE
+
+    async def _ask(self, request: Request, token: str, until_ms: int) -> Reply | Lost:
+        left_ms = self._left_ms(until_ms)
+        if not left_ms:
+            return LATE
+        reply = await self._http.call(_authorised(replace(request, timeout_ms=left_ms), token))
         if token_refused(reply):
             self._access.drop(token)
         return reply
+
+    def _left_ms(self, until_ms: int) -> int:
+        return max(0, until_ms - self._clock.now_ms())
 
 
 def sent(reply: Reply | Lost) -> Reply:

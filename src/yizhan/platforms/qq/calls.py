@@ -13,7 +13,7 @@ import msgspec
 
 from yizhan.model import Account
 from yizhan.platforms.qq.chats import Chat, Scope
-from yizhan.platforms.qq.policy import API_URL, POLICY, TOKEN_URL
+from yizhan.platforms.qq.policy import API_URL, POLICY, SIGN_MS, TOKEN_URL
 from yizhan.ports import Request
 
 CALL_MS = 10_000
@@ -50,7 +50,7 @@ def myself(account: Account) -> Request:
 
 def send(account: Account, chat: Chat, body: Mapping[str, Any]) -> Request:
     path = _PATHS[chat.scope].format(quote(chat.id, safe=""))
-    return _request("send", "POST", _api(account) + path, body, POLICY.send_timeout_ms)
+    return _request("send", "POST", _api(account) + path, body, POLICY.send_timeout_ms - SIGN_MS)
 
 
 def acknowledge(account: Account, interaction_id: str) -> Request:

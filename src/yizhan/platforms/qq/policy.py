@@ -18,6 +18,9 @@ TOKEN_URL = "https://bots.qq.com"
 SOCKET_MS = 15_000
 """Name, connection, TLS and upgrade of a socket together."""
 
+SIGN_MS = 1_000
+"""Of the time of a send, so much is kept for QQ's sign that it sees the bot; the request has the rest."""
+
 IDENTIFY_GAP_MS = 5_000
 """Between two new sessions. Source: D25, `max_concurrency` 1 in five seconds."""
 

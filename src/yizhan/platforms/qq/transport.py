@@ -24,9 +24,9 @@ from yizhan.platforms.qq.callbacks import NO_WEBHOOK
 from yizhan.platforms.qq.dialling import Dialler
 from yizhan.platforms.qq.events import Interaction, batch_of, read_event
 from yizhan.platforms.qq.intents import missing, not_granted
-from yizhan.platforms.qq.line import Deliver, Entered
+from yizhan.platforms.qq.line import PROBE_MS, Deliver, Entered
 from yizhan.platforms.qq.link import News
-from yizhan.platforms.qq.policy import POLICY
+from yizhan.platforms.qq.policy import POLICY, SIGN_MS
 from yizhan.platforms.qq.session import Places, read_places, write_places
 from yizhan.platforms.qq.shard import Shard
 from yizhan.ports import (
@@ -59,7 +59,7 @@ class QqTransport:
         self, account: Account, http: Http, sockets: Sockets, access: Access, clock: Clock, chance: Chance
     ) -> None:
         self._account = account
-        self._api = Api(http, access)
+        self._api = Api(http, access, clock)
         self._clock = clock
         self._chance = chance
         self._dialler = Dialler(account, self._api, access, sockets, clock)
@@ -104,7 +104,9 @@ class QqTransport:
 
     async def send(self, request: Request) -> Reply:
         """A socket may be dead on one side and not be known to be: while the request is on its way, a line that has
-        been silent for a moment is asked for a sign; and once more if the host has slept meanwhile."""
+        been silent for a moment is asked for a sign; and once more if the host has slept meanwhile. All of it takes no
+        longer than a send may."""
+        until_ms = self._clock.now_ms() + POLICY.send_timeout_ms
         link, since_ms = self._shards[0].link if self._shards else None, self._fresh_since_ms(FRESH_MS)
         if link is not None:
             link.ask(since_ms)
@@ -113,7 +115,12 @@ class QqTransport:
             return reply
         since_ms = max(since_ms, self._fresh_since_ms(FRESH_MS + POLICY.send_timeout_ms))
         link.ask(since_ms)
-        return replace(reply, seen=await link.vouches(since_ms))
+        left_ms = max(SIGN_MS, min(PROBE_MS, until_ms - self._clock.now_ms()))
+        try:
+            async with asyncio.timeout(left_ms / 1_000):
+                return replace(reply, seen=await link.vouches(since_ms))
+        except TimeoutError:
+            return replace(reply, seen=False)
 
     def _fresh_since_ms(self, old_ms: int) -> int:
         """Since when a sign of life counts; after the host has slept, only from now on."""

@@ -48,7 +48,7 @@ class QqWebhook:
 
     def __init__(self, account: Account, http: Http, access: Access, clock: Clock) -> None:
         self._account = account
-        self._api = Api(http, access)
+        self._api = Api(http, access, clock)
         self._clock = clock
         self._signet = Signet(account.credentials.secret)
         self._waiting: dict[bytes, Post] = {}
