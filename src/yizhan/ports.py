@@ -328,6 +328,10 @@ class Codec(Protocol):
         """Raises UnknownChat if no chat of this platform can have that name."""
         ...
 
+    def render(self, text: str) -> str:
+        """The text as the platform's client shows it well: nothing swallowed, no order to the client. Idempotent."""
+        ...
+
     def dress(self, account: Account, chat: ChatId, entry: Entry) -> str:
         """How the entry's text is best dressed, as far as is known; empty where there is one way only."""
         ...

@@ -301,6 +301,11 @@ class Delivery(_Section):
     part_max_chars: int | None = Field(
         None, ge=100, le=16_000, description="longest part of a message; unset: as the platform shows it well"
     )
+    render: bool = Field(
+        True,
+        description="write texts so that the platform's client swallows nothing; false: exactly as given",
+    )
+    number_parts: bool = Field(True, description="number the parts of a message that needs several: (2/5)")
     chunk_gap_s: Seconds = Field(0, le=60, description="least time between the sends to a chat")
     allowance: Allowance = Allowance()
     limiter: Limiter = Limiter()

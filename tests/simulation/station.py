@@ -41,7 +41,7 @@ QUIET: dict[str, Any] = {
     "access": {"policy": "open"},
     "agent": "echo",
     "console": {"enabled": False},
-    "delivery": {"allowance": UNCOUNTED},
+    "delivery": {"allowance": UNCOUNTED, "number_parts": False},
 }
 
 

@@ -62,11 +62,16 @@ def pack(texts: Sequence[str], max_chars: int, max_bytes: int, most_chars: int) 
     return packed
 
 
+def cut(text: str, max_chars: int, max_bytes: int, in_code: bool) -> int:
+    """Where the first part of a text ends. `in_code`: the text begins inside a fenced piece of code."""
+    room = _room(text, max_chars, max_bytes)
+    return len(text) if room == len(text) else _seam(text, room, in_code)
+
+
 def _cut(text: str, max_chars: int, max_bytes: int) -> Iterator[str]:
     in_code = False
     while text:
-        room = _room(text, max_chars, max_bytes)
-        end = len(text) if room == len(text) else _seam(text, room, in_code)
+        end = cut(text, max_chars, max_bytes, in_code)
         yield text[:end]
         in_code ^= _fences(text, end) % 2 == 1
         text = text[end:]

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from yizhan.core.parts import split
+from yizhan.core.paging import pages
 from yizhan.core.text import clean, shorten
 from yizhan.errors import InvalidRequest, TextEmpty, TextTooLong
 from yizhan.model import MessageClass, MessageId, Target, TurnId
@@ -21,6 +21,8 @@ class Drafts:
     Args:  lifetimes_ms    how long a message of each class waits before it expires
            text_max_chars  the longest text that is accepted for one message
            part_max_chars  the longest part, None: as the platform declares it
+           render          texts are written so that the platform's client shows them well
+           number_parts    the parts of a message are numbered where there are several
     """
 
     def __init__(
@@ -31,6 +33,8 @@ class Drafts:
         lifetimes_ms: Mapping[MessageClass, int],
         text_max_chars: int,
         part_max_chars: int | None,
+        render: bool = True,
+        number_parts: bool = True,
     ) -> None:
         self.text_max_chars = text_max_chars
         self._lifetimes_ms = lifetimes_ms
@@ -38,6 +42,8 @@ class Drafts:
         self._chance = chance
         self._platforms = platforms
         self._part_max_chars = part_max_chars
+        self._render = render
+        self._number_parts = number_parts
 
     def checked(self, order: Order) -> Order:
         """The order with its text as it can be accepted. Raises TextTooLong."""
@@ -52,6 +58,10 @@ class Drafts:
     def fit(self, text: str) -> str:
         """An agent's text as it can be accepted: cleaned, and cut visibly where it is longer than allowed."""
         return shorten(clean(text), self.text_max_chars)
+
+    def rendered(self, target: Target, text: str) -> str:
+        """The text as the chat will be given it."""
+        return self._platforms[target.platform].codec.render(text) if self._render else text
 
     def room(self, target: Target) -> tuple[int, int]:
         """How many characters, and how many bytes, one part to this chat may have."""
@@ -71,7 +81,7 @@ class Drafts:
         InvalidRequest, UnknownChat."""
         now_ms = self._clock.now_ms()
         self._platforms[target.platform].codec.check_chat(target.chat)
-        texts = split(order.text, *self.room(target))
+        texts = pages(self.rendered(target, order.text), *self.room(target), self._number_parts)
         if not texts:
             raise TextEmpty("The text is empty, or nothing of it can be shown.", "Send some text.")
         expires_at_ms = order.expires_at_ms or now_ms + self._lifetimes_ms[order.klass]

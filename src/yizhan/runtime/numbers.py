@@ -24,6 +24,8 @@ class RoadNumbers:
     lifetimes_ms    how long a message of each class waits before it expires
     text_max_chars  the longest text that is accepted for one message
     part_max_chars  the longest part, None: as the platform declares it
+    render          texts are written so that the platform's client shows them well
+    number_parts    the parts of a message are numbered where there are several
     requests_per_s  over all accounts, 0: as many as can be
     chunk_gap_ms    between two requests of a chat, from start to start
     """
@@ -32,6 +34,8 @@ class RoadNumbers:
     lifetimes_ms: Mapping[MessageClass, int]
     text_max_chars: int
     part_max_chars: int | None = None
+    render: bool = True
+    number_parts: bool = True
     requests_per_s: float = 0
     chunk_gap_ms: int = 0
     allowances: AllowanceNumbers = field(default_factory=AllowanceNumbers)
@@ -44,6 +48,8 @@ def road_numbers_of(settings: Settings) -> RoadNumbers:
         lifetimes_ms=_lifetimes_of(settings),
         text_max_chars=delivery.text_max_chars,
         part_max_chars=delivery.part_max_chars,
+        render=delivery.render,
+        number_parts=delivery.number_parts,
         requests_per_s=delivery.max_requests_per_s,
         chunk_gap_ms=_ms(delivery.chunk_gap_s),
         allowances=_allowance_numbers_of(settings),

@@ -60,7 +60,14 @@ class Outbound:
         self.log = BoundedLog("outbound")
         self.lanes = Lanes(reach.hosts, gap_ms=numbers.chunk_gap_ms)
         self.drafts = Drafts(
-            clock, chance, platforms, numbers.lifetimes_ms, numbers.text_max_chars, numbers.part_max_chars
+            clock,
+            chance,
+            platforms,
+            numbers.lifetimes_ms,
+            numbers.text_max_chars,
+            numbers.part_max_chars,
+            numbers.render,
+            numbers.number_parts,
         )
         self.allowances = Allowances(store, clock, self.lanes, numbers.allowances, self.drafts)
         self._silence = Silence(clock, self._answers_again)

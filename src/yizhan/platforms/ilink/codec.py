@@ -9,7 +9,7 @@ import re
 from yizhan.core.verdict import Verdict
 from yizhan.errors import UnknownChat
 from yizhan.model import Account, ChatId, Entry, ReplyToken
-from yizhan.platforms.ilink import judging
+from yizhan.platforms.ilink import judging, rendering
 from yizhan.platforms.ilink.calls import Calls
 from yizhan.ports import Evidence, Reply, Request
 
@@ -30,6 +30,9 @@ class IlinkCodec:
                 "A WeChat chat is the user's id, and that ends in @im.wechat.",
                 "Copy it from the console's list of chats, from GET /v1/chats or from a received message.",
             )
+
+    def render(self, text: str) -> str:
+        return rendering.render(text)
 
     def dress(self, account: Account, chat: ChatId, entry: Entry) -> str:
         """Text is text here."""

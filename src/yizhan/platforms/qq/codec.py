@@ -13,7 +13,7 @@ from typing import Any
 from yizhan.core.verdict import Verdict
 from yizhan.errors import UnknownChat
 from yizhan.model import UNREPEATABLE, Account, ChatId, Entry, ReplyToken
-from yizhan.platforms.qq import calls, forms, judging
+from yizhan.platforms.qq import calls, forms, judging, rendering
 from yizhan.platforms.qq.chats import Chat, Scope, read_chat
 from yizhan.platforms.qq.events import EVENT_TOKEN
 from yizhan.ports import Evidence, Reply, Request
@@ -33,6 +33,9 @@ class QqCodec:
                 f"{chat[:80]!r} is no QQ chat; those are c2c/OPENID, group/OPENID, channel/ID and dm/ID.",
                 "Copy it from the console's list of chats, from GET /v1/chats or from a received message.",
             )
+
+    def render(self, text: str) -> str:
+        return rendering.render(text)
 
     def dress(self, account: Account, chat: ChatId, entry: Entry) -> str:
         named = read_chat(chat)

@@ -1,0 +1,116 @@
+"""Parts as the chat reads them: numbered, code and tables opened again, and nothing of the text lost by it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yizhan.core.markdown import fence_after
+from yizhan.core.paging import LEAST_CHARS, laid_out, pages
+
+bounded = settings(max_examples=80, deadline=None, derandomize=True)
+LINES = [
+    "",
+    "```python",
+    "```",
+    "~~~~",
+    "    indented = 1",
+    "x" * 70,
+    "一段中文，两句话。第二句！",
+    "# heading",
+    "| a | b |",
+    "|---|---|",
+    "| 1 | 👨‍👩‍👧‍👦 |",
+    "plain words and more of them",
+    "```" + "y" * 60,
+    "-" * 30 + "`" * 30,
+]
+TEXTS = st.one_of(
+    st.lists(st.sampled_from(LINES), max_size=40).map("\n".join),
+    st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=400),
+)
+NUMBER = re.compile(r"\n\n\((\d+)/(\d+)\)\Z")
+CODE = "```python\n" + "\n".join(f"line({number})" for number in range(40)) + "\n```"
+TABLE = "| name | age |\n|---|---|\n" + "\n".join(f"| person {number} | {number} |" for number in range(30))
+
+
+@pytest.mark.field("F40")
+@bounded
+@given(TEXTS, st.integers(LEAST_CHARS, 200), st.integers(320, 500))
+def test_parts_without_what_was_added_are_the_text(text: str, max_chars: int, max_bytes: int) -> None:
+    """What is opened again and closed stands beside the text, never in its place."""
+    at = 0
+    for part in laid_out(text, max_chars, max_bytes):
+        found = text.index(part.text, at)
+        assert not text[at:found].strip()
+        at = found + len(part.text)
+    assert not text[at:].strip()
+
+
+@bounded
+@given(TEXTS, st.integers(1, 200), st.integers(4, 500), st.booleans())
+def test_no_part_is_larger_than_it_may_be(text: str, max_chars: int, max_bytes: int, numbered: bool) -> None:
+    """Numbers, fences and heads count as well: a platform cuts what is too long, or refuses it."""
+    for part in pages(text, max_chars, max_bytes, numbered):
+        assert len(part) <= max_chars
+        assert len(part.encode()) <= max_bytes
+        assert part.strip()
+
+
+@bounded
+@given(TEXTS, st.integers(LEAST_CHARS, 200))
+def test_several_parts_are_numbered_and_one_is_not(text: str, max_chars: int) -> None:
+    """The reader knows that more will come, and when all is there."""
+    parts = pages(text, max_chars, 10_000, True)
+    if len(parts) < 2:
+        assert list(parts) == [text] * bool(text.strip())
+    else:
+        numbers = [found.groups() for part in parts if (found := NUMBER.search(part))]
+        assert [(str(no), str(len(parts))) for no in range(1, len(parts) + 1)] == numbers
+
+
+def test_number_may_be_left_out() -> None:
+    """An operator may find it ugly."""
+    assert not any(NUMBER.search(part) for part in pages("word " * 100, 100, 400, False))
+
+
+def test_code_that_is_cut_is_closed_and_opened_again() -> None:
+    """Half a fence turns the rest of the chat into code, or code into prose."""
+    parts = pages(f"Look:\n\n{CODE}\n\nThat is all.", 160, 1000, True)
+    assert len(parts) > 2
+    for part in parts:
+        fence = None
+        for line in part.split("\n"):
+            fence = fence_after(line, fence)
+        assert fence is None, part
+        assert "```python\n```" not in part
+    shown = "".join(re.sub(r"```\w*\n?|\n\n\(\d+/\d+\)", "", part) for part in parts)
+    assert [f"line({number})" for number in range(40)] == re.findall(r"line\(\d+\)", shown)
+
+
+def test_table_that_is_cut_has_its_head_again() -> None:
+    """Rows without a head are a row of bars."""
+    parts = pages(f"People:\n\n{TABLE}\n\nThat is all.", 200, 1000, True)
+    assert len(parts) > 2
+    assert all("| name | age |\n|---|---|\n| person" in part for part in parts)
+
+
+def test_long_messages_need_as_few_parts_as_without_numbers() -> None:
+    """A number costs eight characters, not a send."""
+    text = "\n\n".join(["word " * 190] * 8)
+    assert len(pages(text, 2000, 8000, False)) == len(pages(text, 2000, 8000, True)) == 4
+
+
+def test_more_than_nine_parts_have_room_for_their_numbers() -> None:
+    """Two digits need more room than one."""
+    parts = pages("x" * 11_900, 1000, 4000, True)
+    assert parts[-1].endswith(f"({len(parts)}/{len(parts)})")
+    assert {1000} == {len(part) for part in parts[9:-1]}
+
+
+def test_a_megabyte_is_laid_out_quickly() -> None:
+    """Work in proportion to the text."""
+    assert len(pages(f"{CODE}\n" * 2500, 2000, 8000, True)) > 400
