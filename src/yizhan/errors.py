@@ -3,7 +3,8 @@
     YizhanError
     ├─ SettingsError         the operator must change a key: says which, where, to what
     ├─ RequestError          the caller asked for the impossible (HTTP 4xx)
-    │   ├─ UnknownAccount, UnknownChat, UnknownMessage, UnknownTurn, UnknownLogin, UnknownKey
+    │   ├─ UnknownAccount, UnknownChat, UnknownMessage, UnknownTurn, UnknownLogin, UnknownKey,
+    │   │   UnknownCode
     │   ├─ TextEmpty, TextTooLong, InvalidRequest
     │   ├─ IdempotencyConflict, NotRevivable, NotCancellable, TurnOpen, TurnEnded
     │   └─ CursorGone
@@ -77,6 +78,11 @@ class UnknownLogin(RequestError):
 
 class UnknownKey(RequestError):
     name = "unknown-key"
+    status = 404
+
+
+class UnknownCode(RequestError):
+    name = "unknown-code"
     status = 404
 
 

@@ -305,7 +305,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """What someone wrote to us, as it is stored. `sent_at_ms` is the platform's time, 0 where unknown."""
+    """What someone wrote to us, as it is stored. `sent_at_ms` is the platform's time, 0 where unknown. `rule`
+    decided about its access (core/access.py)."""
 
     id: InboundId
     account: AccountId
@@ -321,6 +322,7 @@ class Inbound:
     access: Access
     dispatch: Dispatch
     turn_id: TurnId | None = None
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,7 +439,8 @@ class Turn:
 @dataclass(frozen=True, slots=True)
 class SenderRule:
     """What is known and decided about a sender of an account. `first_text` is what an unknown one wrote first; one
-    who has not written yet was never seen."""
+    who has not written yet was never seen. `refused_by`: the rule that refused last. `code`: by which he can be
+    approved while nothing is decided."""
 
     account: AccountId
     sender_id: str
@@ -448,6 +451,8 @@ class SenderRule:
     last_seen_at_ms: int | None
     refused: int = 0
     decided_at_ms: int | None = None
+    refused_by: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

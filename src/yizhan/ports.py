@@ -699,13 +699,16 @@ class Parking:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One heard message on its way into the inbox, with what the door decided."""
+    """One heard message on its way into the inbox, with what the door decided, and by which rule. `code`: for a sender
+    who has none yet."""
 
     id: InboundId
     heard: Heard
     received_at_ms: int
     access: Access
     dispatch: Dispatch
+    rule: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -1045,6 +1048,12 @@ class Store(Protocol):
     async def inbound(self, ids: Sequence[InboundId]) -> tuple[Inbound, ...]: ...
 
     async def rules(self, account: AccountId | None) -> tuple[SenderRule, ...]: ...
+
+    async def asked_since(self, at_ms: int) -> tuple[tuple[AccountId, str, int], ...]:
+        """Account, sender and time of each allowed message since then that asked for something, oldest first."""
+        ...
+
+    async def sender(self, account: AccountId, sender_id: str) -> SenderRule | None: ...
 
     async def keys(self) -> tuple[ApiKey, ...]: ...
 

@@ -154,6 +154,29 @@ class Access(_Section):
         description="open: everybody; pairing: unknown senders are listed, not answered; allowlist: refused",
     )
     allow: tuple[str, ...] = Field((), description="sender ids that are always allowed")
+    admins: tuple[str, ...] = Field(
+        (), description="sender ids that are allowed, and may give commands that act on the gateway"
+    )
+    per_minute: int = Field(
+        0, ge=0, le=10_000, description="messages of one person that are heard in a minute; 0: all"
+    )
+    per_day: int = Field(
+        0, ge=0, le=100_000, description="messages of one person that are heard in 24 hours; 0: all"
+    )
+    show_code: bool = Field(
+        False, description="pairing: an unknown sender is told a code, once, by which he can be approved"
+    )
+    groups: Literal["senders", "open", "off"] = Field(
+        "senders",
+        description="in groups: senders: as in a chat of their own; open: everybody in an allowed group; off: nobody",
+    )
+    group_allow: tuple[str, ...] = Field(
+        (), description="groups in which the agent speaks, as chat id or TARGET; empty: all"
+    )
+    group_people: Mapping[str, tuple[str, ...]] = Field(
+        {}, description="group, as chat id or TARGET, to the sender ids that may talk to the agent there"
+    )
+    mention: bool = Field(True, description="in groups only what is addressed to the agent is answered")
 
     @field_validator("allow")
     @classmethod

@@ -15,7 +15,7 @@ VERBS = [
     "demo", "run", "console", "sim", "send", "status", "doctor",
     "login weixin", "account add weixin", "account list", "account remove", "account pause", "account resume",
     "chat pause", "chat resume", "chat takeover", "chat handback",
-    "access list", "access allow", "access block", "key list", "key add", "key revoke",
+    "access list", "access allow", "access approve", "access block", "key list", "key add", "key revoke",
     "outbox list", "outbox show", "outbox retry", "outbox cancel",
     "turn list", "turn show", "turn rerun", "turn stop",
 ]  # fmt: skip

@@ -109,6 +109,7 @@ def test_a_token_on_the_command_line_draws_a_warning(run: Run, gateway: SmallGat
             {},
             {"account": ID, "sender": "u", "rule": "block"},
         ),
+        (["access", "approve", "K7QM-2XPD"], "POST", "/v1/access/approve", {}, {"code": "K7QM-2XPD"}),
         (["key", "add", "cron"], "POST", "/v1/keys", {}, {"name": "cron", "scopes": ["read", "send"]}),
         (
             ["key", "add", "ops", "--scope", "read", "--scope", "admin"],

@@ -162,7 +162,7 @@ def test_the_message_state_event_has_no_attempts_and_no_text() -> None:
 
 def test_the_message_received_event() -> None:
     shape = event(contract.message_received_event(INBOUND, AT))
-    assert ["type", "at", "account", "chat", "message", "access"] == list(shape)
+    assert ["type", "at", "account", "chat", "message", "access", "rule"] == list(shape)
     assert ("weixin:ab12@im.bot", "weixin:ab12@im.bot:o9@im.wechat") == (shape["account"], shape["chat"])
     assert "allowed" == shape["access"]
     assert {
@@ -239,6 +239,7 @@ def test_a_chat_and_a_sender_rule_have_exactly_these_names() -> None:
         "last_inbound_at",
         "last_outbound_at",
         "unconfirmed_in_a_row",
+        "taken_over_at",
     } == set(contract.chat_object(chat))
     rule = SenderRule(ACCOUNT, "o9", "Ann", Rule.PENDING, "hi", AT, AT)
     assert {
@@ -249,6 +250,8 @@ def test_a_chat_and_a_sender_rule_have_exactly_these_names() -> None:
         "first_seen_at",
         "last_seen_at",
         "refused",
+        "refused_by",
+        "code",
         "decided_at",
     } == set(contract.rule_object(rule))
 

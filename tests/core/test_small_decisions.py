@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yizhan.core.access import decide
 from yizhan.core.backoff import backoff
-from yizhan.core.commands import Command, command_of
+from yizhan.core.commands import WITH_ARGUMENT, Command, argument_of, command_of
 from yizhan.core.phrases import PHRASES, say
 from yizhan.core.text import clean, shorten
-from yizhan.model import Access, Rule
 
 bounded = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -46,47 +44,15 @@ def test_a_shortened_text_is_never_longer_than_allowed_and_shows_the_cut(text: s
     assert short == text or short.endswith("…")
 
 
-# the door
-
-
-@pytest.mark.field("F84")
-@pytest.mark.parametrize(
-    ("policy", "unknown"),
-    [
-        ("open", Access.ALLOWED),
-        ("pairing", Access.PENDING),
-        ("allowlist", Access.DENIED),
-        ("", Access.DENIED),
-    ],
-)
-def test_what_the_door_says_to_strangers(policy: str, unknown: Access) -> None:
-    """Deny by default: a policy nobody knows lets nobody in."""
-    assert unknown is decide(policy, [], "", "o9", None)
-    assert unknown is decide(policy, [], "owner", "o9", Rule.PENDING)
-
-
-@pytest.mark.field("F84")
-@pytest.mark.parametrize("policy", ["open", "pairing", "allowlist"])
-def test_who_is_known_is_let_in_and_who_is_blocked_is_not(policy: str) -> None:
-    """A block wins over everything, also over being the owner."""
-    assert Access.ALLOWED is decide(policy, [], "", "o9", Rule.ALLOW)
-    assert Access.ALLOWED is decide(policy, ["o9"], "", "o9", None)
-    assert Access.ALLOWED is decide(policy, [], "o9", "o9", None)
-    assert Access.DENIED is decide(policy, ["o9"], "o9", "o9", Rule.BLOCK)
-
-
-def test_nobody_is_the_owner_of_an_account_without_one() -> None:
-    """A sender without an id must not match an owner that is not known."""
-    assert Access.PENDING is decide("pairing", [], "", "", None)
-
-
 # commands
 
 
 @pytest.mark.parametrize("command", list(Command))
 def test_a_command_stands_alone_in_its_message(command: Command) -> None:
-    assert command is command_of(f"  {command.value.upper()}\n")
-    assert command_of(f"{command.value} please") is None
+    word = " K7QM-2XPD" if command in WITH_ARGUMENT else ""
+    assert command is command_of(f"  {command.value.upper()}{word}\n")
+    assert word.strip() == argument_of(f"{command.value}{word}")
+    assert command_of(f"{command.value} please do") is None
     assert command_of(f"say {command.value}") is None
 
 

@@ -23,7 +23,7 @@ UNITS = {
     "_chars": "characters",
     "_messages": "lines",
 }
-KINDS = {"tuple": "list", "Mapping": "map", "bool": "`true`, `false`", "str": "text", "int": "whole number"}
+KINDS = {"Mapping": "map", "tuple": "list", "bool": "`true`, `false`", "str": "text", "int": "whole number"}
 
 
 def rows() -> Iterator[tuple[str, str]]:

@@ -33,13 +33,23 @@ def register(group: typer.Typer) -> None:
             desk.note("nobody is listed yet; whoever writes to an account appears here.")
             return
         table(
-            ("account", "sender", "name", "rule", "last refused", "refused", "first words"), map(_row, rows)
+            ("account", "sender", "name", "rule", "last refused", "refused", "by", "code", "first words"),
+            map(_row, rows),
         )
 
     @verb(group)
     def allow(desk: Desk, sender: Sender, account: AccountOption = None) -> None:
         """Let a sender talk to the agent."""
         _decide(desk, sender, account, "allow")
+
+    @verb(group)
+    def approve(
+        desk: Desk, code: Annotated[str, typer.Argument(metavar="CODE", help="What the sender was told.")]
+    ) -> None:
+        """Let in the sender who was told this code."""
+        with desk.api() as api:
+            answer = api.call("POST", "/v1/access/approve", body={"code": code})
+        desk.show(answer, f"{safe(_sender_id(answer))} on {safe(answer.get('account'))}: allow")
 
     @verb(group)
     def block(desk: Desk, sender: Sender, account: AccountOption = None) -> None:
@@ -78,4 +88,5 @@ def _row(row: Json) -> tuple[object, ...]:
     name = sender.get("name") if isinstance(sender, dict) else None
     seen = local_time(row.get("last_seen_at"))
     words = short(row.get("first_text"))
-    return row.get("account"), _sender_id(row), short(name), row.get("rule"), seen, row.get("refused"), words
+    told = row.get("refused"), row.get("refused_by"), row.get("code")
+    return row.get("account"), _sender_id(row), short(name), row.get("rule"), seen, *told, words

@@ -10,9 +10,26 @@ class Command(StrEnum):
     NEW = "/new"
     STATUS = "/status"
     HELP = "/help"
+    APPROVE = "/approve"
+
+
+WITH_ARGUMENT = frozenset({Command.APPROVE})
+"""These need one word behind them."""
+ADMINS_ONLY = frozenset({Command.APPROVE})
+"""These act on the gateway, and not on the chat alone."""
 
 
 def command_of(text: str) -> Command | None:
-    """The command a message is; None for anything else. A command stands alone in its message."""
-    word = text.strip().lower()
-    return Command(word) if word in set(Command) else None
+    """The command a message is; None for anything else. A command stands alone in its message, but for its argument."""
+    words = text.split()
+    word = words[0].lower() if words else ""
+    if word not in set(Command):
+        return None
+    command = Command(word)
+    return command if len(words) == 1 + (command in WITH_ARGUMENT) else None
+
+
+def argument_of(text: str) -> str:
+    """The word behind a command, as it was written; empty where there is none."""
+    words = text.split()
+    return words[1] if len(words) > 1 else ""

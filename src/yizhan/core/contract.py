@@ -205,7 +205,7 @@ def timeline_object(row: Inbound | Turn | Message | Suppressed) -> JsonObject:
     match row:
         case Inbound():
             shape = {"kind": "inbound", "at": time_text(row.received_at_ms), "message": inbound_object(row)}
-            return shape | {"access": row.access.value, "turn": row.turn_id}
+            return shape | {"access": row.access.value, "rule": row.rule or None, "turn": row.turn_id}
         case Turn():
             return {"kind": "turn", "at": time_text(row.created_at_ms), "turn": turn_object(row)}
         case Message():
@@ -224,6 +224,8 @@ def rule_object(rule: SenderRule) -> JsonObject:
         "first_seen_at": time_text(rule.first_seen_at_ms),
         "last_seen_at": time_text(rule.last_seen_at_ms),
         "refused": rule.refused,
+        "refused_by": rule.refused_by or None,
+        "code": rule.code or None,
         "decided_at": time_text(rule.decided_at_ms),
     }
 
@@ -240,7 +242,11 @@ def message_state_event(message: Message, at_ms: int) -> JsonObject:
 
 
 def message_received_event(inbound: Inbound, at_ms: int) -> JsonObject:
-    body = {"message": inbound_object(inbound), "access": inbound.access.value}
+    body = {
+        "message": inbound_object(inbound),
+        "access": inbound.access.value,
+        "rule": inbound.rule or None,
+    }
     return _event("message.received", at_ms, Target(inbound.account, inbound.chat), body)
 
 

@@ -16,7 +16,12 @@ PHRASES = MappingProxyType(
                 "parts_remain": "还有 {parts} 条消息没有发完（微信限制了连续发送的条数）。回复任意内容即可继续接收。",
                 "running": "是",
                 "idle": "否",
-                "help": "/stop 停止当前回答\n/new 开始新的对话\n/status 查看状态\n/help 显示这份说明",
+                "help": "/stop 停止当前回答\n/new 开始新的对话\n/status 查看状态\n"
+                "/approve 代码 允许新朋友（管理员）\n/help 显示这份说明",
+                "pairing": "你好，我还不认识你。请把这个代码告诉管理员，通过后就可以对话：{code}",
+                "admins_only": "只有管理员可以使用这个命令。",
+                "approved": "已允许：{who}。",
+                "unknown_code": "没有等待批准的人使用这个代码。",
             }
         ),
         "en": MappingProxyType(
@@ -32,7 +37,11 @@ PHRASES = MappingProxyType(
                 "running": "yes",
                 "idle": "no",
                 "help": "/stop ends the answer being written\n/new starts a fresh conversation\n"
-                "/status shows how things are\n/help shows this text",
+                "/status shows how things are\n/approve CODE lets somebody in (admins)\n/help shows this text",
+                "pairing": "Hello, I do not know you yet. Tell the operator this code, and we can talk: {code}",
+                "admins_only": "Only an admin may use this command.",
+                "approved": "Allowed: {who}.",
+                "unknown_code": "Nobody who waits for a decision was told this code.",
             }
         ),
     }

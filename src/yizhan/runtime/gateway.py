@@ -51,7 +51,12 @@ from yizhan.runtime.gates import gates_of
 from yizhan.runtime.inbound import InboundRoad
 from yizhan.runtime.lines import Lines, not_granted
 from yizhan.runtime.logins import Logins
-from yizhan.runtime.numbers import alert_numbers_of, road_numbers_of
+from yizhan.runtime.numbers import (
+    access_numbers_of,
+    alert_numbers_of,
+    frequency_numbers_of,
+    road_numbers_of,
+)
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.patience import to_the_end
 from yizhan.runtime.reach import Reach
@@ -101,7 +106,7 @@ class Gateway:
         self._numbers = road_numbers_of(settings)
         self._lines: Lines = {}
         self._reach = Reach(Hosts(self._numbers.reaction.breaker), clock, chance)
-        self._door = Door(store, clock, settings.access.policy, frozenset(settings.access.allow))
+        self._door = Door(store, clock, access_numbers_of(settings), frequency_numbers_of(settings))
         self._upkeep = Upkeep(store, clock, UpkeepNumbers.of(settings), self._woken)
         self._changes = Changes(self.stopping)
         store.subscribe(self._changes.note)
@@ -145,7 +150,15 @@ class Gateway:
         self._reach.on_change = self.outbound.host_changed
         self.standing = Standing(store, clock, self.outbound, self.platforms)
         self.turns = Turns(
-            store, clock, chance, self.outbound, self._lines, self.agent, turns, self.standing.state
+            store,
+            clock,
+            chance,
+            self.outbound,
+            self._lines,
+            self._door,
+            self.agent,
+            turns,
+            self.standing.state,
         )
         self._inbound = InboundRoad(store, clock, chance, self._door, self.outbound, self.turns)
         self.connections = Connections(
@@ -340,6 +353,10 @@ class Gateway:
         self._accounts.must_know(account)
         must_show("The sender's id", sender_id)
         return await self._door.set_rule(account, sender_id, rule)
+
+    async def approve(self, code: str) -> SenderRule:
+        """Allows the sender who was told a code. Raises UnknownCode."""
+        return await self._door.approve(code)
 
     # how things are
 

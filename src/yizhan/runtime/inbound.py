@@ -16,7 +16,7 @@ from yizhan.core.text import clean
 from yizhan.errors import StoreError
 from yizhan.model import Access, Account, AccountId, Dispatch, Inbound, InboundId, Target
 from yizhan.ports import Arrival, Batch, Chance, Clock, Heard, InboundCommit, InboundCommitted, Store
-from yizhan.runtime.door import Door
+from yizhan.runtime.door import Admission, Door, new_code
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.patience import persist
 from yizhan.runtime.turns import Turns
@@ -64,14 +64,18 @@ class InboundRoad:
             self._dispatch(inbound)
 
     async def _arrival(self, account: Account, heard: Heard, now_ms: int) -> Arrival:
-        access = self._door.ask(account, heard.sender_id)
+        is_command = command_of(heard.text) is not None
+        admission = self._door.ask(account, heard, now_ms, is_command)
         heard = await self._with_quote(account, heard)
+        pairs = admission.stranger and admission.ruling.access is Access.PENDING
         return Arrival(
             id=InboundId(self._chance.new_id("in")),
             heard=_cleaned(heard),
             received_at_ms=now_ms,
-            access=access,
-            dispatch=self._dispatch_of(access, heard),
+            access=admission.ruling.access,
+            dispatch=self._dispatch_of(admission, heard, is_command),
+            rule=admission.ruling.rule,
+            code=new_code(self._chance.token_hex(8)) if pairs else "",
         )
 
     async def _with_quote(self, account: Account, heard: Heard) -> Heard:
@@ -84,10 +88,12 @@ class InboundRoad:
             return heard  # the commit will wait for the store; a message is worth more than its quote
         return heard if text is None else replace(heard, quoted_text=text)
 
-    def _dispatch_of(self, access: Access, heard: Heard) -> Dispatch:
-        if access is not Access.ALLOWED or not heard.addressed:
-            return Dispatch.DONE
-        if command_of(heard.text):
+    def _dispatch_of(self, admission: Admission, heard: Heard, is_command: bool) -> Dispatch:
+        if admission.ruling.access is not Access.ALLOWED or not admission.asks:
+            told = self._turns.shows_codes and admission.stranger and heard.addressed
+            pending = admission.ruling.access is Access.PENDING
+            return Dispatch.COMMAND if told and pending else Dispatch.DONE
+        if is_command:
             return Dispatch.COMMAND
         return Dispatch.TURN if self._turns.somebody_answers else Dispatch.DONE
 
@@ -131,7 +137,10 @@ class InboundRoad:
             case Dispatch.DONE:
                 if inbound.access is not Access.ALLOWED:
                     self._outbound.log.info(
-                        "inbound.refused", account=inbound.account, access=inbound.access.value
+                        "inbound.refused",
+                        account=inbound.account,
+                        access=inbound.access.value,
+                        rule=inbound.rule,
                     )
 
 

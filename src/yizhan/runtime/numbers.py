@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from yizhan.core.access import AccessNumbers
 from yizhan.core.alerts import AlertNumbers
 from yizhan.core.breaker import BreakerNumbers
+from yizhan.core.frequency import FrequencyNumbers
 from yizhan.core.ghosts import GhostNumbers
 from yizhan.core.limiter import PaceNumbers
 from yizhan.core.reaction import Numbers
@@ -93,6 +95,23 @@ def alert_numbers_of(settings: Settings) -> AlertNumbers:
         ghosts=settings.delivery.ghosts.alarm_after,
         disk_free_bytes=alerts.disk_free_mib * 1024 * 1024,
     )
+
+
+def access_numbers_of(settings: Settings) -> AccessNumbers:
+    access = settings.access
+    return AccessNumbers(
+        policy=access.policy,
+        allow=frozenset(access.allow),
+        admins=frozenset(access.admins),
+        groups=access.groups,
+        rooms=frozenset(access.group_allow),
+        people={chat: frozenset(senders) for chat, senders in access.group_people.items()},
+        mention=access.mention,
+    )
+
+
+def frequency_numbers_of(settings: Settings) -> FrequencyNumbers:
+    return FrequencyNumbers(settings.access.per_minute, settings.access.per_day)
 
 
 def _allowance_numbers_of(settings: Settings) -> AllowanceNumbers:

@@ -693,6 +693,17 @@ def rules_of(account: AccountId | None) -> Select[Any]:
     return query if account is None else query.where(rule.c.account == account)
 
 
+def asked_since(at_ms: int) -> Select[Any]:
+    """Who was heard and asked for something since a time: account, sender and time, oldest first."""
+    i = t.inbound
+    turned_to = i.c.turn_id.is_not(None) | (i.c.dispatch == Dispatch.TURN.value)
+    return (
+        select(i.c.account, i.c.sender_id, i.c.received_at_ms)
+        .where(i.c.received_at_ms > at_ms, i.c.access == Access.ALLOWED.value, turned_to)
+        .order_by(i.c.received_at_ms)
+    )
+
+
 def all_keys() -> Select[Any]:
     """Every API key, revoked ones too, by age."""
     return select(t.api_key).order_by(t.api_key.c.created_at_ms, t.api_key.c.id)

@@ -269,6 +269,16 @@ def rules(connection: Connection, account_id: AccountId | None) -> tuple[SenderR
     return tuple(rows.rule_of(row) for row in connection.execute(queries.rules_of(account_id)))
 
 
+def asked_since(connection: Connection, at_ms: int) -> tuple[tuple[AccountId, str, int], ...]:
+    found = connection.execute(queries.asked_since(at_ms))
+    return tuple((AccountId(account_id), sender, heard_ms) for account_id, sender, heard_ms in found)
+
+
+def sender(connection: Connection, account_id: AccountId, sender_id: str) -> SenderRule | None:
+    row = connection.execute(queries.rules_by_key([(account_id, sender_id)])).first()
+    return None if row is None else rows.rule_of(row)
+
+
 def keys(connection: Connection) -> tuple[ApiKey, ...]:
     return tuple(rows.key_of(row) for row in connection.execute(queries.all_keys()))
 

@@ -256,6 +256,12 @@ class SqlStore:
     async def rules(self, account: AccountId | None) -> tuple[SenderRule, ...]:
         return await self._read(lambda c: reads.rules(c, account))
 
+    async def asked_since(self, at_ms: int) -> tuple[tuple[AccountId, str, int], ...]:
+        return await self._read(lambda c: reads.asked_since(c, at_ms))
+
+    async def sender(self, account: AccountId, sender_id: str) -> SenderRule | None:
+        return await self._read(lambda c: reads.sender(c, account, sender_id))
+
     async def keys(self) -> tuple[ApiKey, ...]:
         return await self._read(reads.keys)
 

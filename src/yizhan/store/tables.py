@@ -158,6 +158,7 @@ inbound = Table(
     _text("dispatch"),
     _name("turn_id", null=True),
     _name("content_sha256"),
+    _text("rule"),
     Index("ix_inbound_id", "id", unique=True),
     _partial(
         "ix_inbound_platform_id",
@@ -297,6 +298,8 @@ sender_rule = Table(
     _int("last_seen_at_ms", null=True),
     _int("refused"),
     _int("decided_at_ms", null=True),
+    _text("refused_by"),
+    _text("code"),
     sqlite_with_rowid=False,
 )
 

@@ -187,6 +187,7 @@ def _store(account: AccountId, arrival: Arrival, content: str, rows: WorkingSet)
         received_at_ms=arrival.received_at_ms,
         access=arrival.access,
         dispatch=_asked(arrival.dispatch, rows.chat_for(target, arrival.received_at_ms)),
+        rule=arrival.rule,
     )
     rows.add_inbound(KeptInbound(inbound, seq, content), arrival.received_at_ms)
     if heard.token:
@@ -249,6 +250,8 @@ def _note_refused(account: AccountId, arrival: Arrival, rows: WorkingSet) -> Non
             first_seen_at_ms=at_ms if known.first_seen_at_ms is None else known.first_seen_at_ms,
             last_seen_at_ms=max(known.last_seen_at_ms or 0, at_ms),
             refused=known.refused + 1,
+            refused_by=arrival.rule,
+            code=known.code or (arrival.code if known.rule is Rule.PENDING else ""),
         )
     )
 

@@ -274,7 +274,7 @@ class SetRule:
         known = rows.rules.get((self.account, self.sender_id))
         if known is None:
             known = SenderRule(self.account, self.sender_id, "", self.rule, "", None, None)
-        rule = replace(known, rule=self.rule, decided_at_ms=self.at_ms)
+        rule = replace(known, rule=self.rule, decided_at_ms=self.at_ms, code="")
         rows.put_rule(rule)
         return rule
 

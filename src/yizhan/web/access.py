@@ -24,6 +24,12 @@ class RuleBody(Body):
     rule: Literal["allow", "block"]
 
 
+class ApprovalBody(Body):
+    """A code that an unknown sender was told, and has told the operator."""
+
+    code: Word
+
+
 @router.get("/v1/access", responses={200: {"model": shapes.RuleList}})
 async def list_rules(
     request: Request,
@@ -42,3 +48,12 @@ async def decide(request: Request) -> Response:
     body = await read_body(request, RuleBody)
     rule = await gateway_of(request).set_rule(AccountId(body.account), body.sender, Rule(body.rule))
     return answer(rule_object(rule))
+
+
+@router.post(
+    "/v1/access/approve", responses={200: {"model": shapes.SenderRule}}, openapi_extra=takes(ApprovalBody)
+)
+async def approve(request: Request) -> Response:
+    """Allow the sender who was told this code."""
+    body = await read_body(request, ApprovalBody)
+    return answer(rule_object(await gateway_of(request).approve(body.code)))

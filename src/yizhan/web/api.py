@@ -62,6 +62,7 @@ BODIES: tuple[type[Body], ...] = (
     logins.VerifyBody,
     chats.ChatBody,
     access.RuleBody,
+    access.ApprovalBody,
     keys.KeyBody,
 )
 """Request bodies that routes read themselves; OpenAPI learns of them here."""

@@ -243,6 +243,7 @@ class InboundRow(Shape):
     at: Time
     message: Inbound
     access: Access
+    rule: str | None = Field(description="what decided about the access")
     turn: str | None
 
 
@@ -279,6 +280,8 @@ class SenderRule(Shape):
     first_seen_at: Time | None = Field(description="null: has not written yet")
     last_seen_at: Time | None
     refused: int
+    refused_by: str | None = Field(description="the rule that refused last")
+    code: str | None = Field(description="by which a waiting sender can be approved")
     decided_at: Time | None
 
 

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, assert_never
 
-from yizhan.core.commands import Command, command_of
+from yizhan.core.commands import ADMINS_ONLY, Command, argument_of, command_of
 from yizhan.core.phrases import say
-from yizhan.errors import RequestError
-from yizhan.model import AccountId, AccountState, Inbound, Target
+from yizhan.errors import RequestError, UnknownCode
+from yizhan.model import Access, AccountId, AccountState, Inbound, SenderRule, Target
 from yizhan.ports import Clock, Store
+from yizhan.runtime.lines import Lines
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.turns.speaking import Speaking
 from yizhan.runtime.turns.steps import Steps
@@ -24,6 +25,14 @@ class Chats(Protocol):
     async def end_all(self, target: Target) -> bool: ...
 
 
+class Door(Protocol):
+    """What commands ask of the door."""
+
+    def admits_admin(self, inbound: Inbound, owner: str) -> bool: ...
+
+    async def approve(self, code: str) -> SenderRule: ...
+
+
 class Commands:
     def __init__(
         self,
@@ -32,6 +41,8 @@ class Commands:
         steps: Steps,
         speaking: Speaking,
         outbound: Outbound,
+        lines: Lines,
+        door: Door,
         chats: Chats,
         language: str,
         account_state: Callable[[AccountId], AccountState],
@@ -41,6 +52,8 @@ class Commands:
         self._steps = steps
         self._speaking = speaking
         self._outbound = outbound
+        self._lines = lines
+        self._door = door
         self._chats = chats
         self._language = language
         self._account_state = account_state
@@ -60,21 +73,37 @@ class Commands:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _obey(self, inbound: Inbound) -> None:
-        command = command_of(inbound.text)
-        if command is not None:
+        text = await self._reply(inbound)
+        if text:
             try:
-                await self._confirm(inbound, command)
+                await self._say_to(inbound, text)
             except RequestError as error:
                 self._outbound.log.warning("command.unanswered", account=inbound.account, code=error.name)
         await self._steps.take(lambda: self._store.dispatch_done([inbound.id]))
 
-    async def _confirm(self, inbound: Inbound, command: Command) -> None:
-        """Carries it out and says so."""
+    async def _reply(self, inbound: Inbound) -> str:
+        """What is said to a message that waits for no turn, once it is carried out; empty: nothing."""
+        if inbound.access is not Access.ALLOWED:
+            known = await self._steps.take(lambda: self._store.sender(inbound.account, inbound.sender_id))
+            return self._say("pairing", code=known.code) if known and known.code else ""
+        command = command_of(inbound.text)
+        if command is None:
+            return ""
+        if command in ADMINS_ONLY and not self._from_admin(inbound):
+            return self._say("admins_only")
+        return await self._carry_out(command, inbound)
+
+    def _from_admin(self, inbound: Inbound) -> bool:
+        line = self._lines.get(inbound.account)
+        return self._door.admits_admin(inbound, line.account.credentials.user_id if line else "")
+
+    async def _say_to(self, inbound: Inbound, text: str) -> None:
         target = Target(inbound.account, inbound.chat)
-        draft = self._speaking.of_command(inbound, await self._carry_out(command, target))
+        draft = self._speaking.of_command(inbound, text)
         self._outbound.admit(await self._steps.add(target, lambda: self._store.accept(draft)))
 
-    async def _carry_out(self, command: Command, target: Target) -> str:
+    async def _carry_out(self, command: Command, inbound: Inbound) -> str:
+        target = Target(inbound.account, inbound.chat)
         match command:
             case Command.STOP:
                 return self._say("stopped" if await self._chats.end_all(target) else "nothing_to_stop")
@@ -86,8 +115,17 @@ class Commands:
                 return self._status(target)
             case Command.HELP:
                 return self._say("help")
+            case Command.APPROVE:
+                return await self._approve(argument_of(inbound.text))
             case _:
                 assert_never(command)
+
+    async def _approve(self, code: str) -> str:
+        try:
+            rule = await self._steps.take(lambda: self._door.approve(code))
+        except UnknownCode:
+            return self._say("unknown_code")
+        return self._say("approved", who=rule.sender_name or rule.sender_id)
 
     def _status(self, target: Target) -> str:
         running = self._say("running" if self._chats.running(target) else "idle")

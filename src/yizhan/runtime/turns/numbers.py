@@ -21,6 +21,7 @@ class TurnNumbers:
     while_busy: WhileBusy
     history_limit: int
     failure_notice: str | None
+    shows_codes: bool
 
     @classmethod
     def of(cls, settings: Settings) -> TurnNumbers:
@@ -35,6 +36,7 @@ class TurnNumbers:
             while_busy=WhileBusy(settings.turns.while_busy),
             history_limit=agent.history_messages if agent and agent.kind == "openai" else 0,
             failure_notice=settings.turns.failure_notice,
+            shows_codes=settings.access.show_code,
         )
 
 

@@ -14,7 +14,7 @@ from yizhan.runtime.lines import Lines
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.turns.asking import Asking
 from yizhan.runtime.turns.batches import next_batch
-from yizhan.runtime.turns.commands import Commands
+from yizhan.runtime.turns.commands import Commands, Door
 from yizhan.runtime.turns.desk import INTERRUPTED, STOPPED, STOPPED_BY_OPERATOR, Desk
 from yizhan.runtime.turns.finishing import Finishing
 from yizhan.runtime.turns.numbers import TurnNumbers
@@ -36,6 +36,7 @@ class Turns:
         chance: Chance,
         outbound: Outbound,
         lines: Lines,
+        door: Door,
         agent: Agent | None,
         numbers: TurnNumbers,
         account_state: Callable[[AccountId], AccountState],
@@ -55,12 +56,17 @@ class Turns:
         speaking = Speaking(outbound.drafts, numbers.language, numbers.failure_notice)
         self._finishing = Finishing(store, clock, self._steps, speaking, outbound)
         self._commands = Commands(
-            store, clock, self._steps, speaking, outbound, self, numbers.language, account_state
+            store, clock, self._steps, speaking, outbound, lines, door, self, numbers.language, account_state
         )
 
     @property
     def somebody_answers(self) -> bool:
         return self._agent is not None
+
+    @property
+    def shows_codes(self) -> bool:
+        """Whether an unknown sender is told by which code he can be approved."""
+        return self._numbers.shows_codes
 
     def offer(self, inbound: Inbound) -> None:
         """A stored message waits for an answer."""

@@ -40,6 +40,7 @@ def inbound_of(row: Row) -> KeptInbound:
         dispatch,
         turn_id,
         content_sha256,
+        rule,
     ) = row
     inbound = Inbound(
         id=InboundId(inbound_id),
@@ -56,6 +57,7 @@ def inbound_of(row: Row) -> KeptInbound:
         access=Access(access),
         dispatch=Dispatch(dispatch),
         turn_id=None if turn_id is None else TurnId(turn_id),
+        rule=rule,
     )
     return KeptInbound(inbound, seq, content_sha256)
 
@@ -79,6 +81,7 @@ def inbound_values(kept: KeptInbound) -> Values:
         "dispatch": inbound.dispatch.value,
         "turn_id": inbound.turn_id,
         "content_sha256": kept.content_sha256,
+        "rule": inbound.rule,
     }
 
 

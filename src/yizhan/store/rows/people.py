@@ -11,7 +11,7 @@ _scopes_decoder = msgspec.json.Decoder(list[str])
 
 
 def rule_of(row: Row) -> SenderRule:
-    account, sender_id, sender_name, rule, first_text, first_seen, last_seen, refused, decided = row
+    account, sender_id, sender_name, rule, first_text, first_seen, last_seen, refused, decided, by, code = row
     return SenderRule(
         account=AccountId(account),
         sender_id=sender_id,
@@ -22,6 +22,8 @@ def rule_of(row: Row) -> SenderRule:
         last_seen_at_ms=last_seen,
         refused=refused,
         decided_at_ms=decided,
+        refused_by=by,
+        code=code,
     )
 
 
@@ -36,6 +38,8 @@ def rule_values(rule: SenderRule) -> Values:
         "last_seen_at_ms": rule.last_seen_at_ms,
         "refused": rule.refused,
         "decided_at_ms": rule.decided_at_ms,
+        "refused_by": rule.refused_by,
+        "code": rule.code,
     }
 
 

@@ -218,6 +218,7 @@ def upgrade() -> None:
         _text("dispatch"),
         _name("turn_id", null=True),
         _name("content_sha256"),
+        _text("rule"),
         sa.PrimaryKeyConstraint("account", "chat", "seq"),
     )
     op.create_index("ix_inbound_age", "inbound", ["received_at_ms"], unique=False)
@@ -343,6 +344,8 @@ def upgrade() -> None:
         _int("last_seen_at_ms", null=True),
         _int("refused"),
         _int("decided_at_ms", null=True),
+        _text("refused_by"),
+        _text("code"),
         sa.PrimaryKeyConstraint("account", "sender_id"),
         sqlite_with_rowid=False,
     )
