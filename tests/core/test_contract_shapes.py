@@ -239,7 +239,6 @@ def test_a_chat_and_a_sender_rule_have_exactly_these_names() -> None:
         "last_inbound_at",
         "last_outbound_at",
         "unconfirmed_in_a_row",
-        "taken_over_at",
     } == set(contract.chat_object(chat))
     rule = SenderRule(ACCOUNT, "o9", "Ann", Rule.PENDING, "hi", AT, AT)
     assert {
