@@ -89,7 +89,8 @@ async def opened(settings: Settings, environ: Mapping[str, str] = os.environ) ->
         agent = make_agent(settings.agent, settings)
         platforms = platforms_of(settings, http, sockets, clock, chance)
         free_bytes = partial(home.free_bytes, settings.home)
-        gateway = Gateway(Parts(settings, store, clock, chance, platforms, agent, free_bytes))
+        parts = Parts(settings, store, clock, chance, platforms, agent, free_bytes, home.time_zone(environ))
+        gateway = Gateway(parts)
         await gateway.open()
         yield gateway
     finally:

@@ -8,6 +8,7 @@ import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from yizhan.errors import SettingsError
 from yizhan.ports import Chance
@@ -77,6 +78,23 @@ def free_bytes(home: Path) -> int | None:
         return shutil.disk_usage(home).free
     except OSError:
         return None
+
+
+def time_zone(environ: Mapping[str, str], localtime: Path = Path("/etc/localtime")) -> str:
+    """The machine's time zone by its name: TZ, else what /etc/localtime points to, else UTC."""
+    named = environ.get("TZ", "").removeprefix(":")
+    try:
+        linked = str(localtime.readlink()).rpartition("zoneinfo/")[2]
+    except OSError:
+        linked = ""
+    return next((name for name in (named, linked) if _is_zone(name)), "UTC")
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return bool(name) and bool(ZoneInfo(name))
+    except (KeyError, ValueError, OSError):
+        return False
 
 
 def announce(home: Path, url: str, version: str) -> None:

@@ -18,6 +18,8 @@ ChatId = NewType("ChatId", str)
 MessageId = NewType("MessageId", str)
 InboundId = NewType("InboundId", str)
 TurnId = NewType("TurnId", str)
+ScheduleId = NewType("ScheduleId", str)
+RunId = NewType("RunId", str)
 
 
 class AccountState(StrEnum):
@@ -155,6 +157,26 @@ class Severity(StrEnum):
     WARNING = "warning"
     CRITICAL = "critical"
     """Nothing goes, or perhaps nothing arrives, until a person acts."""
+
+
+class Missed(StrEnum):
+    """What becomes of a schedule's runs that were due while nobody could carry them out."""
+
+    SKIP = "skip"
+    ONCE = "once"
+    """One run for all of them."""
+    ALL = "all"
+    """Each of them, up to a number."""
+
+
+class RunCause(StrEnum):
+    DUE = "due"
+    MANUAL = "manual"
+
+
+class RunState(StrEnum):
+    FIRED = "fired"
+    SKIPPED = "skipped"
 
 
 class TokenState(StrEnum):
@@ -482,6 +504,60 @@ class Alert:
     @property
     def open(self) -> bool:
         return self.cleared_at_ms is None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What is to be said, where, and when (core/timetable.py reads `when`).
+
+    written_ms    when `when` was written, or last resumed: intervals are counted from there
+    missed_most   the most runs that are made up for, where all are
+    jitter_ms     a run begins up to so much after it is due
+    lifetime_ms   how long its messages wait before they expire; None: as any push
+    next_due_ms   None: paused, or over; fire_at_ms: the same with its jitter
+    planned_ms    when that was worked out
+    revision      counts the changes of the row
+    """
+
+    id: ScheduleId
+    name: str
+    when: str
+    zone: str
+    text: str
+    targets: tuple[Target, ...]
+    created_at_ms: int
+    written_ms: int
+    planned_ms: int
+    missed: Missed = Missed.ONCE
+    missed_most: int = 10
+    jitter_ms: int = 0
+    lifetime_ms: int | None = None
+    ends_at_ms: int | None = None
+    paused: bool = False
+    next_due_ms: int | None = None
+    fire_at_ms: int | None = None
+    last_due_ms: int | None = None
+    revision: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One time that a schedule was due, or was told to run. `key` is what makes it happen once.
+
+    missed    how many due times this row stands for without a run of their own
+    messages  what was accepted, refused: what could not be, with the reason
+    """
+
+    id: RunId
+    schedule: ScheduleId
+    key: str
+    cause: RunCause
+    state: RunState
+    due_ms: int
+    at_ms: int
+    missed: int = 0
+    messages: tuple[MessageId, ...] = ()
+    refused: tuple[tuple[Target, Reason], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

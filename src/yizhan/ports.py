@@ -43,6 +43,10 @@ from yizhan.model import (
     Reason,
     ReplyToken,
     Rule,
+    Run,
+    RunId,
+    Schedule,
+    ScheduleId,
     SenderRule,
     Suppressed,
     Target,
@@ -850,6 +854,39 @@ class Expired:
     next_at_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A run that is about to happen, and what it says; of a run that is skipped, nothing."""
+
+    run: Run
+    drafts: tuple[Draft, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """What a schedule does now. `following`: its row afterwards, with the revision of the row it was planned from."""
+
+    following: Schedule
+    runs: tuple[PlannedRun, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A run as it is on disk. `created` False: it had happened before, and nothing was done now."""
+
+    run: Run
+    accepted: tuple[Accepted, ...]
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run with what became of its messages; those that are not kept any more are left out."""
+
+    run: Run
+    messages: tuple[Message, ...]
+
+
 class Store(Protocol):
     """The cellar. Every write returns after its commit is on disk and raises StoreUnavailable or StoreBusy
     when nothing was written. Writes of many callers share commits; one failing write does not sink its
@@ -935,6 +972,24 @@ class Store(Protocol):
     # writes: the watch
     async def note_alerts(self, changes: Sequence[AlertChange], at_ms: int) -> None:
         """Alerts as they are now; those that were raised or cleared are announced."""
+        ...
+
+    # writes: schedules
+    async def add_schedule(self, schedule: Schedule) -> Schedule: ...
+
+    async def change_schedule(self, schedule: Schedule) -> Schedule | None:
+        """Writes a row that was made from the one of the same revision; None: that is not the present one, and nothing
+        was written. Raises UnknownSchedule."""
+        ...
+
+    async def remove_schedule(self, schedule: ScheduleId) -> None:
+        """With its history; what its runs have accepted stays. Raises UnknownSchedule."""
+        ...
+
+    async def fire(self, firings: Sequence[Firing]) -> tuple[Fired, ...]:
+        """Runs, what they say and when their schedules are due next, in one transaction. Each run happens once;
+        schedules that were changed since they were planned are passed over. A target that takes nothing is told in
+        the run."""
         ...
 
     # writes: accounts, people, keys
@@ -1080,6 +1135,34 @@ class Store(Protocol):
 
     async def alerts_since(self, at_ms: int) -> tuple[Alert, ...]:
         """Every open alert, and those that were cleared since."""
+        ...
+
+    async def schedule(self, schedule: ScheduleId) -> Schedule:
+        """Raises UnknownSchedule."""
+        ...
+
+    async def schedules(self, after: str | None, limit: int) -> Page[Schedule]:
+        """Newest first."""
+        ...
+
+    async def due_schedules(self, now_ms: int, limit: int) -> tuple[Schedule, ...]:
+        """Those whose time has come, the longest due first."""
+        ...
+
+    async def next_schedule_ms(self) -> int | None:
+        """When the next one is due; None: none ever."""
+        ...
+
+    async def schedules_planned_after(self, at_ms: int, limit: int) -> tuple[Schedule, ...]:
+        """Active ones that were looked at last when the clock showed a later time."""
+        ...
+
+    async def run(self, schedule: ScheduleId, run: RunId) -> RunView:
+        """Raises UnknownSchedule."""
+        ...
+
+    async def runs(self, schedule: ScheduleId, after: str | None, limit: int) -> Page[RunView]:
+        """Newest first."""
         ...
 
     # life

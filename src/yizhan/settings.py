@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeGuard
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import (
@@ -373,6 +374,25 @@ class Turns(_Section):
     )
 
 
+class Schedules(_Section):
+    """What is said at set times."""
+
+    zone: str | None = Field(
+        None, description="time zone of schedules that name none, as Asia/Shanghai; unset: the machine's"
+    )
+
+    @field_validator("zone")
+    @classmethod
+    def _exists(cls, zone: str | None) -> str | None:
+        if zone is None:
+            return None
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"there is no time zone {zone!r}; for example Asia/Shanghai") from None
+        return zone
+
+
 class Weixin(_Section):
     """WeChat by iLink."""
 
@@ -408,6 +428,7 @@ class Settings(_Section):
     retention: Retention = Retention()
     alerts: Alerts = Alerts()
     turns: Turns = Turns()
+    schedules: Schedules = Schedules()
     weixin: Weixin = Weixin()
     logging: Logging = Logging()
 

@@ -50,3 +50,22 @@ def test_a_start_on_a_full_disk_names_the_file_and_may_be_tried_again(
     assert 1 == answer_for(announce, False)
     told = f"yizhan: {tmp_path / 'gateway.json'}: No space left on device. Free some space.\n"
     assert told == capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("named", "linked", "zone"),
+    [
+        ("Asia/Shanghai", "/usr/share/zoneinfo/Europe/Berlin", "Asia/Shanghai"),
+        (":Asia/Shanghai", "", "Asia/Shanghai"),
+        ("", "/usr/share/zoneinfo/Europe/Berlin", "Europe/Berlin"),
+        ("CST-8", "../usr/share/zoneinfo/Etc/UTC", "Etc/UTC"),
+        ("", "/etc/nonsense", "UTC"),
+        ("", "", "UTC"),
+    ],
+)
+def test_the_machine_tells_its_time_zone(tmp_path: Path, named: str, linked: str, zone: str) -> None:
+    """Schedules that name no zone mean the clock on the operator's wall."""
+    localtime = tmp_path / "localtime"
+    if linked:
+        localtime.symlink_to(linked)
+    assert zone == home.time_zone({"TZ": named}, localtime)

@@ -22,7 +22,7 @@ TURN_STATES = "queued running waiting done failed stopped"
 CLASSES = "reply notice push progress"
 ACCESS = "allowed denied pending"
 VERDICTS = "Delivered Ghost InDoubt Throttled StaleToken Deferred Rejected Barred"
-EVENTS = "message.received message.state turn.state account.state chat.state alert"
+EVENTS = "message.received message.state turn.state account.state chat.state alert schedule.run"
 PROBLEMS = (
     "unknown-account unknown-chat text-empty text-too-long idempotency-conflict not-revivable busy cursor-gone "
     "invalid-request unauthorized forbidden"

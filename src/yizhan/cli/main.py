@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from yizhan import __version__
-from yizhan.cli import access, accounts, doctor, keys, login, outbox, send, stations, status, turns
+from yizhan.cli import (
+    access,
+    accounts,
+    doctor,
+    keys,
+    login,
+    outbox,
+    schedules,
+    send,
+    stations,
+    status,
+    turns,
+)
 from yizhan.cli.trouble import FAILED, INTERRUPTED, USAGE, UsageMistake
 from yizhan.cli.verb import Common, HomeOption, JsonOption, report
 
@@ -65,6 +77,8 @@ def build() -> typer.Typer:
     status.register(root)
     outbox.register(_group("outbox", "Everything promised to be sent.", root))
     turns.register(_group("turn", "Answers in the making, and what became of them.", root))
+    schedules.register(_group("schedule", "What is said at set times.", root))
+    schedules.register(_group("cron", "The same as schedule.", root))
     doctor.register(root)
     return root
 

@@ -23,6 +23,8 @@ from yizhan.model import (
     Message,
     MessageClass,
     Reason,
+    Run,
+    Schedule,
     SenderRule,
     Suppressed,
     Target,
@@ -295,6 +297,52 @@ def alert_event(alert: Alert, at_ms: int) -> JsonObject:
     shape = alert_object(alert)
     about = {name: shape[name] for name in ("account", "chat") if shape[name] is not None}
     return _event("alert", at_ms, None, about | {"alert": shape})
+
+
+def schedule_object(schedule: Schedule) -> JsonObject:
+    """A schedule as its owner wrote it, and when it is due next."""
+    return {
+        "id": schedule.id,
+        "name": schedule.name,
+        "when": schedule.when,
+        "zone": schedule.zone,
+        "to": [str(target) for target in schedule.targets],
+        "text": schedule.text,
+        "missed": schedule.missed.value,
+        "missed_most": schedule.missed_most,
+        "jitter_s": schedule.jitter_ms / 1000,
+        "expires_after_s": None if schedule.lifetime_ms is None else schedule.lifetime_ms / 1000,
+        "ends_at": time_text(schedule.ends_at_ms),
+        "state": _schedule_state(schedule),
+        "next_due_at": time_text(schedule.next_due_ms),
+        "last_due_at": time_text(schedule.last_due_ms),
+        "created_at": time_text(schedule.created_at_ms),
+    }
+
+
+def _schedule_state(schedule: Schedule) -> str:
+    if schedule.paused:
+        return "paused"
+    return "ended" if schedule.next_due_ms is None else "active"
+
+
+def run_object(run: Run) -> JsonObject:
+    """A run without its messages, which are named."""
+    return {
+        "id": run.id,
+        "schedule": run.schedule,
+        "cause": run.cause.value,
+        "state": run.state.value,
+        "due_at": time_text(run.due_ms),
+        "at": time_text(run.at_ms),
+        "missed": run.missed,
+        "messages": list(run.messages),
+        "refused": [{"to": str(target), "reason": reason_object(why)} for target, why in run.refused],
+    }
+
+
+def schedule_run_event(run: Run, schedule: Schedule) -> JsonObject:
+    return _event("schedule.run", run.at_ms, None, {"name": schedule.name, "run": run_object(run)})
 
 
 ACCOUNT_STATES = tuple(state.value for state in AccountState)

@@ -46,6 +46,7 @@ from yizhan.runtime.accounts import Accounts
 from yizhan.runtime.alerts import Watch
 from yizhan.runtime.changes import Changes
 from yizhan.runtime.connections import Connections
+from yizhan.runtime.cron import Cron
 from yizhan.runtime.door import Door
 from yizhan.runtime.gates import gates_of
 from yizhan.runtime.inbound import InboundRoad
@@ -60,6 +61,7 @@ from yizhan.runtime.numbers import (
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.patience import to_the_end
 from yizhan.runtime.reach import Reach
+from yizhan.runtime.schedules import Schedules
 from yizhan.runtime.standing import Standing
 from yizhan.runtime.supervisor import Supervisor
 from yizhan.runtime.targets import must_show, parse_target
@@ -87,6 +89,8 @@ class Parts:
     agent: Agent | None
     free_bytes: Callable[[], int | None] = lambda: None
     """Room left where the store lies."""
+    zone: str = "UTC"
+    """The machine's time zone, for schedules that name none."""
 
 
 class Gateway:
@@ -130,6 +134,16 @@ class Gateway:
             self.standing,
             self.turns,
             lambda: self.running,
+        )
+        self._cron = Cron(store, clock, chance, self.outbound)
+        self.schedules = Schedules(
+            store,
+            clock,
+            chance,
+            self._cron,
+            self.outbound.drafts,
+            self.resolve,
+            settings.schedules.zone or parts.zone,
         )
         self.logins = Logins(store, clock, chance, self.platforms, self._accounts.adopt)
 
@@ -193,6 +207,7 @@ class Gateway:
         self.supervisor.keep("dispatcher", self.outbound.run)
         self.supervisor.keep("sweeper", self.outbound.expiry.run)
         self.supervisor.keep("upkeep", self._upkeep.run)
+        self.supervisor.keep("cron", self._cron.run)
         self.supervisor.keep("watch", self.watch.run)
         self.supervisor.keep("summary", self.outbound.carrier.attempts.run)
         await self.turns.recover()
@@ -385,4 +400,5 @@ class Gateway:
     def _woken(self) -> None:
         """The host has slept, or its clock has jumped: what is due goes, and lines are looked at."""
         self.outbound.poke()
+        self._cron.poke()
         self.connections.look()

@@ -13,6 +13,7 @@ from yizhan.model import (
     MessageClass,
     MessageId,
     MessageState,
+    Missed,
     Reason,
     WaitingFor,
 )
@@ -33,6 +34,24 @@ class Order:
     not_before_ms: int | None = None
     expires_at_ms: int | None = None
     in_reply_to: InboundId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleWish:
+    """What a person or a program wants of a schedule; None: as it is, of a new one as the contract says. 0 takes
+    `lifetime_ms` and `ends_at_ms` away."""
+
+    name: str | None = None
+    when: str | None = None
+    zone: str | None = None
+    to: tuple[str, ...] | None = None
+    text: str | None = None
+    missed: Missed | None = None
+    missed_most: int | None = None
+    jitter_ms: int | None = None
+    lifetime_ms: int | None = None
+    ends_at_ms: int | None = None
+    paused: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,10 @@ UPDATE_ATTEMPT = _update(
     t.attempt, ["account", "message_id", "no", "n"], ["ended_at_ms", "verdict", "code", "text"]
 )
 """The end of an attempt. (Its beginning is an upsert, see the engines.)"""
+INSERT_SCHEDULE = _insert(t.schedule)
+UPDATE_SCHEDULE = _update(t.schedule, ["id"], _rest(t.schedule, "id"))
+INSERT_RUN = _insert(t.schedule_run)
+
 INSERT_EVENT = _insert(t.event)
 """Appends a fact."""
 
@@ -304,6 +308,17 @@ def parts_left(account: str, chat: str, now_ms: int) -> Select[Any]:
         .where(m.c["class"] != int(MessageClass.PROGRESS), e.c.state.in_(_UNSENT))
         .where(func.coalesce(m.c.not_before_ms, 0) <= now_ms)
     )
+
+
+def schedules_by_id(ids: Iterable[str]) -> Select[Any]:
+    """These schedules."""
+    return select(t.schedule).where(t.schedule.c.id.in_(list(ids)))
+
+
+def runs_by_key(keys: Iterable[tuple[str, str]]) -> Select[Any]:
+    """The runs of schedules that have happened already, of these, by schedule and key."""
+    r = t.schedule_run
+    return select(r).where(tuple_(r.c.schedule, r.c.key).in_(list(keys)))
 
 
 def rules_by_key(keys: Iterable[tuple[str, str]]) -> Select[Any]:
@@ -837,6 +852,62 @@ def ghosting_accounts(at_least: int) -> Select[Any]:
 
 
 # What the store notes about itself.
+
+
+# Schedules.
+
+
+def erase_schedule(schedule: str) -> Delete:
+    """Removes a schedule."""
+    return delete(t.schedule).where(t.schedule.c.id == schedule)
+
+
+def erase_runs(schedule: str) -> Delete:
+    """Removes the history of a schedule."""
+    return delete(t.schedule_run).where(t.schedule_run.c.schedule == schedule)
+
+
+def schedules_page(after: str | None, limit: int) -> Select[Any]:
+    """Schedules, the newest first."""
+    query = select(t.schedule).order_by(t.schedule.c.id.desc()).limit(limit)
+    return query if after is None else query.where(t.schedule.c.id < after)
+
+
+def due_schedules(now_ms: int, limit: int) -> Select[Any]:
+    """Schedules whose time has come, the longest due first."""
+    s = t.schedule
+    return select(s).where(s.c.fire_at_ms <= now_ms).order_by(s.c.fire_at_ms, s.c.id).limit(limit)
+
+
+def next_schedule() -> Select[Any]:
+    """When the next schedule is due."""
+    s = t.schedule
+    return select(func.min(s.c.fire_at_ms)).where(s.c.fire_at_ms.is_not(None))
+
+
+def schedules_planned_after(at_ms: int, limit: int) -> Select[Any]:
+    """Schedules that were looked at last when the clock showed a later time."""
+    s = t.schedule
+    return select(s).where(s.c.planned_ms > at_ms, s.c.fire_at_ms.is_not(None)).order_by(s.c.id).limit(limit)
+
+
+def runs_page(schedule: str, after: str | None, limit: int) -> Select[Any]:
+    """The history of a schedule, the newest run first."""
+    r = t.schedule_run
+    query = select(r).where(r.c.schedule == schedule).order_by(r.c.id.desc()).limit(limit)
+    return query if after is None else query.where(r.c.id < after)
+
+
+def run_by_id(schedule: str, run_id: str) -> Select[Any]:
+    """One run of a schedule."""
+    r = t.schedule_run
+    return select(r).where(r.c.schedule == schedule, r.c.id == run_id)
+
+
+def old_runs(before_ms: int, limit: int) -> Select[Any]:
+    """Runs from before a time."""
+    r = t.schedule_run
+    return select(r.c.schedule, r.c.key).where(r.c.at_ms < before_ms).order_by(r.c.at_ms).limit(limit)
 
 
 def meta_value(name: str) -> Select[Any]:

@@ -34,6 +34,8 @@ class BatchStatements:
         self.ledgers_of = ListQuery(queries.ledgers_of, pair, dialect)
         self.tokens_of = ListQuery(queries.tokens_of, pair, dialect)
         self.rules_by_key = ListQuery(queries.rules_by_key, pair, dialect)
+        self.schedules_by_id = ListQuery(queries.schedules_by_id, "", dialect)
+        self.runs_by_key = ListQuery(queries.runs_by_key, pair, dialect)
 
     def _writes_of_the_road_out(self, engine: StoreEngine, dialect: Dialect) -> None:
         self.insert_message = Statement(queries.INSERT_MESSAGE, dialect)
@@ -64,3 +66,6 @@ class BatchStatements:
         self.insert_suppressed = Statement(queries.INSERT_SUPPRESSED, dialect)
         self.insert_turn = Statement(queries.INSERT_TURN, dialect)
         self.update_turn = Statement(queries.UPDATE_TURN, dialect)
+        self.insert_schedule = Statement(queries.INSERT_SCHEDULE, dialect)
+        self.update_schedule = Statement(queries.UPDATE_SCHEDULE, dialect)
+        self.insert_run = Statement(queries.INSERT_RUN, dialect)

@@ -27,6 +27,9 @@ from yizhan.model import (
     MessageId,
     Reason,
     Rule,
+    RunId,
+    Schedule,
+    ScheduleId,
     SenderRule,
     Target,
     Turn,
@@ -40,6 +43,8 @@ from yizhan.ports import (
     Counts,
     Draft,
     Expired,
+    Fired,
+    Firing,
     InboundCommit,
     InboundCommitted,
     Intent,
@@ -47,6 +52,7 @@ from yizhan.ports import (
     MessageFilter,
     Page,
     Parking,
+    RunView,
     Said,
     Settlement,
     Tally,
@@ -56,7 +62,16 @@ from yizhan.ports import (
     TurnOpened,
     TurnStart,
 )
-from yizhan.store import reads, watching, writes_alerts, writes_in, writes_out, writes_people
+from yizhan.store import (
+    reads,
+    schedules,
+    watching,
+    writes_alerts,
+    writes_in,
+    writes_out,
+    writes_people,
+    writes_schedules,
+)
 from yizhan.store.committer import CLOSED, Committer
 from yizhan.store.engine import READERS, StoreEngine, cause_of
 from yizhan.store.secrets import Seal
@@ -148,6 +163,20 @@ class SqlStore:
     async def note_alerts(self, changes: Sequence[AlertChange], at_ms: int) -> None:
         if changes:
             await self._committer.submit(writes_alerts.NoteAlerts(tuple(changes), at_ms))
+
+    # Writes: schedules.
+
+    async def add_schedule(self, schedule: Schedule) -> Schedule:
+        return await self._committer.submit(writes_schedules.AddSchedule(schedule))
+
+    async def change_schedule(self, schedule: Schedule) -> Schedule | None:
+        return await self._committer.submit(writes_schedules.ChangeSchedule(schedule))
+
+    async def remove_schedule(self, schedule: ScheduleId) -> None:
+        await self._committer.submit(writes_schedules.RemoveSchedule(schedule))
+
+    async def fire(self, firings: Sequence[Firing]) -> tuple[Fired, ...]:
+        return await self._committer.submit(writes_schedules.FireSchedules(tuple(firings)))
 
     # Writes: accounts, people, keys, and the broom.
 
@@ -285,6 +314,27 @@ class SqlStore:
 
     async def alerts_since(self, at_ms: int) -> tuple[Alert, ...]:
         return await self._read(lambda c: watching.alerts_since(c, at_ms))
+
+    async def schedule(self, schedule: ScheduleId) -> Schedule:
+        return await self._read(lambda c: schedules.schedule(c, schedule))
+
+    async def schedules(self, after: str | None, limit: int) -> Page[Schedule]:
+        return await self._read(lambda c: schedules.schedules(c, after, limit))
+
+    async def due_schedules(self, now_ms: int, limit: int) -> tuple[Schedule, ...]:
+        return await self._read(lambda c: schedules.due(c, now_ms, limit))
+
+    async def next_schedule_ms(self) -> int | None:
+        return await self._read(schedules.next_ms)
+
+    async def schedules_planned_after(self, at_ms: int, limit: int) -> tuple[Schedule, ...]:
+        return await self._read(lambda c: schedules.planned_after(c, at_ms, limit))
+
+    async def runs(self, schedule: ScheduleId, after: str | None, limit: int) -> Page[RunView]:
+        return await self._read(lambda c: schedules.runs(c, self._statements, schedule, after, limit))
+
+    async def run(self, schedule: ScheduleId, run: RunId) -> RunView:
+        return await self._read(lambda c: schedules.run(c, self._statements, schedule, run))
 
     # Life.
 

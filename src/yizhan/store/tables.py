@@ -14,6 +14,8 @@ and no transaction needs rows of two accounts to agree.
              │        ├─ reply_token                            (account, chat, token_sha256)
              │        └─ allowance    what an inbound message permits   (account, chat, key)
              └─ sender_rule           who may ask               (account, sender_id)
+    schedule     what is to be said when
+     └─ schedule_run  each time that it was due, once          (schedule, key)
     alert       troubles that a person should know of, open until they are cleared
     event       facts for programs, numbered by the row `event` of `counter`
     api_key     keys of the HTTP API, hashed
@@ -300,6 +302,49 @@ sender_rule = Table(
     _int("decided_at_ms", null=True),
     _text("refused_by"),
     _text("code"),
+    sqlite_with_rowid=False,
+)
+
+schedule = Table(
+    "schedule",
+    metadata,
+    _name("id", key=True),
+    _text("name"),
+    _text("when_text"),
+    _text("zone"),
+    _text("text"),
+    _text("targets"),
+    _int("created_at_ms"),
+    _int("written_ms"),
+    _int("planned_ms"),
+    _text("missed"),
+    _int("missed_most"),
+    _int("jitter_ms"),
+    _int("lifetime_ms", null=True),
+    _int("ends_at_ms", null=True),
+    _flag("paused"),
+    _int("next_due_ms", null=True),
+    _int("fire_at_ms", null=True),
+    _int("last_due_ms", null=True),
+    _int("revision"),
+    _partial("ix_schedule_due", "fire_at_ms", "id", where="fire_at_ms IS NOT NULL"),
+)
+
+schedule_run = Table(
+    "schedule_run",
+    metadata,
+    _name("schedule", key=True),
+    _name("key", key=True),
+    _name("id"),
+    _text("cause"),
+    _text("state"),
+    _int("due_ms"),
+    _int("at_ms"),
+    _int("missed"),
+    _text("messages"),
+    _text("refused"),
+    Index("ix_schedule_run_id", "schedule", "id", unique=True),
+    Index("ix_schedule_run_age", "at_ms"),
     sqlite_with_rowid=False,
 )
 

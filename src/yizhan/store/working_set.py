@@ -23,7 +23,7 @@ from yizhan.core import contract
 from yizhan.core.allowance import Ledger
 from yizhan.core.contract import JsonObject
 from yizhan.core.states import derive
-from yizhan.errors import UnknownAccount, UnknownMessage
+from yizhan.errors import UnknownAccount, UnknownMessage, UnknownSchedule
 from yizhan.model import (
     Account,
     AccountId,
@@ -40,6 +40,9 @@ from yizhan.model import (
     MessageId,
     MessageState,
     ReplyToken,
+    Run,
+    Schedule,
+    ScheduleId,
     SenderRule,
     Suppressed,
     Target,
@@ -79,6 +82,8 @@ class Wants:
     inbound_of_turns: set[TurnId] = field(default_factory=set)
     tokens: set[Target] = field(default_factory=set)
     rules: set[tuple[AccountId, str]] = field(default_factory=set)
+    schedules: set[ScheduleId] = field(default_factory=set)
+    runs: set[tuple[ScheduleId, str]] = field(default_factory=set)
 
 
 class Recall:
@@ -128,9 +133,12 @@ class WorkingSet:
         self.turns: dict[TurnId, KeptTurn] = {}
         self.tokens: dict[Target, list[KeptToken]] = defaultdict(list)
         self.rules: dict[tuple[AccountId, str], SenderRule] = {}
+        self.schedules: dict[ScheduleId, Schedule] = {}
+        self.runs: dict[tuple[ScheduleId, str], Run] = {}
         self._new: set[object] = set()
         self._changed: dict[str, dict[Any, None]] = defaultdict(dict)
         self._suppressed: list[KeptSuppressed] = []
+        self._happened: list[Run] = []
         self._begun: dict[AttemptKey, Attempt] = {}
         self._ended: dict[AttemptKey, Attempt] = {}
         self._token_chats: set[Target] = set()
@@ -163,6 +171,15 @@ class WorkingSet:
         for row in self._read(self._sql.rules_by_key, wants.rules):
             rule = rows.rule_of(row)
             self.rules[rule.account, rule.sender_id] = rule
+        self._load_schedules(wants)
+
+    def _load_schedules(self, wants: Wants) -> None:
+        for row in self._read(self._sql.schedules_by_id, wants.schedules):
+            schedule = rows.schedule_of(row)
+            self.schedules[schedule.id] = schedule
+        for row in self._read(self._sql.runs_by_key, wants.runs):
+            run = rows.run_of(row)
+            self.runs[run.schedule, run.key] = run
 
     def _read(self, query: ListQuery, keys: Iterable[object]) -> list[Row]:
         return query.read(self.connection, keys)
@@ -260,6 +277,31 @@ class WorkingSet:
         key = rule.account, rule.sender_id
         self._note("rule", key, new=key not in self.rules)
         self.rules[key] = rule
+
+    # Schedules.
+
+    def schedule(self, schedule: ScheduleId) -> Schedule:
+        """A wanted one. Raises UnknownSchedule."""
+        try:
+            return self.schedules[schedule]
+        except KeyError:
+            raise UnknownSchedule(
+                f"There is no schedule {schedule}.", "See the schedules with `yizhan schedule list`."
+            ) from None
+
+    def put_schedule(self, schedule: Schedule) -> None:
+        """Each writing of the row has a number."""
+        known = self.schedules.get(schedule.id)
+        self._note("schedule", schedule.id, new=known is None)
+        revision = 1 if known is None else known.revision + 1
+        self.schedules[schedule.id] = replace(schedule, revision=revision)
+
+    def add_run(self, run: Run, schedule: Schedule) -> None:
+        """A run whose key is wanted and not there yet."""
+        self.changes += 1
+        self._happened.append(run)
+        self.runs[run.schedule, run.key] = run
+        self._event(run.at_ms, "schedule.run", None, None, contract.schedule_run_event(run, schedule))
 
     # The road out.
 
@@ -403,6 +445,8 @@ class WorkingSet:
         self._write("rule", self.rules, rows.rule_values)
         self._write("inbound", self.inbound, rows.inbound_values)
         self._write("turn", self.turns, rows.turn_values)
+        self._write("schedule", self.schedules, rows.schedule_values)
+        self._sql.insert_run.write(self.connection, [rows.run_values(run) for run in self._happened])
         self._flush_tokens()
         self._flush_ledgers()
         self._flush_messages()

@@ -26,6 +26,7 @@ from yizhan.web import (
     logins,
     messages,
     problems,
+    schedules,
     sessions,
     shapes,
     turns,
@@ -50,6 +51,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     chats.router,
     access.router,
     alerts.router,
+    schedules.router,
     keys.router,
     events.router,
     health.router,
@@ -64,6 +66,9 @@ BODIES: tuple[type[Body], ...] = (
     access.RuleBody,
     access.ApprovalBody,
     keys.KeyBody,
+    schedules.ScheduleBody,
+    schedules.ScheduleChange,
+    schedules.PreviewBody,
 )
 """Request bodies that routes read themselves; OpenAPI learns of them here."""
 

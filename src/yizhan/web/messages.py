@@ -48,17 +48,14 @@ class MessageBody(Body):
     in_reply_to: Word | None = Field(None, description="id of a received message that this answers")
 
 
-_POST_EXTRA: dict[str, Any] = takes(MessageBody) | {
-    "parameters": [
-        {
-            "name": KEY_HEADER,
-            "in": "header",
-            "required": False,
-            "description": "the same as idempotency_key in the body",
-            "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX_CHARS},
-        }
-    ]
+KEY_PARAMETER: dict[str, Any] = {
+    "name": KEY_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "the same key asks for the same thing, which is done once; as idempotency_key in a body",
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX_CHARS},
 }
+_POST_EXTRA: dict[str, Any] = takes(MessageBody) | {"parameters": [KEY_PARAMETER]}
 
 
 @router.post(
@@ -95,14 +92,25 @@ def _one_key(in_body: str | None, in_header: str | None) -> str | None:
     """The idempotency key, wherever it was given. Raises InvalidRequest if it was given twice, differently."""
     if in_header is None:
         return in_body
-    key = _as_utf8(in_header)
-    if not key or len(key) > KEY_MAX_CHARS or not key.isprintable():
-        raise InvalidRequest(
-            f"The header {KEY_HEADER} is not usable.", f"Give 1 to {KEY_MAX_CHARS} printable characters."
-        )
+    key = _usable(in_header)
     if in_body is not None and in_body != key:
         raise InvalidRequest(
             f"The header {KEY_HEADER} and idempotency_key differ.", "Give one of them, or the same in both."
+        )
+    return key
+
+
+def key_of(request: Request) -> str | None:
+    """The idempotency key in the header. Raises InvalidRequest if it is not usable."""
+    given = request.headers.get(KEY_HEADER)
+    return None if given is None else _usable(given)
+
+
+def _usable(header: str) -> str:
+    key = _as_utf8(header)
+    if not key or len(key) > KEY_MAX_CHARS or not key.isprintable():
+        raise InvalidRequest(
+            f"The header {KEY_HEADER} is not usable.", f"Give 1 to {KEY_MAX_CHARS} printable characters."
         )
     return key
 

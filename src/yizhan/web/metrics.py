@@ -29,6 +29,11 @@ class _Stated(msgspec.Struct):
     state: str = ""
 
 
+class _Happened(msgspec.Struct):
+    cause: str = ""
+    state: str = ""
+
+
 class _Told(msgspec.Struct):
     """What counters need of an event."""
 
@@ -36,6 +41,7 @@ class _Told(msgspec.Struct):
     access: str = ""
     message: _Stated = msgspec.field(default_factory=_Stated)
     turn: _Stated = msgspec.field(default_factory=_Stated)
+    run: _Happened = msgspec.field(default_factory=_Happened)
 
 
 _told = msgspec.json.Decoder(_Told).decode
@@ -67,6 +73,7 @@ class Metrics:
         self._messages = self._counter("messages", "Changes of a message's state", "account", "state")
         self._received = self._counter("received", "Messages received", "account", "access")
         self._turns = self._counter("turns", "Changes of a turn's state", "account", "state")
+        self._runs = self._counter("schedule_runs", "Runs of schedules", "cause", "state")
         self._accounts = self._counter("account_changes", "Changes of an account's state", "account", "state")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -86,6 +93,8 @@ class Metrics:
                 self._received.labels(account, told.access).inc()
             case "turn.state":
                 self._turns.labels(account, told.turn.state).inc()
+            case "schedule.run":
+                self._runs.labels(told.run.cause, told.run.state).inc()
             case "account.state":
                 self._accounts.labels(account, told.state).inc()
 

@@ -34,6 +34,7 @@ TITLES = {
     "unknown-login": "No such login",
     "unknown-key": "No such API key",
     "unknown-code": "Nobody was told this code",
+    "unknown-schedule": "No such schedule",
     "text-empty": "The text is empty",
     "text-too-long": "The text is too long",
     "idempotency-conflict": "The idempotency key was used for another message",

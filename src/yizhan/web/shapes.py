@@ -14,7 +14,10 @@ from yizhan.model import (
     AccountState,
     AlertKind,
     MessageState,
+    Missed,
     Rule,
+    RunCause,
+    RunState,
     Severity,
     TurnState,
     WaitingFor,
@@ -351,3 +354,53 @@ class Readiness(Shape):
     ready: bool
     reasons: list[Reason]
     accounts: list[AccountReadiness]
+
+
+class Schedule(Shape):
+    id: str
+    name: str
+    when: str
+    zone: str
+    to: list[str]
+    text: str
+    missed: Missed
+    missed_most: int
+    jitter_s: float
+    expires_after_s: float | None
+    ends_at: Time | None
+    state: Literal["active", "paused", "ended"]
+    next_due_at: Time | None
+    last_due_at: Time | None
+    created_at: Time
+
+
+class SchedulePage(Shape):
+    items: list[Schedule]
+    next: str | None
+
+
+class RefusedTarget(Shape):
+    to: str
+    reason: Reason
+
+
+class Run(Shape):
+    id: str
+    schedule: str
+    cause: RunCause
+    state: RunState
+    due_at: Time
+    at: Time
+    missed: int = Field(description="due times that this run stands for, or that were passed over")
+    messages: list[Message] = Field(description="what became of what was said, without attempts")
+    refused: list[RefusedTarget] = Field(description="targets that took nothing")
+
+
+class RunPage(Shape):
+    items: list[Run]
+    next: str | None
+
+
+class Preview(Shape):
+    zone: str
+    due: list[Time]

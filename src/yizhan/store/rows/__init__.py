@@ -42,6 +42,7 @@ from yizhan.store.rows.outbox import (
     with_attempts,
 )
 from yizhan.store.rows.people import key_of, key_values, rule_of, rule_values
+from yizhan.store.rows.schedules import run_of, run_values, schedule_of, schedule_values
 from yizhan.store.rows.tokens import kept_token, token_news, token_of, token_values, usable_token
 
 __all__ = [
@@ -84,6 +85,10 @@ __all__ = [
     "reason_of",
     "rule_of",
     "rule_values",
+    "run_of",
+    "run_values",
+    "schedule_of",
+    "schedule_values",
     "suppressed_of",
     "suppressed_values",
     "token_news",

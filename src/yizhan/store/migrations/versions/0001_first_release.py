@@ -334,6 +334,54 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "schedule",
+        _name("id"),
+        _text("name"),
+        _text("when_text"),
+        _text("zone"),
+        _text("text"),
+        _text("targets"),
+        _int("created_at_ms"),
+        _int("written_ms"),
+        _int("planned_ms"),
+        _text("missed"),
+        _int("missed_most"),
+        _int("jitter_ms"),
+        _int("lifetime_ms", null=True),
+        _int("ends_at_ms", null=True),
+        _flag("paused"),
+        _int("next_due_ms", null=True),
+        _int("fire_at_ms", null=True),
+        _int("last_due_ms", null=True),
+        _int("revision"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "ix_schedule_due",
+        "schedule",
+        ["fire_at_ms", "id"],
+        unique=False,
+        sqlite_where=sa.text("fire_at_ms IS NOT NULL"),
+        postgresql_where=sa.text("fire_at_ms IS NOT NULL"),
+    )
+    op.create_table(
+        "schedule_run",
+        _name("schedule"),
+        _name("key"),
+        _name("id"),
+        _text("cause"),
+        _text("state"),
+        _int("due_ms"),
+        _int("at_ms"),
+        _int("missed"),
+        _text("messages"),
+        _text("refused"),
+        sa.PrimaryKeyConstraint("schedule", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_schedule_run_age", "schedule_run", ["at_ms"], unique=False)
+    op.create_index("ix_schedule_run_id", "schedule_run", ["schedule", "id"], unique=True)
+    op.create_table(
         "sender_rule",
         _name("account"),
         _name("sender_id"),

@@ -1,0 +1,176 @@
+"""Runs schedules. One loop: it sleeps until the next one is due, and has everything run that is due then.
+
+A run, its messages and the schedule's next due time are one commit (store/writes_schedules.py), many schedules in each.
+Whatever ends in between, the process, or the store's patience, is looked at again: what is in the table has
+happened, what is not has not. When something is due, and what was missed, core/schedule.py says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from yizhan.core.schedule import plan, planned
+from yizhan.core.timetable import Unreadable
+from yizhan.errors import RequestError, StoreError
+from yizhan.model import Reason, Run, RunCause, RunId, RunState, Schedule, Target
+from yizhan.ports import Chance, Clock, Draft, Fired, Firing, PlannedRun, Store
+from yizhan.runtime.outbound import Outbound
+from yizhan.runtime.patience import STORE_PAUSE_MS
+from yizhan.runtime.views import Order
+
+log = structlog.get_logger("cron")
+
+BATCH = 200
+"""Schedules in one commit."""
+LOOK_MS = 60_000
+"""The table is looked at so often at least."""
+
+
+class Cron:
+    """Carries out what is due. `poke` when a schedule has changed, or the clock."""
+
+    def __init__(self, store: Store, clock: Clock, chance: Chance, outbound: Outbound) -> None:
+        self._store = store
+        self._clock = clock
+        self._chance = chance
+        self._outbound = outbound
+        self._poked = asyncio.Event()
+
+    def poke(self) -> None:
+        """Something changed: look again now."""
+        self._poked.set()
+
+    async def run(self) -> None:
+        """For ever, until cancelled."""
+        await self._plan_again()
+        while True:
+            self._poked.clear()
+            try:
+                more = await self._fire_due()
+                wait_ms = 0 if more else await self._quiet_ms()
+            except StoreError as error:
+                self._outbound.log.warning("schedules.wait_for_store", error=error.detail)
+                wait_ms = STORE_PAUSE_MS
+            await self._wait(wait_ms)
+
+    async def _plan_again(self) -> None:
+        """What was planned when the clock was ahead of where it is now: due times may have come back into the future.
+        A run that has happened does not happen again, for its key is in the table."""
+        while True:
+            now_ms = self._clock.now_ms()
+            try:
+                ahead = await self._store.schedules_planned_after(now_ms, BATCH)
+                if not ahead:
+                    return
+                log.warning("schedules.planned_again", schedules=len(ahead))
+                await self._store.fire([self._planned_again(each, now_ms) for each in ahead])
+            except StoreError:
+                await self._clock.sleep_ms(STORE_PAUSE_MS)
+
+    async def _fire_due(self) -> bool:
+        """One batch. Answers whether there may be more."""
+        now_ms = self._clock.now_ms()
+        due = await self._store.due_schedules(now_ms, BATCH)
+        if due:
+            await self.fire([self._firing(schedule, now_ms) for schedule in due])
+        return len(due) == BATCH
+
+    async def fire(self, firings: Sequence[Firing]) -> tuple[Fired, ...]:
+        """Commits runs, and lets their messages go. Raises StoreError."""
+        try:
+            fired = await self._store.fire(firings)
+        except StoreError:
+            for target in _targets(firings):  # perhaps only the store's answer was lost
+                self._outbound.changed(target)
+            raise
+        for each in fired:
+            for accepted in each.accepted:
+                self._outbound.admit(accepted)
+        return fired
+
+    async def _quiet_ms(self) -> int:
+        next_ms = await self._store.next_schedule_ms()
+        return LOOK_MS if next_ms is None else min(LOOK_MS, max(0, next_ms - self._clock.now_ms()))
+
+    async def _wait(self, wait_ms: int) -> None:
+        try:
+            async with asyncio.timeout(wait_ms / 1000):
+                await self._poked.wait()
+        except TimeoutError:
+            pass
+
+    # from a plan to what will be stored
+
+    def _planned_again(self, schedule: Schedule, now_ms: int) -> Firing:
+        try:
+            return Firing(planned(schedule, now_ms, now_ms))
+        except Unreadable as error:
+            return _unreadable(schedule, error)
+
+    def _firing(self, schedule: Schedule, now_ms: int) -> Firing:
+        try:
+            planned_now = plan(schedule, now_ms)
+        except Unreadable as error:
+            return _unreadable(schedule, error)
+        runs = [self.run_of(schedule, due_ms, now_ms) for due_ms in planned_now.due]
+        if planned_now.missed and runs:
+            runs[0] = replace(runs[0], run=replace(runs[0].run, missed=planned_now.missed))
+        elif planned_now.missed and planned_now.last_ms is not None:
+            runs = [self._skipped(schedule, planned_now.last_ms, planned_now.missed, now_ms)]
+        return Firing(planned_now.following, tuple(runs))
+
+    def _skipped(self, schedule: Schedule, due_ms: int, missed: int, now_ms: int) -> PlannedRun:
+        return PlannedRun(self._run(schedule, RunCause.DUE, RunState.SKIPPED, due_ms, now_ms, missed))
+
+    def run_of(self, schedule: Schedule, due_ms: int, now_ms: int) -> PlannedRun:
+        """The run of a due time, with its messages."""
+        run = self._run(schedule, RunCause.DUE, RunState.FIRED, due_ms, now_ms)
+        return self.spoken(run, schedule, f"due:{due_ms}")
+
+    def by_hand(self, schedule: Schedule, key: str | None, now_ms: int) -> PlannedRun:
+        """A run that somebody asks for; the same key asks for the same one."""
+        run = self._run(schedule, RunCause.MANUAL, RunState.FIRED, now_ms, now_ms)
+        return self.spoken(replace(run, key=f"run:{key or run.id}"), schedule, str(run.id))
+
+    def _run(
+        self, schedule: Schedule, cause: RunCause, state: RunState, due_ms: int, now_ms: int, missed: int = 0
+    ) -> Run:
+        run_id = RunId(self._chance.new_id("r"))
+        return Run(run_id, schedule.id, f"due:{due_ms}", cause, state, due_ms, now_ms, missed)
+
+    def spoken(self, run: Run, schedule: Schedule, name: str) -> PlannedRun:
+        """The run with what it says to each of its targets; `name` tells it from the schedule's other runs."""
+        drafts: list[Draft] = []
+        refused: list[tuple[Target, Reason]] = []
+        for number, target in enumerate(schedule.targets):
+            try:
+                drafts.append(self._draft(schedule, target, f"schedule:{schedule.id}:{name}:{number}", run))
+            except RequestError as error:
+                refused.append((target, Reason(error.name, error.detail)))
+        return PlannedRun(replace(run, refused=tuple(refused)), tuple(drafts))
+
+    def _draft(self, schedule: Schedule, target: Target, key: str, run: Run) -> Draft:
+        lifetime_ms = schedule.lifetime_ms
+        order = Order(
+            str(target),
+            schedule.text,
+            source="schedule",
+            idempotency_key=key,
+            expires_at_ms=None if lifetime_ms is None else run.at_ms + lifetime_ms,
+        )
+        drafts = self._outbound.drafts
+        return drafts.draft(target, drafts.checked(order), keep_first=True)
+
+
+def _unreadable(schedule: Schedule, error: Unreadable) -> Firing:
+    """Its zone has left the data base since: it rests until somebody writes it anew."""
+    log.error("schedule.unreadable", schedule=schedule.id, error=str(error))
+    return Firing(replace(schedule, paused=True, next_due_ms=None, fire_at_ms=None))
+
+
+def _targets(firings: Sequence[Firing]) -> set[Target]:
+    return {draft.target for firing in firings for run in firing.runs for draft in run.drafts}

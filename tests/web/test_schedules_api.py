@@ -1,0 +1,130 @@
+"""/v1/schedules as a program sees it; what they do over time is in tests/stories/test_schedules.py."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.web.conftest import ACCOUNT, CHAT, Station, problem_name
+from yizhan.core.contract import parse_time
+from yizhan.web import shapes
+
+TARGET = f"{ACCOUNT}:{CHAT}"
+BODY = {"when": "0 9 * * *", "zone": "Asia/Shanghai", "to": [TARGET], "text": "good morning"}
+PATH = "/v1/schedules"
+
+
+async def _added(station: Station, **more: Any) -> dict[str, Any]:
+    answer = await station.client.post(PATH, json=BODY | more)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+async def test_a_schedule_is_added_shown_changed_and_removed(station: Station) -> None:
+    """Its life, in the shapes of the contract."""
+    await station.with_account()
+    short = TARGET.replace(f"{ACCOUNT}", "weixin")
+    made = await _added(station, to=[TARGET, short], name="晨报", jitter_s=1.5, expires_after_s=60)
+    shapes.Schedule.model_validate(made)
+    assert ([TARGET], "active", 1.5, 60.0) == (
+        made["to"],
+        made["state"],
+        made["jitter_s"],
+        made["expires_after_s"],
+    )
+    assert made["next_due_at"].endswith("T01:00:00.000Z"), "nine in Shanghai"
+    path = f"{PATH}/{made['id']}"
+    assert made == (await station.client.get(path)).json()
+    assert [made] == (await station.client.get(PATH)).json()["items"]
+    changed = (await station.client.patch(path, json={"expires_after_s": None, "name": ""})).json()
+    assert (None, "", made["next_due_at"]) == (
+        changed["expires_after_s"],
+        changed["name"],
+        changed["next_due_at"],
+    )
+    assert 204 == (await station.client.delete(path)).status_code
+    for method in ("GET", "DELETE"):
+        answer = await station.client.request(method, path)
+        assert (404, "unknown-schedule") == (answer.status_code, problem_name(answer))
+
+
+async def test_a_run_shows_its_messages(station: Station) -> None:
+    """Also of a schedule that rests."""
+    await station.with_account()
+    path = f"{PATH}/{(await _added(station, paused=True))['id']}"
+    ran = await station.client.post(f"{path}/run", headers={"Idempotency-Key": "k"})
+    assert 202 == ran.status_code
+    shapes.Run.model_validate(ran.json())
+    assert [TARGET] == [message["to"] for message in ran.json()["messages"]]
+    page = (await station.client.get(f"{path}/runs")).json()
+    shapes.RunPage.model_validate(page)
+    assert [ran.json()["id"]] == [run["id"] for run in page["items"]]
+    answer = await station.client.post(f"{path}/run", headers={"Idempotency-Key": "x" * 256})
+    assert (422, "invalid-request") == (answer.status_code, problem_name(answer))
+
+
+async def test_the_next_five_times_are_shown_of_what_one_types(station: Station) -> None:
+    """Before anything is written down."""
+    answer = await station.client.post(f"{PATH}/preview", json={"when": "every 90m"})
+    due = [parse_time(text) for text in answer.json()["due"]]
+    assert [90 * 60_000] * 4 == [late - early for early, late in pairwise(due)]
+    assert "UTC" == answer.json()["zone"]
+    whole = (await station.client.post(f"{PATH}/preview", json={"when": "0 0 1 1 *"})).json()["due"]
+    ending = {"when": "0 0 1 1 *", "ends_at": whole[1]}
+    assert whole[:2] == (await station.client.post(f"{PATH}/preview", json=ending)).json()["due"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"when": "61 * * * *"}, 422, "bad minute"),
+        ({"when": "every 10s"}, 422, "too often"),
+        ({"when": "at 2020-01-01T00:00"}, 422, "no time to come"),
+        ({"when": ""}, 422, "when must"),
+        ({"when": 5}, 422, "when must"),
+        ({"zone": "Mars/Olympus"}, 422, "no time zone"),
+        ({"to": []}, 422, "to must"),
+        ({"to": TARGET}, 422, "to must"),
+        ({"to": ["weixin:nobody@im.bot:x@im.wechat"]}, 404, "no account"),
+        ({"to": ["nonsense"]}, 422, "not a target"),
+        ({"text": "\x00\x01"}, 422, "empty"),
+        ({"text": "x" * 100_001}, 413, "characters"),
+        ({"missed": "never"}, 422, "missed must"),
+        ({"missed_most": 0}, 422, "missed_most must"),
+        ({"jitter_s": 3601}, 422, "jitter_s must"),
+        ({"expires_after_s": 0}, 422, "expires_after_s must"),
+        ({"ends_at": "2020-01-01T00:00:00Z"}, 422, "ends_at is over"),
+        ({"ends_at": "tomorrow"}, 422, "ends_at is not a time"),
+        ({"ends_at": "2999-01-01T00:00:00"}, 422, "ends_at is not a time"),
+        ({"colour": "red"}, 422, "colour"),
+        ({"paused": "yes"}, 422, "paused must"),
+    ],
+)
+async def test_what_cannot_be_is_refused_with_what_to_change(
+    station: Station, change: dict[str, Any], status: int, words: str
+) -> None:
+    """Adding and changing alike, and nothing is half-changed."""
+    await station.with_account()
+    made = await _added(station)
+    path = f"{PATH}/{made['id']}"
+    for answer in (
+        await station.client.post(PATH, json=BODY | change),
+        await station.client.patch(path, json=change),
+    ):
+        assert status == answer.status_code, answer.text
+        assert words in answer.json()["detail"], answer.text
+        assert answer.json()["fix"]
+    assert made == (await station.client.get(path)).json()
+
+
+async def test_what_is_never_due_is_refused(station: Station) -> None:
+    """An end before the first time is a mistake, not a schedule."""
+    await station.with_account()
+    body = BODY | {"when": "0 0 29 2 *", "ends_at": "2027-06-01T00:00:00Z"}
+    answer = await station.client.post(PATH, json=body)
+    assert (422, True) == (answer.status_code, "never due" in answer.json()["detail"])
+    made = await _added(station)
+    answer = await station.client.patch(f"{PATH}/{made['id']}", json={})
+    assert (422, True) == (answer.status_code, "Nothing" in answer.json()["detail"])
