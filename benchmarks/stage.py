@@ -157,7 +157,7 @@ async def stage(
     with tempfile.TemporaryDirectory(prefix="yizhan-bench-") as where:
         async with running(world) as sim:
             home = Path(where)
-            gateway = Gateway(home, dict(os.environ) | _environ(home) | dict(environ or {}), command=command)
+            gateway = Gateway(home, _inherited() | _environ(home) | dict(environ or {}), command=command)
             made = Stage(sim, gateway, f"weixin:{bot.bot_id}", users)
             world.ledger.watchers.append(lambda record: _note(made, record))
             await gateway.start()
@@ -189,6 +189,11 @@ def _socket_query(page: str) -> dict[str, str]:
         "document_id": "bench",
         "tab_id": "bench",
     }
+
+
+def _inherited() -> dict[str, str]:
+    """Ours, as an installed gateway has it: with the byte code that installing has made, or the first start makes."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _environ(home: Path) -> dict[str, str]:

@@ -184,7 +184,7 @@ async def _run(gateway: Gateway, listener: socket.socket, stop: asyncio.Event, a
             station = Station(gateway, api, _url(settings, listener))
             home.announce(settings.home, station.url, __version__)
             _warn(settings)
-            _spare_collector()
+            relieve_collector()
             announce(station)
             systemd.notify("READY=1", "STATUS=running")
             await _until(stop, server, gateway)
@@ -205,10 +205,11 @@ async def _until(stop: asyncio.Event, server: asyncio.Task[None], gateway: Gatew
     beating.cancel()
 
 
-def _spare_collector() -> None:
-    """What has been loaded by now stays for ever: the collector need not walk through it again."""
+def relieve_collector() -> None:
+    """From here on the collector works. What has been loaded by now stays for ever and is not walked through again."""
     gc.freeze()
     gc.set_threshold(YOUNG_MAX, 20, 20)
+    gc.enable()
 
 
 def _attach_console(api: FastAPI, gateway: Gateway) -> None:

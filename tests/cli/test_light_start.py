@@ -49,3 +49,28 @@ def test_send_to_a_running_gateway_loads_nothing_heavy(gateway: SmallGateway, ho
     assert 0 == code
     assert "hi" == gateway.only.body["text"]
     assert set() == HEAVY & modules
+
+
+def test_the_collector_rests_while_a_gateway_is_loaded_and_works_from_then_on(home: Path) -> None:
+    """Its walks through what is only loaded were a tenth of a start; left off, it would be a leak."""
+    code = """
+import gc
+from yizhan import app
+def serve(*_):
+    print("loading", gc.isenabled())
+    app.relieve_collector()
+    print("ready", gc.isenabled(), gc.get_freeze_count() > 10_000, gc.get_threshold()[0])
+    gc.collect()
+app.serve, app.run = serve, lambda work: 0
+from yizhan.cli.main import main
+main(["run"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT | {"YIZHAN_HOME": str(home)},
+        timeout=60,
+        check=True,
+    )
+    assert ["loading False", "ready True True 10000"] == done.stdout.splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import webbrowser
@@ -37,6 +38,7 @@ def _register_run(group: typer.Typer) -> None:
         Exit code: 0 stopped, 1 failed, 2 usage or configuration, 3 home or database in use.
         """
         _refuse_windows()
+        _spare_collector()
         from yizhan import app, settings
 
         server = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
@@ -82,6 +84,7 @@ def _register_demo(group: typer.Typer) -> None:
         Prints the two addresses and what to try; leaves nothing behind but a directory that it names.
         """
         _refuse_windows()
+        _spare_collector()
         from yizhan import demo as whole
 
         options = whole.DemoOptions(desk.home_given, port or 0, agent_url or "", model or "", agent_key or "")
@@ -124,6 +127,12 @@ def _register_sim(group: typer.Typer) -> None:
             word for name, value in given.items() if value is not None for word in (name, str(value))
         ]
         return main(arguments)
+
+
+def _spare_collector() -> None:
+    """What is loaded from here on stays for ever, and is most of what there will be: a walk through it finds nothing,
+    and walks are a tenth of a start. The app lets the collector work when everything is there."""
+    gc.disable()
 
 
 def _leave(code: int) -> NoReturn:
