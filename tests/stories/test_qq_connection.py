@@ -356,6 +356,31 @@ def test_an_intent_that_was_not_granted_costs_the_others_nothing(home: Path) -> 
     story(home)
 
 
+def test_an_intent_that_is_granted_is_heard_of_soon_after_a_pause(home: Path) -> None:
+    """The operator asked for the right, got it, and waited for a day, since a resumed session hears as little."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        bot = tale.world.qq.bot(BOT)
+        everything, bot.intents = bot.intents, 1 << 25
+        tale.world.qq.forget_sessions(BOT)
+        tale.world.qq.close(BOT, 4009, tale.true_ms)
+        await tale.passes(60)
+        assert await tale.station.gateway.open_alerts()
+        bot.intents = everything
+        await tale.passes(600)
+        assert await tale.station.gateway.open_alerts(), "nobody has told us"
+        await tale.station.gateway.pause_account(tale.account_id, True)
+        tale.world.qq.say("Ann", "while it was paused", tale.true_ms)
+        await tale.station.gateway.pause_account(tale.account_id, False)
+        await tale.passes(120)
+        assert not await tale.station.gateway.open_alerts()
+        assert ["while it was paused"] == await heard(tale)
+        assert 1 == tale.station.sockets.alive()
+
+    story(home)
+
+
 def test_a_bot_without_new_sessions_is_down_until_the_next_day_and_says_so(home: Path) -> None:
     """A start loop had burnt the day's sessions; the account looked a little unwell for the rest of it."""
 

@@ -171,6 +171,36 @@ def test_what_comes_while_the_api_is_gone_is_kept_and_pushes_wait(home: Path) ->
     story(home)
 
 
+@pytest.mark.parametrize(
+    "trouble", [("hang", "qq.me"), ("status", "qq.me"), ("html", "qq.token"), ("reset_before", "qq.me")]
+)
+def test_what_is_posted_is_taken_while_our_own_calls_fail(home: Path, trouble: tuple[str, str]) -> None:
+    """QQ reached us, we did not reach QQ, and refused what it said until it gave up."""
+
+    @on_qq(webhook=True)
+    async def story(tale: QqTale) -> None:
+        postman = Postman(tale.station)
+        kind, call = trouble
+        tale.breaks(kind, call, between_s=(0, 900))
+        tale.world.qq.expire_tokens(BOT)
+        await tale.passes(180)
+        assert AccountState.DOWN is (await tale.account()).state
+        for number in range(5):
+            body = said(f"line {number}", f"m{number}")
+            began_ms = tale.true_ms
+            answer = await postman.post(path(tale), signed(tale, body), body)
+            assert (200, {"op": 12, "d": 0}) == (answer.status_code, answer.json())
+            assert tale.true_ms - began_ms <= 100
+            await tale.passes(30)
+        assert AccountState.DOWN is (await tale.account()).state, "and still says that it cannot answer"
+        assert [f"line {number}" for number in range(5)] == texts_in(await tale.events("message.received"))
+        await tale.passes(900)
+        assert AccountState.UP is (await tale.account()).state
+        postman.close()
+
+    story(home)
+
+
 @pytest.mark.parametrize(("knob", "value"), [("address_allowed", False)])
 def test_what_only_a_person_can_change_is_said_for_a_webhook_too(home: Path, knob: str, value: bool) -> None:
     @on_qq(webhook=True)

@@ -151,6 +151,9 @@ def test_the_address_to_allow_is_told_where_qq_tells_it() -> None:
     barred = CODEC.classify(said(11298, 401, message=words), ASKED)
     assert isinstance(barred, Barred)
     assert "203.0.113.7" in barred.action
+    untold = CODEC.classify(said(11298, 401, message="接口访问源IP不在白名单"), ASKED)
+    assert isinstance(untold, Barred)
+    assert "icanhazip.com" in untold.action, "and how to find it where it does not"
 
 
 @pytest.mark.parametrize("code", sorted(REFUSALS))

@@ -33,6 +33,7 @@ class QqPlatform:
         self._clock = clock
         self._chance = chance
         self._codec = QqCodec()
+        self._opened: set[AccountId] = set()
         self._access: dict[AccountId, tuple[Credentials, Access]] = {}
 
     @property
@@ -54,8 +55,15 @@ class QqPlatform:
     def transport(self, account: Account) -> Transport:
         access = self._access_of(account)
         if account.credentials.webhook:
-            return QqWebhook(account, self._http, access, self._clock)
-        return QqTransport(account, self._http, self._sockets, access, self._clock, self._chance)
+            return QqWebhook(account, self._http, access, self._clock, self._chance)
+        again = account.id in self._opened
+        self._opened.add(account.id)
+        return self._socket_line(account, hopes=again)
+
+    def _socket_line(self, account: Account, hopes: bool = False) -> QqTransport:
+        """`hopes`: the line was open before in this process, so a person has just resumed or changed the account."""
+        access = self._access_of(account)
+        return QqTransport(account, self._http, self._sockets, access, self._clock, self._chance, hopes)
 
     def login(self, known: Sequence[Account], base_url: str | None) -> None:
         """None yet: app id and secret are copied from q.qq.com."""
@@ -81,7 +89,7 @@ class QqPlatform:
         kept = to_resume(Memory(), read_places(account.cursor).sessions.get(0), self._clock.now_ms())
         if lost is not None or kept is not None:
             return lost or (not_granted(kept.rung) if kept is not None else None)
-        line = self.transport(account)
+        line = self._socket_line(account)
         try:
             news = await line.receive("", 0)
             for _ in LADDER[1:]:

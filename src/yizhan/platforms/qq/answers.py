@@ -19,6 +19,9 @@ _SECRET = re.compile(r"QQBot\s+\S+|[A-Za-z0-9+/_=-]{40,}")
 _ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 _CODE_MAX = 10**12
 
+_PUBLIC_ADDRESS = "the public address of this machine (`curl -4 https://icanhazip.com` on it prints that)"
+"""Where QQ's words do not name the address that it saw."""
+
 NOT_WHITELISTED = frozenset({11298, 40023002})
 TOKEN_BAD = frozenset({11241, 11242, 11243, 11244, 40012002, 40011027})
 """The access token is missing, wrong or expired: a new one helps. Source: botpy, qqbot-nodejs, field pairs."""
@@ -100,7 +103,7 @@ def refused(envelope: Envelope) -> Lost:
 def _not_whitelisted(envelope: Envelope) -> Lost:
     """Source: botpy #189, openclaw-qqbot #240."""
     told = _ADDRESS.search(envelope.fields.text("message"))
-    address = told.group() if told else "the public address of this machine"
+    address = told.group() if told else _PUBLIC_ADDRESS
     return Lost(
         LostKind.BARRED,
         envelope.code,

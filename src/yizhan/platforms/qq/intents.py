@@ -43,5 +43,5 @@ def not_granted(rung: int) -> NotGranted | None:
     return NotGranted(
         f"QQ refused some of the events that were asked for; the bot hears nothing of {', '.join(missing(rung))}",
         "ask for these events on q.qq.com, under development, callback or event settings; once a day it is tried "
-        "whether they are granted",
+        "whether they are granted, and soon after the account is paused and resumed",
     )

@@ -139,7 +139,6 @@ _TABLE: tuple[tuple[str, Refusal], ...] = (
         Refusal(
             _M.PERSON,
             "QQ does not take requests from this machine's address",
-            action="add the public address of this machine to the IP whitelist on q.qq.com",
         ),
     ),
 )

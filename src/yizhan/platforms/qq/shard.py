@@ -48,7 +48,9 @@ class Shard:
         clock: Clock,
         chance: Chance,
         on_event: Callable[[Deliver], None],
+        hopes: bool = False,
     ) -> None:
+        """`hopes`: somebody has just acted, and may have changed which events QQ grants."""
         self._log = log.bind(account=account, shard=number)
         self.number = number
         self.of = of
@@ -66,6 +68,7 @@ class Shard:
         self._renewal: asyncio.Task[Link | Lost] | None = None
         self._renewed_ms = 0
         self._hoped = False
+        self._hopes = hopes
 
     @property
     def up(self) -> bool:
@@ -189,15 +192,21 @@ class Shard:
         session, now_ms = link.talk.session, self._clock.now_ms()
         if self._renewal is not None or session is None or now_ms - self._renewed_ms < RENEW_AGAIN_MS:
             return
-        if memories.is_due(session, now_ms, self._spread) and now_ms - link.event_ms >= RENEW_QUIET_MS:
-            self._renewed_ms = now_ms
-            self._renewal = asyncio.create_task(self._beside())
+        if now_ms - link.event_ms < RENEW_QUIET_MS:
+            return
+        if self._hopes and link.talk.rung > 0:
+            self._renew(0, now_ms)
+        elif memories.is_due(session, now_ms, self._spread):
+            self._renew(self._memory.rung if self._hoped else 0, now_ms)
+            self._hoped = not self._hoped
 
-    async def _beside(self) -> Link | Lost:
-        """A new session while the old one lives. Its failure is no failure of the line.
+    def _renew(self, rung: int, now_ms: int) -> None:
+        """Where less was granted than we ask for, all is asked for again first: somebody may have changed that."""
+        self._renewed_ms, self._hopes = now_ms, False
+        self._renewal = asyncio.create_task(self._beside(rung))
 
-        Where less was granted than we ask for, all is asked for again first: somebody may have changed that."""
-        rung, self._hoped = (self._memory.rung if self._hoped else 0), not self._hoped
+    async def _beside(self, rung: int) -> Link | Lost:
+        """A new session while the old one lives. Its failure is no failure of the line."""
         link = await self._dial(None, rung)
         if isinstance(link, Lost):
             return link

@@ -10,19 +10,19 @@ all of them are: a bot of which one part is deaf is not well, and says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
 
 from yizhan.core.connection import Line, Lost, NotGranted, Step
 from yizhan.model import Account, AccountState, ChatId, Reason, ReplyToken
-from yizhan.platforms.qq import calls
 from yizhan.platforms.qq.access import Access
 from yizhan.platforms.qq.api import Api, sent
+from yizhan.platforms.qq.buttons import Buttons
 from yizhan.platforms.qq.callbacks import NO_WEBHOOK
 from yizhan.platforms.qq.dialling import Dialler
-from yizhan.platforms.qq.events import Interaction, batch_of, read_event
+from yizhan.platforms.qq.events import batch_of, read_event
 from yizhan.platforms.qq.intents import missing, not_granted
 from yizhan.platforms.qq.line import PROBE_MS, Deliver, Entered
 from yizhan.platforms.qq.link import News
@@ -56,8 +56,16 @@ class QqTransport:
     """`ports.Transport` for QQ."""
 
     def __init__(
-        self, account: Account, http: Http, sockets: Sockets, access: Access, clock: Clock, chance: Chance
+        self,
+        account: Account,
+        http: Http,
+        sockets: Sockets,
+        access: Access,
+        clock: Clock,
+        chance: Chance,
+        hopes: bool = False,
     ) -> None:
+        """`hopes`: a person has just acted on the account; events that QQ did not grant are asked for again soon."""
         self._account = account
         self._api = Api(http, access, clock)
         self._clock = clock
@@ -66,8 +74,9 @@ class QqTransport:
         self._shards: list[Shard] = []
         self._of: int | None = None
         self._anew = False
+        self._hopes = hopes
         self._rested = False
-        self._urgent: set[asyncio.Task[None]] = set()
+        self._buttons = Buttons(account, self._api)
 
     @property
     def not_granted(self) -> NotGranted | None:
@@ -134,8 +143,7 @@ class QqTransport:
     async def close(self, announce: bool) -> None:
         """Ends the sockets; what was heard and not taken is told again."""
         await self._drop_shards()
-        for task in self._urgent:
-            task.cancel()
+        self._buttons.close()
 
     # turns of the shards
 
@@ -160,7 +168,15 @@ class QqTransport:
     def _shard(self, number: int) -> Shard:
         rung = self._shards[0].rung if self._shards else 0
         return Shard(
-            self._account.id, number, self._of, rung, self._dialler, self._clock, self._chance, self._heard
+            self._account.id,
+            number,
+            self._of,
+            rung,
+            self._dialler,
+            self._clock,
+            self._chance,
+            self._heard,
+            self._hopes,
         )
 
     async def _some_turn(self) -> None:
@@ -228,15 +244,5 @@ class QqTransport:
             log.warning("qq.fewer_events", account=self._account.id, not_granted=missing(rung))
 
     def _heard(self, news: Deliver) -> None:
-        """As it comes: only what cannot wait for the store. A button that was pressed spins until we say so."""
-        event = read_event(news.frame)
-        if isinstance(event, Interaction):
-            self._hasten(self._acknowledge(event.id))
-
-    async def _acknowledge(self, interaction_id: str) -> None:
-        await self._api.call(calls.acknowledge(self._account, interaction_id))
-
-    def _hasten(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._urgent.add(task)
-        task.add_done_callback(self._urgent.discard)
+        """As it comes: only what cannot wait for the store."""
+        self._buttons.heard(read_event(news.frame))

@@ -6,25 +6,38 @@
 QQ is told that it has been heard when what it said is on disk and no sooner, so that a crash loses nothing. What was
 refused for being late stays here and goes in when it can; that it comes again is known by its id.
 
-A quiet webhook says nothing of QQ, so a short question once a minute does: it proves secret, address and bot.
+A quiet webhook says nothing of QQ, so a short question once a minute does: it proves secret, address and bot. While it
+is not answered, what is posted is taken all the same; nothing is sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from yizhan.core.connection import Lost, NotGranted
-from yizhan.model import Account, ChatId, ReplyToken
+from yizhan.core.connection import Line, Lost, LostKind, NotGranted, Step, step
+from yizhan.model import Account, AccountState, ChatId, Reason, ReplyToken
 from yizhan.platforms.qq import callbacks, calls
 from yizhan.platforms.qq.access import Access
 from yizhan.platforms.qq.answers import read
 from yizhan.platforms.qq.api import Api, sent
+from yizhan.platforms.qq.buttons import Buttons
 from yizhan.platforms.qq.callbacks import NOT_STORED, Challenge, Signet
-from yizhan.platforms.qq.events import Event, Interaction, batch_of, read_event
+from yizhan.platforms.qq.events import Event, batch_of, read_event
 from yizhan.platforms.qq.frames import Frame, Op
-from yizhan.ports import Answer, Batch, Callback, CallbackRefused, Clock, Http, Reply, Request
+from yizhan.ports import (
+    Answer,
+    Batch,
+    Callback,
+    CallbackRefused,
+    Chance,
+    Clock,
+    Http,
+    Lacking,
+    Reply,
+    Request,
+)
 
 ASK_MS = 60_000
 """QQ is asked whether it knows us after so long without a word."""
@@ -33,6 +46,7 @@ STORE_S = 4.0
 BATCH_MAX = 200
 WAITING_MAX = 1_000
 WAITING_MAX_BYTES = 16 * 1024 * 1024
+UNKNOWN = Step(Line(), AccountState.DEGRADED, 0, Reason("asking", "QQ has not said yet whether it knows us"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,7 @@ class Post:
 class QqWebhook:
     """`ports.Transport` for a QQ bot with a webhook."""
 
-    def __init__(self, account: Account, http: Http, access: Access, clock: Clock) -> None:
+    def __init__(self, account: Account, http: Http, access: Access, clock: Clock, chance: Chance) -> None:
         self._account = account
         self._api = Api(http, access, clock)
         self._clock = clock
@@ -55,8 +69,12 @@ class QqWebhook:
         self._waiting_bytes = 0
         self._handed: list[Post] = []
         self._changed = asyncio.Event()
-        self._known_ms: int | None = None
-        self._urgent: set[asyncio.Task[None]] = set()
+        self._buttons = Buttons(account, self._api)
+        self._chance = chance
+        self._line = Line()
+        self._after: Step | None = UNKNOWN
+        self._asking: asyncio.Task[Lost | None] | None = None
+        self._ask_ms = 0
 
     @property
     def not_granted(self) -> NotGranted | None:
@@ -70,15 +88,16 @@ class QqWebhook:
         """What was posted. `cursor` says nothing here: QQ remembers what it was not answered."""
         self._answer_handed(True)
         while True:
-            if self._known_ms is None or (not self._waiting and self._ask_in_ms() <= 0):
-                return await self._ask()
+            answer = self._asked()
+            if answer is not None:
+                return answer
             if self._waiting:
                 return self._take()
             await self._wait()
 
     def look(self) -> None:
         """What QQ thought of us before the host slept is old."""
-        self._known_ms = None
+        self._ask_ms = 0
         self._changed.set()
 
     async def called_back(self, callback: Callback) -> Answer | CallbackRefused:
@@ -106,9 +125,10 @@ class QqWebhook:
             post.stored.set_result(False)
         self._waiting.clear()
         self._waiting_bytes = 0
-        self._known_ms = None
-        for task in self._urgent:
-            task.cancel()
+        asking, self._asking, self._ask_ms = self._asking, None, 0
+        if asking is not None:
+            asking.cancel()
+        self._buttons.close()
 
     # what QQ posts
 
@@ -116,8 +136,7 @@ class QqWebhook:
         event = read_event(frame) if frame.op == Op.DISPATCH else None
         if event is None:
             return callbacks.taken()
-        if isinstance(event, Interaction):  # a button spins until it is acknowledged
-            self._hasten(self._acknowledge(event.id))
+        self._buttons.heard(event)
         post = self._keep(body, event)
         if post is None:
             return NOT_STORED
@@ -139,41 +158,52 @@ class QqWebhook:
         for body in list(self._waiting)[:BATCH_MAX]:
             self._handed.append(self._waiting.pop(body))
             self._waiting_bytes -= len(body)
-        return batch_of(post.event for post in self._handed)
+        return replace(batch_of(post.event for post in self._handed), lacking=self._lacking())
 
     def _answer_handed(self, stored: bool) -> None:
         for post in self._handed:
             post.stored.set_result(stored)
         self._handed = []
 
-    async def _acknowledge(self, interaction_id: str) -> None:
-        await self._api.call(calls.acknowledge(self._account, interaction_id))
-
-    def _hasten(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._urgent.add(task)
-        task.add_done_callback(self._urgent.discard)
-
     # whether QQ knows us
 
-    async def _ask(self) -> Batch | Lost:
+    def _asked(self) -> Batch | Lost | None:
+        """What the question under way has brought; None while there is no answer yet. QQ may reach us while we do not
+        reach QQ, so only a ban ends the line: whatever else failed is asked again, and what is posted is taken."""
+        if self._asking is None and self._clock.now_ms() >= self._ask_ms:
+            self._asking = asyncio.create_task(self._ask())
+        if self._asking is None or not self._asking.done():
+            return None
+        asking, self._asking = self._asking, None
+        lost, now_ms = asking.result(), self._clock.now_ms()
+        if lost is None:
+            self._line, self._after, self._ask_ms = Line(), None, now_ms + ASK_MS
+            return Batch(())
+        self._after = step(self._line, lost, now_ms, self._chance.jitter())
+        self._line, self._ask_ms = self._after.line, now_ms + self._after.wait_ms
+        if lost.kind is LostKind.BARRED:
+            self._ask_ms = now_ms
+            return lost
+        return Batch((), lacking=self._lacking(attempted=True))
+
+    async def _ask(self) -> Lost | None:
         """Asks who we are."""
         reply = await self._api.call(calls.myself(self._account))
         answer = reply if isinstance(reply, Lost) else read(reply)
-        if isinstance(answer, Lost):
-            self._known_ms = None
-            return answer
-        self._known_ms = self._clock.now_ms()
-        return Batch(())
+        return answer if isinstance(answer, Lost) else None
 
-    def _ask_in_ms(self) -> int:
-        return ASK_MS if self._known_ms is None else self._known_ms + ASK_MS - self._clock.now_ms()
+    def _lacking(self, attempted: bool = False) -> Lacking | None:
+        """Our own calls, where they fail."""
+        due_ms = self._ask_ms if self._asking is None else None
+        return Lacking(self._after, due_ms, attempted, speaks=False) if self._after else None
 
     async def _wait(self) -> None:
-        """Until something was posted, or it is time to ask."""
+        """Until something was posted, QQ has answered, or it is time to ask."""
         self._changed.clear()
         changed = asyncio.create_task(self._changed.wait())
+        waits: set[asyncio.Task[Any]] = {changed} if self._asking is None else {changed, self._asking}
+        due_s = max(0, self._ask_ms - self._clock.now_ms()) / 1_000 if self._asking is None else None
         try:
-            await asyncio.wait({changed}, timeout=max(0, self._ask_in_ms()) / 1_000)
+            await asyncio.wait(waits, timeout=due_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             changed.cancel()
