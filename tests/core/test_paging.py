@@ -60,6 +60,12 @@ def test_no_part_is_larger_than_it_may_be(text: str, max_chars: int, max_bytes: 
         assert part.strip()
 
 
+def test_ticks_inside_a_line_open_nothing() -> None:
+    """A long line is cut anywhere; what stands at the cut is not the beginning of a line."""
+    text = "-" * 72 + "`" * 30 + "\n```" + "y" * 60
+    assert all(len(part) <= 80 for part in pages(text, 80, 320, True))
+
+
 @bounded
 @given(TEXTS, st.integers(LEAST_CHARS, 200))
 def test_several_parts_are_numbered_and_one_is_not(text: str, max_chars: int) -> None:

@@ -34,10 +34,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """What is open where a part begins: a fence, or a table by its head."""
+    """What is open where a part begins: a fence, or a table by its head; and whether it begins inside of a line."""
 
     fence: Fence | None = None
     head: str = ""
+    in_line: bool = False
 
     @property
     def before(self) -> str:
@@ -82,7 +83,7 @@ def _laid_out(text: str, max_chars: int, max_bytes: int) -> Iterator[Part]:
     while text:
         before = opened.before
         if len(before) > max_chars // 4 or len(before.encode()) > max_bytes // 4:
-            opened, before = _Open(opened.fence), ""
+            opened, before = _Open(opened.fence, in_line=opened.in_line), ""
         chars, size = max_chars - len(before), max_bytes - len(before.encode())
         if len(text) <= chars and len(text.encode()) <= size:
             yield Part(text, before)
@@ -91,12 +92,13 @@ def _laid_out(text: str, max_chars: int, max_bytes: int) -> Iterator[Part]:
         end, after = _settled(text, end, opened)
         ended = after.fence if closing else None
         yield Part(text[:end], before, _closed(text[:end], ended))
-        text, opened = text[end:], after if closing else _Open(None, after.head)
+        opened = _Open(ended, after.head, text[end - 1] != "\n")
+        text = text[end:]
 
 
 def _settled(text: str, end: int, opened: _Open) -> tuple[int, _Open]:
     """The cut, moved off the first and the last line of a piece of code; and what is open there."""
-    fence = _fence_at(text, end, opened.fence)
+    fence = _fence_at(text, end, opened)
     if fence is not None and fence is not opened.fence and text[:end].endswith(f"{fence.line}\n"):
         start = end - len(fence.line) - 1
         if text[:start].strip():
@@ -108,8 +110,9 @@ def _settled(text: str, end: int, opened: _Open) -> tuple[int, _Open]:
     return end, _Open(fence, "" if fence else _head_at(text, end, opened.head))
 
 
-def _fence_at(text: str, end: int, fence: Fence | None) -> Fence | None:
-    for line in text[:end].split("\n"):
+def _fence_at(text: str, end: int, opened: _Open) -> Fence | None:
+    fence = opened.fence
+    for line in text[:end].split("\n")[opened.in_line :]:
         fence = fence_after(line, fence)
     return fence
 
