@@ -59,6 +59,12 @@ def platforms_of(
     return {door.name: door for door in doors}
 
 
+def others_of(settings: Settings) -> list[str]:
+    """Everybody who may be asked beside the default: by a route, or by choice."""
+    named = [*settings.agents, *(route.agent for route in settings.routes), *settings.agent_choices]
+    return [name for name in dict.fromkeys(named) if name not in ("none", settings.agent)]
+
+
 @dataclass(frozen=True, slots=True)
 class Station:
     """A running gateway with its windows, for those who announce it."""
@@ -89,7 +95,9 @@ async def opened(settings: Settings, environ: Mapping[str, str] = os.environ) ->
         agent = make_agent(settings.agent, settings)
         platforms = platforms_of(settings, http, sockets, clock, chance)
         free_bytes = partial(home.free_bytes, settings.home)
-        parts = Parts(settings, store, clock, chance, platforms, agent, free_bytes, home.time_zone(environ))
+        others = {name: made for name in others_of(settings) if (made := make_agent(name, settings))}
+        zone = home.time_zone(environ)
+        parts = Parts(settings, store, clock, chance, platforms, agent, free_bytes, zone, others)
         gateway = Gateway(parts)
         await gateway.open()
         yield gateway
@@ -271,7 +279,7 @@ def _url(settings: Settings, listener: socket.socket) -> str:
 
 
 def _warn(settings: Settings) -> None:
-    if settings.agent == "none":
+    if settings.agent == "none" and not settings.routes:
         log.warning("nobody.answers", fix="set agent (YIZHAN_AGENT) to echo or to a name under agents")
     if settings.server.host not in ("127.0.0.1", "::1", "localhost"):
         log.warning("listening.beyond_loopback", host=settings.server.host, fix="put TLS or a proxy in front")

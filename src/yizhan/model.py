@@ -292,7 +292,8 @@ class ReplyToken:
 @dataclass(frozen=True, slots=True)
 class Chat:
     """One conversation of an account. `last_inbound_at_ms` is None where the other side never wrote; `ghosts` as
-    in Account; `taken_over_at_ms`: since when a person answers instead of the agent, None while the agent does."""
+    in Account; `taken_over_at_ms`: since when a person answers instead of the agent, None while the agent does;
+    `agent`: who answers it by choice, empty: as routes say."""
 
     account: AccountId
     id: ChatId
@@ -307,6 +308,7 @@ class Chat:
     ghosts: int = 0
     unasked: str = ""
     taken_over_at_ms: int | None = None
+    agent: str = ""
 
     @property
     def target(self) -> Target:

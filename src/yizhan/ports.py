@@ -969,6 +969,10 @@ class Store(Protocol):
         """What was said before `at_ms` is no longer part of the chat's history."""
         ...
 
+    async def choose_agent(self, target: Target, agent: str, at_ms: int) -> None:
+        """Who answers the chat from now on; empty: as routes say."""
+        ...
+
     # writes: the watch
     async def note_alerts(self, changes: Sequence[AlertChange], at_ms: int) -> None:
         """Alerts as they are now; those that were raised or cleared are announced."""
@@ -1103,6 +1107,10 @@ class Store(Protocol):
     async def inbound(self, ids: Sequence[InboundId]) -> tuple[Inbound, ...]: ...
 
     async def rules(self, account: AccountId | None) -> tuple[SenderRule, ...]: ...
+
+    async def chosen_agents(self) -> Mapping[Target, str]:
+        """The chats for which somebody has chosen who answers."""
+        ...
 
     async def asked_since(self, at_ms: int) -> tuple[tuple[AccountId, str, int], ...]:
         """Account, sender and time of each allowed message since then that asked for something, oldest first."""

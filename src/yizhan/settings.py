@@ -143,6 +143,18 @@ class CommandAgent(_Section):
     max_answer_chars: int = Field(100_000, ge=100, description="a longer answer is cut there, visibly")
 
 
+class Route(_Section):
+    """Who answers what fits: everything that is given must."""
+
+    agent: str = Field(min_length=1, description="who answers: none, echo, or a name under agents")
+    platform: str | None = Field(None, min_length=1, description="messages of this platform")
+    account: str | None = Field(None, min_length=1, description="messages of this account")
+    chat: str | None = Field(None, min_length=1, description="messages of this chat, as chat id or TARGET")
+    prefix: str | None = Field(
+        None, min_length=1, description="messages that begin with this word, which is taken off"
+    )
+
+
 AGENT_KINDS: Mapping[str, type[_Section]] = {"openai": OpenAiAgent, "command": CommandAgent}
 AgentSettings = Annotated[OpenAiAgent | CommandAgent, Field(discriminator="kind")]
 
@@ -422,6 +434,10 @@ class Settings(_Section):
     )
     agent: str = Field("none", description="who answers: none, echo, or a name under agents")
     agents: Mapping[str, AgentSettings] = Field({}, description="those who can answer, by name")
+    routes: tuple[Route, ...] = Field((), description="who answers instead of `agent`; the first that fits")
+    agent_choices: tuple[str, ...] = Field(
+        (), description="agents that everybody may choose for a chat by /use; admins may choose any"
+    )
     access: Access = Access()
     database: Database = Database()
     delivery: Delivery = Delivery()
@@ -447,10 +463,12 @@ class Settings(_Section):
     @model_validator(mode="after")
     def _agent_exists(self) -> Settings:
         known = ["none", "echo", *self.agents]
-        if self.agent not in known:
-            raise ValueError(
-                f"agent: {self.agent!r} is not known{_nearest(self.agent, known)}; known: {known}"
-            )
+        asked = [("agent", self.agent)]
+        asked += [(f"routes.{place}.agent", route.agent) for place, route in enumerate(self.routes)]
+        asked += [("agent_choices", name) for name in self.agent_choices]
+        for key, name in asked:
+            if name not in known:
+                raise ValueError(f"{key}: {name!r} is not known{_nearest(name, known)}; known: {known}")
         return self
 
 

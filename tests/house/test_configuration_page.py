@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tests.house.conftest import DOCS
-from yizhan.settings import AGENT_KINDS, NOT_KEYS, TOLD_TO_COMMANDS, Settings, keys, load
+from yizhan.settings import AGENT_KINDS, NOT_KEYS, TOLD_TO_COMMANDS, Route, Settings, keys, load
 
 PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")
 SIGNS = {"≥": "ge", ">": "gt", "≤": "le"}
@@ -29,7 +29,7 @@ KINDS = {"Mapping": "map", "tuple": "list", "bool": "`true`, `false`", "str": "t
 def rows() -> Iterator[tuple[str, str]]:
     """(key, its row of the page) for every key of the code."""
     yield from _rows(Settings, "")
-    for kind, section in AGENT_KINDS.items():
+    for kind, section in {**AGENT_KINDS, "route": Route}.items():
         for name, field in section.model_fields.items():
             if name != "kind":
                 yield f"{kind}: {name}", _row(name, field)

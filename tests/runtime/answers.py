@@ -20,9 +20,8 @@ PATIENCE_S = 600
 class Gated:
     """Answers `re: …`, each question as soon as the test has let it."""
 
-    name = "gated"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "gated") -> None:
+        self.name = name
         self.asked: list[Question] = []
         self.gone = 0
         self._released = 0

@@ -72,7 +72,9 @@ async def test_what_cannot_be_run_again_or_stopped_says_so(home: Path) -> None:
         for verb in (station.gateway.rerun, station.gateway.stop_turn):
             with pytest.raises(UnknownTurn):
                 await verb(TurnId("t_nobody"))
-        station.gateway.agent = None
+        await station.stop()
+        station.settings = station.settings.model_copy(update={"agent": "none"})
+        await station.start()
         with pytest.raises(InvalidRequest, match="Nobody answers"):
             await station.gateway.rerun(turn.id)
 

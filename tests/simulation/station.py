@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,6 +54,7 @@ class Station:
         seed: int = 1,
         world: World | None = None,
         answers: Agent | None = None,
+        others: Mapping[str, Agent] | None = None,
         latency_s: Callable[[], float] | None = None,
         **settings: Any,
     ) -> None:
@@ -76,6 +77,7 @@ class Station:
         self.kills = 0
         self._entered_ms = 0
         self._agent = answers
+        self._others = others or {}
         self._latency_s = latency_s
         self._http: SimHttp | None = None
         self._store: SqlStore | None = None
@@ -107,7 +109,13 @@ class Station:
         )
         agent = self._agent or make_agent(self.settings.agent, self.settings)
         parts = Parts(
-            self.settings, self._store, self.clock, self.chance, {"weixin": weixin, "qq": qq}, agent
+            self.settings,
+            self._store,
+            self.clock,
+            self.chance,
+            {"weixin": weixin, "qq": qq},
+            agent,
+            agents=self._others,
         )
         self.gateway = Gateway(parts)
         await self.gateway.open()

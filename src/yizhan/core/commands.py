@@ -10,10 +10,13 @@ class Command(StrEnum):
     NEW = "/new"
     STATUS = "/status"
     HELP = "/help"
+    RETRY = "/retry"
+    AGENTS = "/agents"
+    USE = "/use"
     APPROVE = "/approve"
 
 
-WITH_ARGUMENT = frozenset({Command.APPROVE})
+WITH_ARGUMENT = frozenset({Command.APPROVE, Command.USE})
 """These need one word behind them."""
 ADMINS_ONLY = frozenset({Command.APPROVE})
 """These act on the gateway, and not on the chat alone."""

@@ -16,8 +16,16 @@ PHRASES = MappingProxyType(
                 "parts_remain": "还有 {parts} 条消息没有发完（微信限制了连续发送的条数）。回复任意内容即可继续接收。",
                 "running": "是",
                 "idle": "否",
-                "help": "/stop 停止当前回答\n/new 开始新的对话\n/status 查看状态\n"
+                "help": "/stop 停止当前回答\n/new 开始新的对话\n/retry 重新回答上一条\n/status 查看状态\n"
+                "/agents 查看可选的助手\n/use 名称 换一个助手\n"
                 "/approve 代码 允许新朋友（管理员）\n/help 显示这份说明",
+                "retrying": "好，重新回答。",
+                "nothing_to_retry": "没有可以重新回答的消息。",
+                "still_answering": "上一条还在回答中。发送 /stop 可以停止。",
+                "agents": "现在由 {agent} 回答。可以选择：{names}。",
+                "using": "好，从现在起由 {agent} 回答。",
+                "unknown_agent": "没有可以选择的助手叫 {name_given}。可以选择：{names}。",
+                "nobody": "无",
                 "pairing": "你好，我还不认识你。请把这个代码告诉管理员，通过后就可以对话：{code}",
                 "admins_only": "只有管理员可以使用这个命令。",
                 "approved": "已允许：{who}。",
@@ -37,7 +45,16 @@ PHRASES = MappingProxyType(
                 "running": "yes",
                 "idle": "no",
                 "help": "/stop ends the answer being written\n/new starts a fresh conversation\n"
-                "/status shows how things are\n/approve CODE lets somebody in (admins)\n/help shows this text",
+                "/retry asks again about your last message\n/status shows how things are\n"
+                "/agents lists who can answer\n/use NAME lets another one answer\n"
+                "/approve CODE lets somebody in (admins)\n/help shows this text",
+                "retrying": "Trying again.",
+                "nothing_to_retry": "There is no message to answer again.",
+                "still_answering": "Your last message is still being answered. /stop ends that.",
+                "agents": "{agent} answers here. To choose from: {names}.",
+                "using": "From now on {agent} answers here.",
+                "unknown_agent": "You cannot choose {name_given}. To choose from: {names}.",
+                "nobody": "nobody",
                 "pairing": "Hello, I do not know you yet. Tell the operator this code, and we can talk: {code}",
                 "admins_only": "Only an admin may use this command.",
                 "approved": "Allowed: {who}.",

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from yizhan.core.hosts import Hosts
-from yizhan.errors import InvalidRequest, StoreError, TurnEnded, TurnOpen
+from yizhan.errors import StoreError, TurnEnded, TurnOpen
 from yizhan.model import (
     Account,
     AccountId,
@@ -40,7 +40,6 @@ from yizhan.ports import (
     Page,
     Platform,
     Store,
-    TurnStart,
 )
 from yizhan.runtime.accounts import Accounts
 from yizhan.runtime.alerts import Watch
@@ -65,7 +64,7 @@ from yizhan.runtime.schedules import Schedules
 from yizhan.runtime.standing import Standing
 from yizhan.runtime.supervisor import Supervisor
 from yizhan.runtime.targets import must_show, parse_target
-from yizhan.runtime.turns import TurnNumbers, Turns
+from yizhan.runtime.turns import TurnNumbers, Turns, roster_of
 from yizhan.runtime.upkeep import Upkeep, UpkeepNumbers
 from yizhan.runtime.views import AccountView, Order, Readiness
 from yizhan.runtime.waits import Waits
@@ -91,6 +90,8 @@ class Parts:
     """Room left where the store lies."""
     zone: str = "UTC"
     """The machine's time zone, for schedules that name none."""
+    agents: Mapping[str, Agent] = field(default_factory=dict)
+    """Those who answer beside the default, by name."""
 
 
 class Gateway:
@@ -104,6 +105,8 @@ class Gateway:
         self.chance = chance
         self.platforms = parts.platforms
         self.agent = parts.agent
+        self.roster = roster_of(settings, parts.agent, parts.agents)
+        self._agents = [*parts.agents.values(), *([parts.agent] if parts.agent else [])]
         self.running = False
         self.stopping = asyncio.Event()
         self.supervisor = Supervisor(clock, chance)
@@ -170,7 +173,7 @@ class Gateway:
             self.outbound,
             self._lines,
             self._door,
-            self.agent,
+            self.roster,
             turns,
             self.standing.state,
         )
@@ -224,8 +227,8 @@ class Gateway:
         await self.turns.stop()
         await asyncio.gather(self.outbound.finish(STOP_WIRE_MS), self.connections.stop())
         await self.supervisor.stop()
-        if self.agent is not None:
-            await self.agent.close()
+        for agent in self._agents:
+            await agent.close()
         try:
             await self.store.recover(self.clock.now_ms(), self._numbers.reaction.in_doubt)
         except StoreError as error:
@@ -305,14 +308,10 @@ class Gateway:
         old = await self.store.turn(turn)
         if old.ended_at_ms is None:
             raise TurnOpen(f"Turn {turn} is {old.state.value}.", "Stop it first, or wait for its end.")
-        if self.agent is None:
-            raise InvalidRequest("Nobody answers here.", "Set agent, and restart the gateway.")
-        again = TurnId(self.chance.new_id("t"))
-        start = TurnStart(again, old.target, self.agent.name, old.inbound_ids, self.clock.now_ms())
-        opened = await self.store.start_turn(start)
+        again = await self.turns.again(old, TurnId(self.chance.new_id("t")))
         if self.running:
-            self.turns.resume(opened.turn)
-        return opened.turn
+            self.turns.resume(again)
+        return again
 
     async def stop_turn(self, turn: TurnId) -> Turn:
         """Ends an open turn at once. Raises UnknownTurn, TurnEnded."""

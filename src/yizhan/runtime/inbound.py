@@ -73,7 +73,7 @@ class InboundRoad:
             heard=_cleaned(heard),
             received_at_ms=now_ms,
             access=admission.ruling.access,
-            dispatch=self._dispatch_of(admission, heard, is_command),
+            dispatch=self._dispatch_of(account.id, admission, heard, is_command),
             rule=admission.ruling.rule,
             code=new_code(self._chance.token_hex(8)) if pairs else "",
         )
@@ -88,14 +88,17 @@ class InboundRoad:
             return heard  # the commit will wait for the store; a message is worth more than its quote
         return heard if text is None else replace(heard, quoted_text=text)
 
-    def _dispatch_of(self, admission: Admission, heard: Heard, is_command: bool) -> Dispatch:
+    def _dispatch_of(
+        self, account: AccountId, admission: Admission, heard: Heard, is_command: bool
+    ) -> Dispatch:
         if admission.ruling.access is not Access.ALLOWED or not admission.asks:
             told = self._turns.shows_codes and admission.stranger and heard.addressed
             pending = admission.ruling.access is Access.PENDING
             return Dispatch.COMMAND if told and pending else Dispatch.DONE
         if is_command:
             return Dispatch.COMMAND
-        return Dispatch.TURN if self._turns.somebody_answers else Dispatch.DONE
+        target = Target(account, heard.chat)
+        return Dispatch.TURN if self._turns.answers(target, heard.text) else Dispatch.DONE
 
     async def _insist(self, account: AccountId, write: Callable[[], Awaitable[T]]) -> T:
         """Until the store takes it: nothing is acknowledged that is not on disk."""

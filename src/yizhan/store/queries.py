@@ -708,6 +708,12 @@ def rules_of(account: AccountId | None) -> Select[Any]:
     return query if account is None else query.where(rule.c.account == account)
 
 
+def chosen_agents() -> Select[Any]:
+    """Every chat for which somebody has chosen who answers."""
+    c = t.chat
+    return select(c.c.account, c.c.id, c.c.agent).where(c.c.agent != "")
+
+
 def asked_since(at_ms: int) -> Select[Any]:
     """Who was heard and asked for something since a time: account, sender and time, oldest first."""
     i = t.inbound

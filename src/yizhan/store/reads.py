@@ -269,6 +269,11 @@ def rules(connection: Connection, account_id: AccountId | None) -> tuple[SenderR
     return tuple(rows.rule_of(row) for row in connection.execute(queries.rules_of(account_id)))
 
 
+def chosen_agents(connection: Connection) -> dict[Target, str]:
+    found = connection.execute(queries.chosen_agents())
+    return {Target(AccountId(account_id), ChatId(chat_id)): name for account_id, chat_id, name in found}
+
+
 def asked_since(connection: Connection, at_ms: int) -> tuple[tuple[AccountId, str, int], ...]:
     found = connection.execute(queries.asked_since(at_ms))
     return tuple((AccountId(account_id), sender, heard_ms) for account_id, sender, heard_ms in found)

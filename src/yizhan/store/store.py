@@ -158,6 +158,9 @@ class SqlStore:
     async def new_session(self, target: Target, at_ms: int) -> None:
         await self._committer.submit(writes_in.NewSession(target, at_ms))
 
+    async def choose_agent(self, target: Target, agent: str, at_ms: int) -> None:
+        await self._committer.submit(writes_in.ChooseAgent(target, agent, at_ms))
+
     # Writes: the watch.
 
     async def note_alerts(self, changes: Sequence[AlertChange], at_ms: int) -> None:
@@ -284,6 +287,9 @@ class SqlStore:
 
     async def rules(self, account: AccountId | None) -> tuple[SenderRule, ...]:
         return await self._read(lambda c: reads.rules(c, account))
+
+    async def chosen_agents(self) -> Mapping[Target, str]:
+        return await self._read(reads.chosen_agents)
 
     async def asked_since(self, at_ms: int) -> tuple[tuple[AccountId, str, int], ...]:
         return await self._read(lambda c: reads.asked_since(c, at_ms))

@@ -99,6 +99,7 @@ chat = Table(
     _int("ghosts"),
     _text("unasked"),
     _int("taken_over_at_ms", null=True),
+    _text("agent"),
     _int("activity_at_ms"),
     _int("next_seq"),
     _partial("ix_chat_ghosts", "account", where="ghosts > 0"),

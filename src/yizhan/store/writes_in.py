@@ -448,3 +448,18 @@ class NewSession:
 
     def apply(self, rows: WorkingSet) -> None:
         rows.put_chat(replace(rows.chat_for(self.target, self.at_ms), session_since_ms=self.at_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseAgent:
+    label: ClassVar[str] = "choose_agent"
+    alone: ClassVar[bool] = False
+    target: Target
+    agent: str
+    at_ms: int
+
+    def wants(self, wants: Wants) -> None:
+        wants.chats.add(self.target)
+
+    def apply(self, rows: WorkingSet) -> None:
+        rows.put_chat(replace(rows.chat_for(self.target, self.at_ms), agent=self.agent))

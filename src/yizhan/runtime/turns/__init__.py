@@ -6,6 +6,7 @@ not accepted again. Rapid messages are merged over *stored* messages, so that a 
 
     batches     stored messages that become one question, and when
     desk        a chat that is being answered: what waits, and the turn that is open
+    roster      those who answer, and who of them answers what
     questions   what the agent is told
     asking      the agent at work, within a free worker and a time
     speaking    what it said, and what the gateway says itself, as drafts
@@ -15,6 +16,7 @@ not accepted again. Rapid messages are merged over *stored* messages, so that a 
 """
 
 from yizhan.runtime.turns.numbers import TurnNumbers
+from yizhan.runtime.turns.roster import roster_of
 from yizhan.runtime.turns.turns import Turns
 
-__all__ = ["TurnNumbers", "Turns"]
+__all__ = ["TurnNumbers", "Turns", "roster_of"]

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Sequence
 
 from yizhan.model import Inbound, Turn
-from yizhan.ports import Agent, AgentFailed, Clock, Store, TurnOpened
+from yizhan.ports import AgentFailed, Clock, Store, TurnOpened
 from yizhan.runtime.speech import heard
 from yizhan.runtime.turns.questions import Questions
+from yizhan.runtime.turns.roster import Roster
 from yizhan.runtime.turns.steps import Steps
 from yizhan.runtime.turns.typing_signs import TypingSigns
 from yizhan.runtime.turns.workers import Seat
@@ -22,7 +23,7 @@ class Asking:
         steps: Steps,
         questions: Questions,
         signs: TypingSigns,
-        agent: Agent | None,
+        roster: Roster,
         timeout_ms: int,
     ) -> None:
         self._store = store
@@ -30,7 +31,7 @@ class Asking:
         self._steps = steps
         self._questions = questions
         self._signs = signs
-        self._agent = agent
+        self._roster = roster
         self._timeout_ms = timeout_ms
 
     async def ask(
@@ -59,10 +60,12 @@ class Asking:
         )
 
     async def _answer(self, opened: TurnOpened, asked: Sequence[Inbound]) -> list[str]:
-        assert self._agent is not None, "a turn begins only where somebody answers"
-        question = await self._questions.of(opened, asked)
+        agent = self._roster.agent(opened.turn)
+        if agent is None:
+            raise AgentFailed("agent-gone", f"{opened.turn.agent} is not configured any more")
+        question = await self._questions.of(opened, asked, self._clock.now_ms() + self._timeout_ms)
         try:
-            return list((await heard(self._agent.answer(question))).outputs)
+            return list((await heard(agent.answer(question))).outputs)
         except AgentFailed:
             raise
         except Exception as error:  # a broken agent ends its turn, never the chat's loop

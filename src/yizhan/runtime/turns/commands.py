@@ -9,12 +9,16 @@ from typing import Protocol, assert_never
 from yizhan.core.commands import ADMINS_ONLY, Command, argument_of, command_of
 from yizhan.core.phrases import say
 from yizhan.errors import RequestError, UnknownCode
-from yizhan.model import Access, AccountId, AccountState, Inbound, SenderRule, Target
-from yizhan.ports import Clock, Store
+from yizhan.model import Access, AccountId, AccountState, Inbound, SenderRule, Target, Turn, TurnId
+from yizhan.ports import Clock, Store, TurnFilter
 from yizhan.runtime.lines import Lines
 from yizhan.runtime.outbound import Outbound
+from yizhan.runtime.turns.roster import Roster
 from yizhan.runtime.turns.speaking import Speaking
 from yizhan.runtime.turns.steps import Steps
+
+NAME_MAX = 40
+"""Characters of a wrong name that are said back."""
 
 
 class Chats(Protocol):
@@ -23,6 +27,10 @@ class Chats(Protocol):
     def running(self, target: Target) -> bool: ...
 
     async def end_all(self, target: Target) -> bool: ...
+
+    async def again(self, old: Turn, name: TurnId) -> Turn: ...
+
+    def resume(self, turn: Turn) -> None: ...
 
 
 class Door(Protocol):
@@ -44,6 +52,7 @@ class Commands:
         lines: Lines,
         door: Door,
         chats: Chats,
+        roster: Roster,
         language: str,
         account_state: Callable[[AccountId], AccountState],
     ) -> None:
@@ -55,6 +64,7 @@ class Commands:
         self._lines = lines
         self._door = door
         self._chats = chats
+        self._roster = roster
         self._language = language
         self._account_state = account_state
         self._open: set[asyncio.Task[None]] = set()
@@ -115,10 +125,47 @@ class Commands:
                 return self._status(target)
             case Command.HELP:
                 return self._say("help")
+            case Command.RETRY:
+                return self._say(await self._retry(inbound, target))
+            case Command.AGENTS:
+                return self._agents(inbound, target)
+            case Command.USE:
+                return await self._use(inbound, target, argument_of(inbound.text))
             case Command.APPROVE:
                 return await self._approve(argument_of(inbound.text))
             case _:
                 assert_never(command)
+
+    async def _retry(self, inbound: Inbound, target: Target) -> str:
+        """The chat's last turn once more. The new one is named after the command, so that it is opened once."""
+        name = TurnId(f"t_{inbound.id.removeprefix('in_')}")
+        where = TurnFilter(target.account, target.chat)
+        turns = (await self._steps.take(lambda: self._store.turns(where, None, 1))).rows
+        if not turns:
+            return "nothing_to_retry"
+        if turns[0].id == name:
+            return "retrying"  # it was opened before a crash
+        if turns[0].ended_at_ms is None:
+            return "still_answering"
+        try:
+            self._chats.resume(await self._steps.take(lambda: self._chats.again(turns[0], name)))
+        except RequestError:
+            return "nothing_to_retry"
+        return "retrying"
+
+    def _agents(self, inbound: Inbound, target: Target) -> str:
+        return self._say("agents", agent=self._roster.of(target).agent, names=self._choices(inbound))
+
+    async def _use(self, inbound: Inbound, target: Target, name: str) -> str:
+        if name not in self._roster.choices(self._from_admin(inbound)):
+            return self._say("unknown_agent", name_given=name[:NAME_MAX], names=self._choices(inbound))
+        kept, at_ms = self._roster.kept(name), self._clock.now_ms()
+        await self._steps.take(lambda: self._store.choose_agent(target, kept, at_ms))
+        self._roster.prefer(target, name)
+        return self._say("using", agent=name)
+
+    def _choices(self, inbound: Inbound) -> str:
+        return ", ".join(self._roster.choices(self._from_admin(inbound))) or self._say("nobody")
 
     async def _approve(self, code: str) -> str:
         try:

@@ -19,13 +19,11 @@ class TurnNumbers:
     workers: int
     timeout_ms: int
     while_busy: WhileBusy
-    history_limit: int
     failure_notice: str | None
     shows_codes: bool
 
     @classmethod
     def of(cls, settings: Settings) -> TurnNumbers:
-        agent = settings.agents.get(settings.agent)
         return cls(
             language=settings.language,
             debounce_ms=_ms(settings.turns.debounce_s),
@@ -34,7 +32,6 @@ class TurnNumbers:
             workers=settings.turns.workers,
             timeout_ms=_ms(settings.turns.timeout_s),
             while_busy=WhileBusy(settings.turns.while_busy),
-            history_limit=agent.history_messages if agent and agent.kind == "openai" else 0,
             failure_notice=settings.turns.failure_notice,
             shows_codes=settings.access.show_code,
         )

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from yizhan.core.commands import command_of
 from yizhan.model import Inbound
 from yizhan.ports import Question, Said, Store, TurnOpened
+from yizhan.runtime.turns.roster import Roster
 from yizhan.runtime.turns.steps import Steps
 
 
 class Questions:
     """Makes them of stored messages."""
 
-    def __init__(self, store: Store, steps: Steps, history_limit: int) -> None:
+    def __init__(self, store: Store, steps: Steps, roster: Roster, language: str) -> None:
         self._store = store
         self._steps = steps
-        self._history_limit = history_limit
+        self._roster = roster
+        self._language = language
 
-    async def of(self, opened: TurnOpened, asked: Sequence[Inbound]) -> Question:
+    async def of(self, opened: TurnOpened, asked: Sequence[Inbound], deadline_ms: int) -> Question:
         first_ms = asked[0].received_at_ms
         history = await self._history(opened)
         return Question(
@@ -26,16 +29,26 @@ class Questions:
             target=opened.turn.target,
             sender_id=asked[-1].sender_id,
             sender_name=asked[-1].sender_name,
-            text="\n".join(spoken(inbound) for inbound in asked),
+            text="\n".join(spoken(inbound) for inbound in self._without_prefix(asked)),
             history=tuple(line for line in history if _before(line, first_ms)),
             session=f"{opened.turn.target}#{opened.session_since_ms}",
+            in_reply_to=asked[-1].id,
+            quoted="\n".join(inbound.quoted_text for inbound in asked if inbound.quoted_text),
+            language=self._language,
+            deadline_ms=deadline_ms,
         )
 
     async def _history(self, opened: TurnOpened) -> tuple[Said, ...]:
         """Nothing is read for agents that remember by themselves."""
-        if self._history_limit == 0:
+        limit = self._roster.history_limit(opened.turn)
+        if limit == 0:
             return ()
-        return await self._steps.take(lambda: self._store.history(opened.turn.target, self._history_limit))
+        return await self._steps.take(lambda: self._store.history(opened.turn.target, limit))
+
+    def _without_prefix(self, asked: Sequence[Inbound]) -> Sequence[Inbound]:
+        """The word that chose the agent is not meant for it."""
+        chosen = self._roster.asked(asked)
+        return (replace(asked[0], text=chosen.text), *asked[1:])
 
 
 def spoken(inbound: Inbound) -> str:

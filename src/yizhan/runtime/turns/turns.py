@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import assert_never
 
-from yizhan.errors import RequestError
+from yizhan.core.routing import NOBODY
+from yizhan.errors import InvalidRequest, RequestError
 from yizhan.model import AccountId, AccountState, Inbound, Target, Turn, TurnId, TurnState, WhileBusy
-from yizhan.ports import Agent, Chance, Clock, Store, TurnOpened, TurnStart
+from yizhan.ports import Chance, Clock, Store, TurnOpened, TurnStart
 from yizhan.runtime.lines import Lines
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.turns.asking import Asking
@@ -20,6 +21,7 @@ from yizhan.runtime.turns.finishing import Finishing
 from yizhan.runtime.turns.numbers import TurnNumbers
 from yizhan.runtime.turns.outcome import Outcome, outcome_of
 from yizhan.runtime.turns.questions import Questions
+from yizhan.runtime.turns.roster import Roster
 from yizhan.runtime.turns.speaking import Speaking
 from yizhan.runtime.turns.steps import Steps
 from yizhan.runtime.turns.typing_signs import TypingSigns
@@ -27,7 +29,7 @@ from yizhan.runtime.turns.workers import Seat, Workers
 
 
 class Turns:
-    """Runs turns. `agent` None: nobody answers, and only commands are carried out."""
+    """Runs turns. Where nobody is in the roster only commands are carried out."""
 
     def __init__(
         self,
@@ -37,7 +39,7 @@ class Turns:
         outbound: Outbound,
         lines: Lines,
         door: Door,
-        agent: Agent | None,
+        roster: Roster,
         numbers: TurnNumbers,
         account_state: Callable[[AccountId], AccountState],
     ) -> None:
@@ -45,23 +47,33 @@ class Turns:
         self._clock = clock
         self._chance = chance
         self._outbound = outbound
-        self._agent = agent
+        self._roster = roster
         self._numbers = numbers
         self._desks: dict[Target, Desk] = {}
         self._steps = Steps(clock, outbound)
         self._workers = Workers(numbers.workers)
         self._signs = TypingSigns(clock, lines, outbound)
-        questions = Questions(store, self._steps, numbers.history_limit)
-        self._asking = Asking(store, clock, self._steps, questions, self._signs, agent, numbers.timeout_ms)
+        questions = Questions(store, self._steps, roster, numbers.language)
+        self._asking = Asking(store, clock, self._steps, questions, self._signs, roster, numbers.timeout_ms)
         speaking = Speaking(outbound.drafts, numbers.language, numbers.failure_notice)
         self._finishing = Finishing(store, clock, self._steps, speaking, outbound)
         self._commands = Commands(
-            store, clock, self._steps, speaking, outbound, lines, door, self, numbers.language, account_state
+            store,
+            clock,
+            self._steps,
+            speaking,
+            outbound,
+            lines,
+            door,
+            self,
+            roster,
+            numbers.language,
+            account_state,
         )
 
-    @property
-    def somebody_answers(self) -> bool:
-        return self._agent is not None
+    def answers(self, target: Target, text: str) -> bool:
+        """Whether somebody answers such a message."""
+        return self._roster.answers(target, text)
 
     @property
     def shows_codes(self) -> bool:
@@ -89,6 +101,7 @@ class Turns:
 
     async def recover(self) -> None:
         """Turns that were at work when the process ended begin again, under the same ids."""
+        self._roster.load(await self._store.chosen_agents())
         for turn in await self._store.open_turns():
             self.resume(turn)
 
@@ -133,6 +146,16 @@ class Turns:
         if ids:
             await self._steps.take(lambda: self._store.dispatch_done(ids))
         return True
+
+    async def again(self, old: Turn, name: TurnId) -> Turn:
+        """Asks again about the messages of a turn that has ended, in a new turn of that name. Raises UnknownAccount,
+        InvalidRequest."""
+        asked = await self._store.inbound(old.inbound_ids)
+        agent = self._roster.asked(asked).agent if asked else NOBODY
+        if agent == NOBODY:
+            raise InvalidRequest("Nobody answers here.", "Set agent, or a route, and restart the gateway.")
+        start = TurnStart(name, old.target, agent, old.inbound_ids, self._clock.now_ms())
+        return (await self._store.start_turn(start)).turn
 
     async def end(self, turn: Turn) -> None:
         """An operator ends an open turn. If it has just come to its own end, that holds."""
@@ -201,7 +224,7 @@ class Turns:
 
     async def _open(self, desk: Desk, asked: Sequence[Inbound], begins: bool) -> TurnOpened | None:
         """The turn's row. None: there is nobody any more to answer to."""
-        agent = self._agent.name if self._agent else "none"
+        agent = self._roster.asked(asked).agent
         ids = tuple(inbound.id for inbound in asked)
         name = TurnId(self._chance.new_id("t"))
         start = TurnStart(name, desk.target, agent, ids, self._clock.now_ms(), begins)

@@ -96,6 +96,7 @@ def chat_of(row: Row) -> KeptChat:
         ghosts,
         unasked,
         taken_over,
+        agent,
         _,
         next_seq,
     ) = row
@@ -113,6 +114,7 @@ def chat_of(row: Row) -> KeptChat:
         ghosts=ghosts,
         unasked=unasked,
         taken_over_at_ms=taken_over,
+        agent=agent,
     )
     return KeptChat(chat, next_seq)
 
@@ -138,6 +140,7 @@ def chat_values(kept: KeptChat) -> Values:
         "ghosts": chat.ghosts,
         "unasked": chat.unasked,
         "taken_over_at_ms": chat.taken_over_at_ms,
+        "agent": chat.agent,
         "activity_at_ms": activity_of(chat),
         "next_seq": kept.next_seq,
     }

@@ -146,6 +146,7 @@ def upgrade() -> None:
         _int("ghosts"),
         _text("unasked"),
         _int("taken_over_at_ms", null=True),
+        _text("agent"),
         _int("activity_at_ms"),
         _int("next_seq"),
         sa.PrimaryKeyConstraint("account", "id"),
