@@ -92,10 +92,12 @@ async def opened(settings: Settings, environ: Mapping[str, str] = os.environ) ->
     )
     http, sockets = AiohttpHttp(), AiohttpSockets()
     try:
-        agent = make_agent(settings.agent, settings)
+        agent = make_agent(settings.agent, settings, clock.now_ms)
         platforms = platforms_of(settings, http, sockets, clock, chance)
         free_bytes = partial(home.free_bytes, settings.home)
-        others = {name: made for name in others_of(settings) if (made := make_agent(name, settings))}
+        others = {
+            name: made for name in others_of(settings) if (made := make_agent(name, settings, clock.now_ms))
+        }
         zone = home.time_zone(environ)
         parts = Parts(settings, store, clock, chance, platforms, agent, free_bytes, zone, others)
         gateway = Gateway(parts)

@@ -6,6 +6,8 @@ defaults. Nobody else reads the environment. docs/configuration.md names every k
 
 from __future__ import annotations
 
+import base64
+import binascii
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -155,8 +157,41 @@ class Route(_Section):
     )
 
 
-AGENT_KINDS: Mapping[str, type[_Section]] = {"openai": OpenAiAgent, "command": CommandAgent}
-AgentSettings = Annotated[OpenAiAgent | CommandAgent, Field(discriminator="kind")]
+class WebhookAgent(_Section):
+    """A program that is posted each question, signed, and answers at once or later."""
+
+    kind: Literal["webhook"]
+    url: str = Field(
+        pattern=r"^https?://", description="where questions are posted; may be a private address"
+    )
+    secret: str = Field(
+        min_length=16,
+        repr=False,
+        description="signs each question, as Standard Webhooks do; may begin with whsec_",
+    )
+    headers: Mapping[str, str] = Field({}, repr=False, description="sent along, for example Authorization")
+    history_messages: int = Field(0, ge=0, le=1000, description="lines of history sent along")
+    connect_timeout_s: Patience = Field(10, description="to find the host and connect")
+    timeout_s: Patience = Field(60, description="to answer, or to say that the answer will come later")
+    max_answer_chars: int = Field(100_000, ge=100, description="a longer answer is cut there, visibly")
+
+    @field_validator("secret")
+    @classmethod
+    def _signs(cls, secret: str) -> str:
+        if secret.startswith("whsec_"):
+            try:
+                base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+            except binascii.Error:
+                raise ValueError("what follows whsec_ must be base64") from None
+        return secret
+
+
+AGENT_KINDS: Mapping[str, type[_Section]] = {
+    "openai": OpenAiAgent,
+    "command": CommandAgent,
+    "webhook": WebhookAgent,
+}
+AgentSettings = Annotated[OpenAiAgent | CommandAgent | WebhookAgent, Field(discriminator="kind")]
 
 
 class Access(_Section):

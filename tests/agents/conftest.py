@@ -58,11 +58,13 @@ class Endpoint:
     script: Script
     base_url: str = ""
     asked: list[dict[str, Any]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def take(self, request: web.Request) -> web.StreamResponse:
+        self.bodies.append(await request.read())
         self.asked.append(await request.json())
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         self.reached.set()

@@ -107,7 +107,7 @@ class Station:
         self._store = await open_store(
             None, self.home, clock=self.clock, chance=self.chance, inline=True, gate=self.gate, committer=disk
         )
-        agent = self._agent or make_agent(self.settings.agent, self.settings)
+        agent = self._agent or make_agent(self.settings.agent, self.settings, self.clock.now_ms)
         parts = Parts(
             self.settings,
             self._store,

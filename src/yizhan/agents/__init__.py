@@ -1,6 +1,6 @@
 """Those who answer: one small file each, behind the port `Agent`.
 
-`make_agent` is the only door. An agent gets a Question and yields whole outputs; it never sends, never
+`make_agent` is the only door. An agent gets a Question and says its answer in pieces; it never sends, never
 sees a store, and its failures are AgentFailed with one of these codes:
 
     agent-unreachable    no connection, no such host, the program cannot be started
@@ -16,13 +16,15 @@ sees a store, and its failures are AgentFailed with one of these codes:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_never
 
 from yizhan.agents.command import CommandAnswers
 from yizhan.agents.echo import Echo
 from yizhan.agents.openai import OpenAiAnswers
+from yizhan.agents.webhook import WebhookAnswers
 from yizhan.ports import Agent
-from yizhan.settings import CommandAgent, OpenAiAgent, Settings
+from yizhan.settings import CommandAgent, OpenAiAgent, Settings, WebhookAgent
 
 FAILURE_CODES = (
     "agent-unreachable",
@@ -37,8 +39,9 @@ FAILURE_CODES = (
 )
 
 
-def make_agent(name: str, settings: Settings) -> Agent | None:
-    """The agent of that name; None for `none`. `settings` has checked that every other name exists."""
+def make_agent(name: str, settings: Settings, now_ms: Callable[[], int]) -> Agent | None:
+    """The agent of that name; None for `none`. `settings` has checked that every other name exists; `now_ms` is the
+    clock's."""
     if name == "none":
         return None
     if name == "echo":
@@ -48,5 +51,7 @@ def make_agent(name: str, settings: Settings) -> Agent | None:
             return OpenAiAnswers(name, chosen, settings.language)
         case CommandAgent() as chosen:
             return CommandAnswers(name, chosen, settings.home, settings.language)
+        case WebhookAgent() as chosen:
+            return WebhookAnswers(name, chosen, settings.language, now_ms)
         case unknown:
             assert_never(unknown)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+import socket
 from collections.abc import Iterator
 from typing import assert_never
 from urllib.parse import urlsplit
 
 from yizhan.cli.findings import Finding, fail, ok, warn
-from yizhan.settings import CommandAgent, OpenAiAgent, Settings
+from yizhan.settings import AgentSettings, CommandAgent, OpenAiAgent, Settings, WebhookAgent
 
 TIMEOUT_S = 5
 READ_MAX_BYTES = 4 * 1024 * 1024
@@ -30,12 +31,14 @@ def check_agent(settings: Settings) -> Iterator[Finding]:
         yield _check(settings.agent, settings.agents[settings.agent], settings)
 
 
-def _check(name: str, agent: OpenAiAgent | CommandAgent, settings: Settings) -> Finding:
+def _check(name: str, agent: AgentSettings, settings: Settings) -> Finding:
     match agent:
         case OpenAiAgent():
             return _check_endpoint(name, agent)
         case CommandAgent():
             return _check_command(name, agent, settings)
+        case WebhookAgent():
+            return _check_webhook(name, agent)
         case _:
             assert_never(agent)
 
@@ -78,6 +81,19 @@ def _check_endpoint(name: str, agent: OpenAiAgent) -> Finding:
             f"Set {key}.model; there are: {some}",
         )
     return ok("agent", f"{name}: {agent.base_url} answers, model {agent.model}")
+
+
+def _check_webhook(name: str, agent: WebhookAgent) -> Finding:
+    """Looks whether somebody listens. Nothing is posted: a question is a question."""
+    parts = urlsplit(agent.url)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), timeout=TIMEOUT_S).close()
+    except (OSError, ValueError) as error:
+        why = str(error) or type(error).__name__
+        fix = f"Start it, or correct agents.{name}.url."
+        return fail("agent", f"{name}: {agent.url} cannot be reached: {why}", fix)
+    return ok("agent", f"{name}: {parts.hostname} listens")
 
 
 def _get(url: str, api_key: str) -> tuple[int, bytes]:
