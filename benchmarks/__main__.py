@@ -10,7 +10,7 @@ import asyncio
 import sys
 import time
 
-from benchmarks import figures, limits, load, qq, recoveries, stories
+from benchmarks import figures, limits, load, qq, recoveries, schedules, stories
 from benchmarks.figure import Figure, Measure
 
 ALL: tuple[Measure, ...] = (
@@ -27,6 +27,7 @@ ALL: tuple[Measure, ...] = (
     load.limit_storm,
     load.queue,
     load.idle_accounts,
+    schedules.schedules,
     qq.muted_socket,
     qq.qq_reconnects,
     qq.qq_bots,

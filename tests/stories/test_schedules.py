@@ -210,11 +210,10 @@ async def test_several_chats_one_of_them_gone(tale: Tale) -> None:
 
 
 @in_virtual_time()
-async def test_more_in_the_same_minute_than_a_commit_takes(
-    tale: Tale, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_more_in_the_same_minute_than_memory_holds(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
     """All run at once, none twice."""
-    monkeypatch.setattr(cron, "BATCH", 5)
+    monkeypatch.setattr(cron, "BATCH", 3)
+    monkeypatch.setattr(cron, "LOADED", 10)
     await tale.ann_writes()
     for number in range(23):
         await _schedule(tale, "1m", text=f"n{number}")

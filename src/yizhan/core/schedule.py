@@ -125,6 +125,8 @@ def _chosen(schedule: Schedule, ripe: list[int], now_ms: int) -> tuple[int, ...]
 def _count(schedule: Schedule, timetable: Timetable, before_ms: int) -> int:
     """How many due times from the schedule's next one on lie before a moment; COUNTED_MAX stands for more."""
     assert schedule.next_due_ms is not None
+    if before_ms <= schedule.next_due_ms:
+        return 0
     from_next_on = upcoming(timetable, schedule.next_due_ms - 1)
     return sum(1 for _ in islice(takewhile(lambda due_ms: due_ms < before_ms, from_next_on), COUNTED_MAX))
 

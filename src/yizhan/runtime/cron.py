@@ -25,7 +25,9 @@ from yizhan.runtime.views import Order
 log = structlog.get_logger("cron")
 
 BATCH = 200
-"""Schedules in one commit."""
+"""Schedules in one write; between two of them others have their turn."""
+LOADED = 1_000
+"""Schedules in memory at a time."""
 LOOK_MS = 60_000
 """The table is looked at so often at least."""
 
@@ -72,12 +74,17 @@ class Cron:
                 await self._clock.sleep_ms(STORE_PAUSE_MS)
 
     async def _fire_due(self) -> bool:
-        """One batch. Answers whether there may be more."""
+        """As many as may be in memory. Answers whether there may be more."""
         now_ms = self._clock.now_ms()
-        due = await self._store.due_schedules(now_ms, BATCH)
-        if due:
-            await self.fire([self._firing(schedule, now_ms) for schedule in due])
-        return len(due) == BATCH
+        due = await self._store.due_schedules(now_ms, LOADED)
+        batches: list[list[Firing]] = []
+        for first in range(0, len(due), BATCH):
+            batches.append([self._firing(schedule, now_ms) for schedule in due[first : first + BATCH]])
+            await asyncio.sleep(0)
+        for outcome in await asyncio.gather(*map(self.fire, batches), return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return len(due) == LOADED
 
     async def fire(self, firings: Sequence[Firing]) -> tuple[Fired, ...]:
         """Commits runs, and lets their messages go. Raises StoreError."""
