@@ -23,8 +23,8 @@ async def _day(station: Station, chats: int, pushes: int) -> tuple[AccountId, li
     users = [station.world.add_user(f"user {number}") for number in range(chats)]
     account = await station.link(users[0])
     await asyncio.sleep(1)
-    for user in users:
-        station.say(user, f"hello from {user}", account)
+    for number, user in enumerate(users):
+        station.say(user, f"hello from {number}", account)
     await asyncio.sleep(3)
     for number in range(pushes):
         await station.push(account, chance.choice(users), f"push {number}")
@@ -43,8 +43,8 @@ def test_on_a_quiet_day_everything_arrives_once_and_in_order(home: Path, seed: i
             await station.until_quiet(60)
             assert [] == await findings(station)
             assert {MessageState.DELIVERED: 44} == finals(await station.messages())
-            for user in users:
-                assert [] == answered_once(station, user, [f"hello from {user}"])
+            for number, user in enumerate(users):
+                assert [] == answered_once(station, user, [f"hello from {number}"])
 
     run(story())
 
