@@ -56,7 +56,7 @@ class SimHttp:
         self._process.refuse_the_dead()
         if request.call == "getupdates":
             self.unproven.pop(_login(request), None)
-        if words := self._host.knocks():
+        if words := self._host.knocks(request.url):
             await self._travel()
             return Absence(AbsenceKind.NOT_SENT, words)
         try:

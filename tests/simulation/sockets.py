@@ -53,7 +53,7 @@ class SimSockets:
     async def open(self, url: str, timeout_ms: int, max_frame_bytes: int) -> Socket | Absence:
         self._process.refuse_the_dead()
         self.attempts_ms.append(self._host.true_ms())
-        if words := self._host.knocks():
+        if words := self._host.knocks(url):
             await self.travel()
             return Absence(AbsenceKind.NOT_SENT, words)
         try:

@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 LIVE = frozenset(state for state in MessageState if state.live)
 SIM_URL = "http://sim.example"
+OTHER_URL = "http://other.example"
+"""Where QQ's side of the simulator answers as well."""
 UNPROVEN_MS = 400_000
 """Longer than any plan's disk takes nothing, or its process is stopped."""
 UNCOUNTED = {"sends": 0}
@@ -101,7 +103,7 @@ class Station:
         self._http = SimHttp(self.world, self.host, self.process, self.chance.fork())
         weixin = IlinkPlatform(self._http, self.clock, self.chance, login_url=SIM_URL)
         self.sockets = SimSockets(self.world, self.host, self.process, self.seed)
-        qq = QqPlatform(self._http, self.sockets, self.clock, self.chance)
+        qq = QqPlatform(self._http, self.sockets, self.clock, self.chance, {SIM_URL: OTHER_URL})
         await self._lay_tables()
         disk = partial(SlowDisk, process=self.process, latency_s=self._latency_s) if self._latency_s else None
         self._store = await open_store(

@@ -141,16 +141,19 @@ class Host:
         self._slept_ms = 0
         self._wrong_ms = 0
         self.cut_off = ""
+        self._cut_off_from = ""
         self.knocks_ms: list[int] = []
 
-    def loses_the_world(self, words: str) -> None:
-        """From now on nothing that it asks for leaves it, for this reason; what is open breaks. Empty: all is well."""
-        self.cut_off = words
+    def loses_the_world(self, words: str, name: str = "") -> None:
+        """From now on nothing that it asks for leaves it, for this reason, or nothing that it asks of one host; what is
+        open breaks. Empty: all is well."""
+        self.cut_off, self._cut_off_from = words, name
 
-    def knocks(self) -> str:
+    def knocks(self, url: str) -> str:
         """Something is asked for. Answers why it does not leave; empty: it does."""
-        if self.cut_off:
-            self.knocks_ms.append(self.true_ms())
+        if not self.cut_off or self._cut_off_from not in url:
+            return ""
+        self.knocks_ms.append(self.true_ms())
         return self.cut_off
 
     def true_ms(self) -> int:

@@ -108,9 +108,10 @@ class QqTale:
     def is_gone(self, for_s: float, kind: Any = "refuse") -> None:
         self.world.add_outage(Outage(to_s=for_s, kind=kind), self.true_ms)
 
-    def cut_off(self, words: str) -> None:
-        """Nothing leaves our machine any more, and what was open has broken; no words: it does again."""
-        self.station.host.loses_the_world(words)
+    def cut_off(self, words: str, name: str = "") -> None:
+        """Nothing leaves our machine any more, or nothing to this host, and what was open has broken; no words: it does
+        again."""
+        self.station.host.loses_the_world(words, name)
         if words:
             self.world.qq.close(BOT, 1006, self.true_ms)
 

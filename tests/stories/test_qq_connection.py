@@ -356,6 +356,27 @@ def test_an_intent_that_was_not_granted_costs_the_others_nothing(home: Path) -> 
     story(home)
 
 
+def test_when_one_address_of_qq_is_gone_the_other_is_used(home: Path) -> None:
+    """For some bots the old address began to fail, and the new one worked: nobody looked there."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says()
+        tale.cut_off("the name cannot be resolved", "sim.example")
+        tale.world.qq.expire_tokens(BOT)
+        push = await tale.push("by the other way")
+        await tale.until(lambda: tale.online, 300)
+        await tale.passes(10)
+        assert AccountState.UP is (await tale.account()).state
+        assert [MessageState.DELIVERED] == await tale.states(push)
+        tale.cut_off("the name cannot be resolved", "other.example")
+        await tale.until(lambda: tale.online, 300)
+        await tale.passes(20)
+        assert AccountState.UP is (await tale.account()).state
+
+    story(home)
+
+
 def test_an_intent_that_is_granted_is_heard_of_soon_after_a_pause(home: Path) -> None:
     """The operator asked for the right, got it, and waited for a day, since a resumed session hears as little."""
 

@@ -153,7 +153,7 @@ def test_the_address_to_allow_is_told_where_qq_tells_it() -> None:
     assert "203.0.113.7" in barred.action
     untold = CODEC.classify(said(11298, 401, message="接口访问源IP不在白名单"), ASKED)
     assert isinstance(untold, Barred)
-    assert "icanhazip.com" in untold.action, "and how to find it where it does not"
+    assert "ifconfig.me" in untold.action, "and how to find it where it does not"
 
 
 @pytest.mark.parametrize("code", sorted(REFUSALS))

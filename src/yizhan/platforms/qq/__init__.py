@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from yizhan.core.connection import Lost, LostKind, NotGranted
 from yizhan.core.policy import Policy
@@ -12,6 +12,7 @@ from yizhan.platforms.qq import calls
 from yizhan.platforms.qq.access import Access
 from yizhan.platforms.qq.answers import read
 from yizhan.platforms.qq.api import Api
+from yizhan.platforms.qq.bases import OTHERS
 from yizhan.platforms.qq.codec import QqCodec
 from yizhan.platforms.qq.intents import LADDER, not_granted
 from yizhan.platforms.qq.memory import Memory, to_resume
@@ -27,7 +28,16 @@ __all__ = ["API_URL", "QqPlatform"]
 class QqPlatform:
     """`ports.Platform` for QQ."""
 
-    def __init__(self, http: Http, sockets: Sockets, clock: Clock, chance: Chance) -> None:
+    def __init__(
+        self,
+        http: Http,
+        sockets: Sockets,
+        clock: Clock,
+        chance: Chance,
+        others: Mapping[str, str] = OTHERS,
+    ) -> None:
+        """`others`: address → where the same is served, for when the first fails."""
+        self._others = others
         self._http = http
         self._sockets = sockets
         self._clock = clock
@@ -105,5 +115,8 @@ class QqPlatform:
         """One for each account and its present secret, so that all of its calls share one token."""
         known = self._access.get(account.id)
         if known is None or known[0] != account.credentials:
-            known = self._access[account.id] = (account.credentials, Access(account, self._http, self._clock))
+            known = self._access[account.id] = (
+                account.credentials,
+                Access(account, self._http, self._clock, self._others),
+            )
         return known[1]

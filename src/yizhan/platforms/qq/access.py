@@ -9,13 +9,21 @@ Source: the wiki bot.q.qq.com, "access-token" (2026); botpy #141 (a page in plac
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+
+import structlog
 
 from yizhan.core.connection import Lost, LostKind
 from yizhan.model import Account
+from yizhan.platforms.http import host_of
 from yizhan.platforms.qq import calls
 from yizhan.platforms.qq.answers import read
-from yizhan.ports import Answer, Clock, Http, Reply
+from yizhan.platforms.qq.bases import OTHERS, Bases, bases_of, directed, noted
+from yizhan.platforms.qq.policy import API_URL, TOKEN_URL
+from yizhan.ports import Answer, Clock, Http, Reply, Request
+
+log = structlog.get_logger("qq")
 
 LIFETIME_MS = 7_200_000
 RENEW_MS = 45_000
@@ -79,8 +87,13 @@ def _explained(lost: Lost, reply: Reply) -> Lost:
 class Access:
     """The token of one account. `get` may be called by anybody, as often as they like."""
 
-    def __init__(self, account: Account, http: Http, clock: Clock) -> None:
+    def __init__(
+        self, account: Account, http: Http, clock: Clock, others: Mapping[str, str] = OTHERS
+    ) -> None:
+        """`others`: addresses at which the same is served."""
         self._account = account
+        self._api = bases_of(account.credentials.base_url or API_URL, others)
+        self._tokens = bases_of(account.credentials.token_url or TOKEN_URL, others)
         self._http = http
         self._clock = clock
         self._grant: Grant | None = None
@@ -104,6 +117,19 @@ class Access:
         if self._grant is not None and self._grant.token == token:
             self._grant = None
 
+    def direct(self, request: Request) -> Request:
+        """A call of the API as it is sent to the address in use."""
+        return directed(request, self._api)
+
+    def note(self, reply: Reply) -> None:
+        """What came back from there."""
+        self._api = self._told(self._api, noted(self._api, reply))
+
+    def _told(self, before: Bases, after: Bases) -> Bases:
+        if after.at != before.at:
+            log.warning("qq.other_address", account=self._account.id, host=host_of(after.url))
+        return after
+
     def _due(self, now_ms: int) -> bool:
         if self._lost is not None and now_ms < self._lost[1]:
             return False
@@ -119,7 +145,8 @@ class Access:
 
     async def _ask(self) -> None:
         self._asked_ms = self._clock.now_ms()
-        reply = await self._http.call(calls.access_token(self._account))
+        reply = await self._http.call(directed(calls.access_token(self._account), self._tokens))
+        self._tokens = self._told(self._tokens, noted(self._tokens, reply))
         now_ms = self._clock.now_ms()
         grant = read_grant(reply, self._asked_ms)
         if isinstance(grant, Lost):

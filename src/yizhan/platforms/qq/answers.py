@@ -19,7 +19,7 @@ _SECRET = re.compile(r"QQBot\s+\S+|[A-Za-z0-9+/_=-]{40,}")
 _ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 _CODE_MAX = 10**12
 
-_PUBLIC_ADDRESS = "the public address of this machine (`curl -4 https://icanhazip.com` on it prints that)"
+_PUBLIC_ADDRESS = "the public address of this machine (`curl -4 https://ifconfig.me` on it prints that)"
 """Where QQ's words do not name the address that it saw."""
 
 NOT_WHITELISTED = frozenset({11298, 40023002})

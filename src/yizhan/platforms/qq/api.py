@@ -52,7 +52,9 @@ class Api:
         left_ms = self._left_ms(until_ms)
         if not left_ms:
             return LATE
-        reply = await self._http.call(_authorised(replace(request, timeout_ms=left_ms), token))
+        asked = self._access.direct(replace(request, timeout_ms=left_ms))
+        reply = await self._http.call(_authorised(asked, token))
+        self._access.note(reply)
         if token_refused(reply):
             self._access.drop(token)
         return reply
