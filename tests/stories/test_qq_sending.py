@@ -303,6 +303,34 @@ def test_a_chat_that_wants_no_pushes_gets_them_with_its_next_word_or_its_switch(
 
 
 @pytest.mark.field("F68")
+@pytest.mark.parametrize("scene", ["friend", "group"])
+def test_a_bot_that_was_removed_says_nothing_until_it_is_there_again(home: Path, scene: str) -> None:
+    """The friend was gone, the group had thrown it out, and every reminder was refused and became a dead letter."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        group = tale.group("Ann", "Bob") if scene == "group" else ""
+        to = "friends" if scene == "group" else ""
+        await tale.says(to=to, at=bool(to))
+        await tale.passes(3_700)
+        tale.changes("remove", to)
+        await tale.passes(1)
+        push = await tale.push("reminder", group)
+        await tale.passes(600)
+        assert [] == tale.sends()
+        assert "allowance" == (await tale.look(push)).waiting_for
+        await tale.restarts()
+        await tale.passes(10)
+        assert [] == tale.sends(), "that it is gone outlives the process"
+        tale.changes("add", to)
+        await tale.passes(30)
+        assert ["reminder"] == tale.phone(to or BOT)
+        assert [MessageState.DELIVERED] == await tale.states(push)
+
+    story(home)
+
+
+@pytest.mark.field("F68")
 def test_a_switch_that_nobody_told_us_of_is_learned_from_one_refusal(home: Path) -> None:
     """The event may have come while the bot was away."""
 
