@@ -54,7 +54,7 @@ def platforms_of(
         IlinkPlatform(
             http, clock, chance, login_url=settings.weixin.login_url, typing=settings.weixin.typing
         ),
-        QqPlatform(http, sockets, clock, chance),
+        QqPlatform(http, sockets, clock, chance, typing=settings.qq.typing),
     ]
     return {door.name: door for door in doors}
 

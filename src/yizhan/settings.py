@@ -447,6 +447,16 @@ class Weixin(_Section):
     typing: bool = Field(True, description="show “typing…” while the agent works")
 
 
+class Qq(_Section):
+    """QQ's bot platform."""
+
+    typing: bool = Field(
+        False,
+        description="show “typing…” in single chats once for an answer that takes more than two seconds; it uses up "
+        "one of the four answers that a message permits, and is left out where they may be needed",
+    )
+
+
 class Logging(_Section):
     """What is written to stderr."""
 
@@ -481,6 +491,7 @@ class Settings(_Section):
     turns: Turns = Turns()
     schedules: Schedules = Schedules()
     weixin: Weixin = Weixin()
+    qq: Qq = Qq()
     logging: Logging = Logging()
 
     @classmethod

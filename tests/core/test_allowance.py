@@ -72,6 +72,14 @@ def test_a_resend_is_the_same_send_until_the_other_side_writes() -> None:
     assert 1 == a.entered(a.opened("in2", T0, 2, doubted, False), WECHAT, T0, in_doubt=True).used
 
 
+@pytest.mark.parametrize(("spent", "to_spare"), [(0, True), (1, True), (2, False), (3, False), (4, False)])
+def test_a_sign_takes_nothing_of_what_is_kept_for_the_answer(spent: int, to_spare: bool) -> None:
+    allowance = Allowance(Rule(4, 3_600_000, progress_reserve=2, strict=True))
+    after = a.spared(used(spent), allowance, T0)
+    assert (used(spent + 1) if to_spare else None) == after
+    assert a.spared(used(0), allowance, T0 + 3_600_000) is None, "nothing is spent on what is over"
+
+
 def test_a_send_that_crosses_an_inbound_message_counts_in_the_new_allowance_too() -> None:
     """Nobody knows which of them the platform saw first."""
     opened = a.opened("in2", T0, 2, used(7), on_wire=True)

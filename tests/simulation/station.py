@@ -103,7 +103,14 @@ class Station:
         self._http = SimHttp(self.world, self.host, self.process, self.chance.fork())
         weixin = IlinkPlatform(self._http, self.clock, self.chance, login_url=SIM_URL)
         self.sockets = SimSockets(self.world, self.host, self.process, self.seed)
-        qq = QqPlatform(self._http, self.sockets, self.clock, self.chance, {SIM_URL: OTHER_URL})
+        qq = QqPlatform(
+            self._http,
+            self.sockets,
+            self.clock,
+            self.chance,
+            {SIM_URL: OTHER_URL},
+            typing=self.settings.qq.typing,
+        )
         await self._lay_tables()
         disk = partial(SlowDisk, process=self.process, latency_s=self._latency_s) if self._latency_s else None
         self._store = await open_store(

@@ -8,7 +8,7 @@ import pytest
 
 from stories.conftest import Says
 from stories.qq_words import BOT, QqTale, on_qq
-from yizhan.model import Message, MessageState
+from yizhan.model import Message, MessageClass, MessageState
 from yizhan.ports import MessageFilter
 from yizhan_simulator.ledger import Effect
 
@@ -540,5 +540,44 @@ def test_an_answer_that_crosses_with_the_end_of_the_connection_is_not_called_del
         await tale.passes(60)
         (answer,) = await all_messages(tale)
         assert MessageState.UNCONFIRMED is answer.state
+
+    story(home)
+
+
+@pytest.mark.parametrize(
+    ("typing", "takes_s", "parts", "signs"),
+    [(False, 10, 1, 0), (True, 10, 1, 1), (True, 1, 1, 0), (True, 40, 3, 1), (True, 40, 4, 1)],
+)
+def test_typing_is_shown_once_and_never_at_the_price_of_a_part_that_is_lost(
+    home: Path, typing: bool, takes_s: float, parts: int, signs: int
+) -> None:
+    """A sign every five seconds used up the four answers, and the answer itself was refused."""
+    texts = [f"part {number}" for number in range(parts)]
+
+    @on_qq(Says(*texts, takes_s=takes_s), qq={"typing": typing})
+    async def story(tale: QqTale) -> None:
+        await tale.says("hi")
+        await tale.passes(takes_s + 20)
+        shown = [record for record in tale.sends() if record.detail == "typing"]
+        assert signs == len(shown)
+        assert "\n".join(texts).split() == " ".join(tale.phone()).split(), "what does not fit goes unasked"
+        assert not [record for record in tale.sends() if record.effect is Effect.REFUSED]
+
+    story(home)
+
+
+def test_typing_is_left_out_where_the_answer_may_need_what_is_left(home: Path) -> None:
+    """Of four answers two were spent: the third was a sign, and the fourth the half of an answer."""
+
+    @on_qq(Says("done", takes_s=10), qq={"typing": True})
+    async def story(tale: QqTale) -> None:
+        tale.turn(c2c_replies=4)
+        await tale.says("hi")
+        await tale.passes(1)
+        for number in range(2):
+            await tale.push(f"so far {number}", klass=MessageClass.REPLY)
+        await tale.passes(30)
+        assert not [record for record in tale.sends() if record.detail == "typing"]
+        assert "done" == tale.phone()[-1]
 
     story(home)

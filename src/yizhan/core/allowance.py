@@ -253,6 +253,17 @@ def entered(ledger: Ledger, allowance: Allowance, now_ms: int, in_doubt: bool) -
     )
 
 
+def spared(ledger: Ledger, allowance: Allowance, now_ms: int) -> Ledger | None:
+    """The ledger after a send was spent on a sign that is no message; None where an answer may need that send. As
+    progress, a sign takes nothing of the reserve."""
+    remaining = left(ledger, allowance)
+    if closed(ledger, allowance, now_ms) is not None or not ledger.key:
+        return None
+    if remaining is not None and remaining <= allowance.rule.progress_reserve:
+        return None
+    return replace(ledger, used=ledger.used + 1)
+
+
 def _probe_wait_ms(ledger: Ledger, allowance: Allowance, reason: Reason) -> int:
     kept = reason.code == WINDOW_OVER and allowance.learned.window
     first_ms = max(allowance.probe_ms, DAY_MS) if kept else allowance.probe_ms

@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
+from yizhan.core import allowance as allowances
 from yizhan.core import limiter, unasked
 from yizhan.core.ceiling import Ceiling
 from yizhan.core.choice import Load, Loaded, LookAgain, Notify, Park, Send
@@ -312,6 +313,17 @@ class Outbound:
         """The chat's token if it may still go out: fresh or suspect."""
         lane = self.lanes.lane(target)
         return lane.usable_token if lane else None
+
+    def spare_token(self, target: Target) -> ReplyToken | None:
+        """The chat's token for a sign that uses up a send of its allowance, which is spent by this call; None: there is
+        none to spare. It is written down with the next message, which a sign announces: what a crash in between
+        forgets, the platform says when it refuses."""
+        lane = self.lanes.lane(target)
+        if lane is None or lane.ledger is None or lane.usable_token is None:
+            return None
+        spent = allowances.spared(lane.ledger, lane.allowance, self._clock.now_ms())
+        lane.ledger = spent or lane.ledger
+        return lane.usable_token if spent is not None else None
 
     def waiting(self, target: Target) -> int:
         """Live messages of the chat that are in memory; a lower bound where the table has more."""

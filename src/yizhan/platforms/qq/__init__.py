@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from yizhan.core.connection import Lost, LostKind, NotGranted
 from yizhan.core.policy import Policy
@@ -35,8 +36,11 @@ class QqPlatform:
         clock: Clock,
         chance: Chance,
         others: Mapping[str, str] = OTHERS,
+        *,
+        typing: bool = False,
     ) -> None:
-        """`others`: address → where the same is served, for when the first fails."""
+        """`others`: address → where the same is served, for when the first fails. `typing`: whether phones show it."""
+        self._policy = replace(POLICY, typing_costs=True) if typing else POLICY
         self._others = others
         self._http = http
         self._sockets = sockets
@@ -52,7 +56,7 @@ class QqPlatform:
 
     @property
     def policy(self) -> Policy:
-        return POLICY
+        return self._policy
 
     @property
     def codec(self) -> QqCodec:
@@ -65,7 +69,8 @@ class QqPlatform:
     def transport(self, account: Account) -> Transport:
         access = self._access_of(account)
         if account.credentials.webhook:
-            return QqWebhook(account, self._http, access, self._clock, self._chance)
+            typing = self._policy.typing_costs
+            return QqWebhook(account, self._http, access, self._clock, self._chance, typing=typing)
         again = account.id in self._opened
         self._opened.add(account.id)
         return self._socket_line(account, hopes=again)
@@ -73,7 +78,10 @@ class QqPlatform:
     def _socket_line(self, account: Account, hopes: bool = False) -> QqTransport:
         """`hopes`: the line was open before in this process, so a person has just resumed or changed the account."""
         access = self._access_of(account)
-        return QqTransport(account, self._http, self._sockets, access, self._clock, self._chance, hopes)
+        typing = self._policy.typing_costs
+        return QqTransport(
+            account, self._http, self._sockets, access, self._clock, self._chance, typing=typing, hopes=hopes
+        )
 
     def login(self, known: Sequence[Account], base_url: str | None) -> None:
         """None yet: app id and secret are copied from q.qq.com."""

@@ -11,8 +11,12 @@ import asyncio
 from dataclasses import replace
 
 from yizhan.core.connection import Lost, LostKind
+from yizhan.model import Account, ChatId, ReplyToken
+from yizhan.platforms.qq import calls
 from yizhan.platforms.qq.access import Access
 from yizhan.platforms.qq.answers import token_refused
+from yizhan.platforms.qq.chats import Scope, read_chat
+from yizhan.platforms.qq.events import EVENT_TOKEN
 from yizhan.ports import Absence, AbsenceKind, Clock, Http, Reply, Request
 
 LATE = Lost(LostKind.NETWORK, "no-token", "no access token in time")
@@ -61,6 +65,14 @@ class Api:
 
     def _left_ms(self, until_ms: int) -> int:
         return max(0, until_ms - self._clock.now_ms())
+
+
+async def type_in(account: Account, api: Api, chat: ChatId, token: ReplyToken | None, now_ms: int) -> None:
+    """Shows "typing…" as an answer to the token's message, best effort. Single chats only."""
+    named = read_chat(chat)
+    if named is None or named.scope is not Scope.C2C or token is None or token.token.startswith(EVENT_TOKEN):
+        return
+    await api.call(calls.typing(account, named, token.token, now_ms))
 
 
 def sent(reply: Reply | Lost) -> Reply:

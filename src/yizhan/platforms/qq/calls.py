@@ -17,6 +17,7 @@ from yizhan.platforms.qq.policy import API_URL, POLICY, SIGN_MS, TOKEN_URL
 from yizhan.ports import Request
 
 CALL_MS = 10_000
+TYPING_S, TYPING_SEQ = 60, 60_000
 QUICK_MS = 4_000
 """An interaction is to be acknowledged within about five seconds. Source: qqbot-nodejs."""
 _SMALL_BYTES = 256 * 1024
@@ -51,6 +52,19 @@ def myself(account: Account) -> Request:
 def send(account: Account, chat: Chat, body: Mapping[str, Any]) -> Request:
     path = _PATHS[chat.scope].format(quote(chat.id, safe=""))
     return _request("send", "POST", _api(account) + path, body, POLICY.send_timeout_ms - SIGN_MS)
+
+
+def typing(account: Account, chat: Chat, message_id: str, now_ms: int) -> Request:
+    """The sign ends by itself, or with the answer. Its number must be none of an answer's, and another each time.
+    Source: the wiki bot.q.qq.com (2026), `msg_type` 6."""
+    body = {
+        "msg_type": 6,
+        "input_notify": {"input_type": 1, "input_second": TYPING_S},
+        "msg_id": message_id,
+        "msg_seq": TYPING_SEQ + now_ms // 1_000 % 5_000,
+    }
+    path = _PATHS[chat.scope].format(quote(chat.id, safe=""))
+    return _request("typing", "POST", _api(account) + path, body, QUICK_MS)
 
 
 def acknowledge(account: Account, interaction_id: str) -> Request:

@@ -18,7 +18,7 @@ import structlog
 from yizhan.core.connection import Line, Lost, NotGranted, Step
 from yizhan.model import Account, AccountState, ChatId, Reason, ReplyToken
 from yizhan.platforms.qq.access import Access
-from yizhan.platforms.qq.api import Api, sent
+from yizhan.platforms.qq.api import Api, sent, type_in
 from yizhan.platforms.qq.buttons import Buttons
 from yizhan.platforms.qq.callbacks import NO_WEBHOOK
 from yizhan.platforms.qq.dialling import Dialler
@@ -63,6 +63,8 @@ class QqTransport:
         access: Access,
         clock: Clock,
         chance: Chance,
+        *,
+        typing: bool = False,
         hopes: bool = False,
     ) -> None:
         """`hopes`: a person has just acted on the account; events that QQ did not grant are asked for again soon."""
@@ -74,6 +76,7 @@ class QqTransport:
         self._shards: list[Shard] = []
         self._of: int | None = None
         self._anew = False
+        self._typing = typing
         self._hopes = hopes
         self._rested = False
         self._buttons = Buttons(account, self._api)
@@ -137,8 +140,9 @@ class QqTransport:
         return now_ms if self._clock.has_slept() else now_ms - old_ms
 
     async def typing(self, chat: ChatId, token: ReplyToken | None, on: bool) -> None:
-        """Not shown: each notice counts as one of the few answers that a message permits.
-        Source: openclaw #104634."""
+        """Shown where that was asked for: it may cost one of the answers that a message permits."""
+        if self._typing and on:
+            await type_in(self._account, self._api, chat, token, self._clock.now_ms())
 
     async def close(self, announce: bool) -> None:
         """Ends the sockets; what was heard and not taken is told again."""

@@ -21,7 +21,7 @@ from yizhan.model import Account, AccountState, ChatId, Reason, ReplyToken
 from yizhan.platforms.qq import callbacks, calls
 from yizhan.platforms.qq.access import Access
 from yizhan.platforms.qq.answers import read
-from yizhan.platforms.qq.api import Api, sent
+from yizhan.platforms.qq.api import Api, sent, type_in
 from yizhan.platforms.qq.buttons import Buttons
 from yizhan.platforms.qq.callbacks import NOT_STORED, Challenge, Signet
 from yizhan.platforms.qq.events import Event, batch_of, read_event
@@ -60,7 +60,17 @@ class Post:
 class QqWebhook:
     """`ports.Transport` for a QQ bot with a webhook."""
 
-    def __init__(self, account: Account, http: Http, access: Access, clock: Clock, chance: Chance) -> None:
+    def __init__(
+        self,
+        account: Account,
+        http: Http,
+        access: Access,
+        clock: Clock,
+        chance: Chance,
+        *,
+        typing: bool = False,
+    ) -> None:
+        self._typing = typing
         self._account = account
         self._api = Api(http, access, clock)
         self._clock = clock
@@ -116,7 +126,9 @@ class QqWebhook:
         return sent(await self._api.call(request))
 
     async def typing(self, chat: ChatId, token: ReplyToken | None, on: bool) -> None:
-        """Not shown, as with a socket."""
+        """As with a socket."""
+        if self._typing and on:
+            await type_in(self._account, self._api, chat, token, self._clock.now_ms())
 
     async def close(self, announce: bool) -> None:
         """What is not stored by now is refused, and told again by QQ."""

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 
 from yizhan.model import Target
 from yizhan.ports import Clock
-from yizhan.runtime.lines import Lines
+from yizhan.runtime.lines import Lines, OpenLine
 from yizhan.runtime.outbound import Outbound
 
 TYPING_EVERY_MS = 5_000
+TYPING_AFTER_MS = 2_000
 GOODBYE_S = 0.5
 """How long a stop of the gateway waits for signs to be taken down."""
 
@@ -38,7 +39,11 @@ class TypingSigns:
             await asyncio.wait(self._endings, timeout=GOODBYE_S)
 
     async def _keep(self, target: Target) -> None:
-        if target.account not in self._lines:
+        line = self._lines.get(target.account)
+        if line is None:
+            return
+        if line.platform.policy.typing_costs:
+            await self._show_once(line, target)
             return
         try:
             while True:
@@ -48,6 +53,13 @@ class TypingSigns:
             ending = asyncio.create_task(self._show(target, False))
             self._endings.add(ending)
             ending.add_done_callback(self._ended)
+
+    async def _show_once(self, line: OpenLine, target: Target) -> None:
+        """Where it costs a send, an answer that comes soon needs none, and one sign must do."""
+        await self._clock.sleep_ms(TYPING_AFTER_MS)
+        token = self._outbound.spare_token(target)
+        if token is not None:
+            await line.transport.typing(target.chat, token, True)
 
     async def _show(self, target: Target, on: bool) -> None:
         line = self._lines.get(target.account)
