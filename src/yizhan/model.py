@@ -22,6 +22,10 @@ ScheduleId = NewType("ScheduleId", str)
 RunId = NewType("RunId", str)
 
 
+SCHEDULE_SENDER = "schedule:"
+"""The sender of what a schedule asks is this and the schedule's id."""
+
+
 class AccountState(StrEnum):
     """What is true of an account now (docs/contract.md, account states)."""
 
@@ -348,6 +352,11 @@ class Inbound:
     turn_id: TurnId | None = None
     rule: str = ""
 
+    @property
+    def asked_by_schedule(self) -> bool:
+        """Nobody wrote it: a schedule asks, and what is answered is a push."""
+        return self.sender_id.startswith(SCHEDULE_SENDER)
+
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
@@ -512,6 +521,7 @@ class Alert:
 class Schedule:
     """What is to be said, where, and when (core/timetable.py reads `when`).
 
+    text          what is said; if `prompt`, what the agent is asked, whose answer is said
     written_ms    when `when` was written, or last resumed: intervals are counted from there
     missed_most   the most runs that are made up for, where all are
     jitter_ms     a run begins up to so much after it is due
@@ -536,6 +546,7 @@ class Schedule:
     lifetime_ms: int | None = None
     ends_at_ms: int | None = None
     paused: bool = False
+    prompt: bool = False
     next_due_ms: int | None = None
     fire_at_ms: int | None = None
     last_due_ms: int | None = None
@@ -548,6 +559,7 @@ class Run:
 
     missed    how many due times this row stands for without a run of their own
     messages  what was accepted, refused: what could not be, with the reason
+    asked     questions that the agent was asked instead
     """
 
     id: RunId
@@ -560,6 +572,7 @@ class Run:
     missed: int = 0
     messages: tuple[MessageId, ...] = ()
     refused: tuple[tuple[Target, Reason], ...] = ()
+    asked: tuple[InboundId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

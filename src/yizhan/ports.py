@@ -856,10 +856,11 @@ class Expired:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """A run that is about to happen, and what it says; of a run that is skipped, nothing."""
+    """A run that is about to happen, and what it says or asks; of a run that is skipped, nothing."""
 
     run: Run
     drafts: tuple[Draft, ...] = ()
+    questions: tuple[Inbound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -877,14 +878,17 @@ class Fired:
     run: Run
     accepted: tuple[Accepted, ...]
     created: bool
+    questions: tuple[Inbound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run with what became of its messages; those that are not kept any more are left out."""
+    """A run with what became of it: its messages, the turns of its questions and what those have said. What is not kept
+    any more is left out."""
 
     run: Run
     messages: tuple[Message, ...]
+    turns: tuple[Turn, ...] = ()
 
 
 class Store(Protocol):

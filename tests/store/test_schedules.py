@@ -71,6 +71,7 @@ async def test_a_schedule_is_kept_as_it_was_written_and_written_over(desk: Desk)
         jitter_ms=5,
         lifetime_ms=6,
         ends_at_ms=T0 + DAY_MS,
+        prompt=True,
         last_due_ms=T0 - 1,
     )
     for each in (plain, rich):

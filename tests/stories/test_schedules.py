@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from stories.conftest import Tale, in_virtual_time
+from stories.conftest import Says, Tale, in_virtual_time
+from yizhan.ports import AgentFailed, Question
 from yizhan.runtime import cron
 
 BEAT_S = 300
 BEAT = "every 5m"
 
 
-async def _schedule(tale: Tale, when: str, text: str = "tick", **more: Any) -> str:
+async def _schedule(tale: Tale, when: str, text: str | None = "tick", **more: Any) -> str:
     body = {"when": when, "text": text, "to": [f"{tale.account}:{tale._person('Ann')}"]}
     answer = await tale.api("POST", "/v1/schedules", json=body | more)
     assert answer.status_code == 201, answer.text
@@ -220,3 +222,60 @@ async def test_more_in_the_same_minute_than_memory_holds(tale: Tale, monkeypatch
     await tale.passes(80)
     assert {f"n{number}" for number in range(23)} == set(tale.phone())
     assert 23 == len(tale.phone()) == len(await tale.events("schedule.run"))
+
+
+class _Weather(Says):
+    def __init__(self) -> None:
+        super().__init__("rain", takes_s=5)
+        self.told: list[tuple[str, ...]] = []
+
+    def answer(self, question: Question) -> AsyncIterator[str]:
+        self.told.append((question.text, question.sender_name))
+        return super().answer(question)
+
+
+def test_a_question_for_the_agent(tale: Tale) -> None:
+    """Asked at its time in each chat, answered as a push, and the run shows the turn and its message."""
+    agent = _Weather()
+
+    @in_virtual_time(agent)
+    async def story(tale: Tale) -> None:
+        await tale.ann_writes()
+        await tale.passes(10)
+        agent.told.clear()
+        schedule = await _schedule(tale, "2m", prompt="weather?", text=None, name="weather")
+        await tale.passes(122)
+        assert ([("weather?", "weather")], ["rain"]) == (agent.told, tale.phone())
+        await tale.dies()
+        await tale.passes(20)
+        assert ["rain"] * 2 == tale.phone()
+        (run,) = await _runs(tale, schedule)
+        assert (["done"], ["delivered"]) == (
+            [turn["state"] for turn in run["turns"]],
+            [message["state"] for message in run["messages"]],
+        )
+        (message,) = run["messages"]
+        assert ("push", None) == (message["priority"], message["in_reply_to"])
+        assert 1 == len(await tale.events("message.received")), "nobody else has written"
+        assert 1 == len(await tale.events("schedule.run"))
+
+    story(tale=tale)
+
+
+def test_an_agent_that_fails_says_nothing_and_the_run_shows_why(tale: Tale) -> None:
+    """A notice that nobody waits for would come every morning."""
+
+    class Broken(Says):
+        async def answer(self, question: Question) -> AsyncIterator[str]:
+            raise AgentFailed("agent-unreachable", "nobody is there")
+            yield ""
+
+    @in_virtual_time(Broken())
+    async def story(tale: Tale) -> None:
+        schedule = await _schedule(tale, "1m", prompt="weather?", text=None)
+        await tale.passes(80)
+        (run,) = await _runs(tale, schedule)
+        assert ["agent-unreachable"] == [turn["reason"]["code"] for turn in run["turns"]]
+        assert [] == tale.phone()
+
+    story(tale=tale)

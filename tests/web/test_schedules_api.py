@@ -90,6 +90,7 @@ async def test_the_next_five_times_are_shown_of_what_one_types(station: Station)
         ({"to": ["weixin:nobody@im.bot:x@im.wechat"]}, 404, "no account"),
         ({"to": ["nonsense"]}, 422, "not a target"),
         ({"text": "\x00\x01"}, 422, "empty"),
+        ({"text": "hi", "prompt": "what?"}, 422, "Both"),
         ({"text": "x" * 100_001}, 413, "characters"),
         ({"missed": "never"}, 422, "missed must"),
         ({"missed_most": 0}, 422, "missed_most must"),
@@ -117,6 +118,16 @@ async def test_what_cannot_be_is_refused_with_what_to_change(
         assert words in answer.json()["detail"], answer.text
         assert answer.json()["fix"]
     assert made == (await station.client.get(path)).json()
+
+
+async def test_one_of_text_and_prompt_is_needed_and_a_prompt_needs_somebody(station: Station) -> None:
+    """Nobody answers at this station."""
+    await station.with_account()
+    bare = {name: value for name, value in BODY.items() if name != "text"}
+    answer = await station.client.post(PATH, json=bare)
+    assert (422, True) == (answer.status_code, "what to say" in answer.json()["detail"])
+    answer = await station.client.post(PATH, json=bare | {"prompt": "what is new?"})
+    assert (422, True) == (answer.status_code, "Nobody answers" in answer.json()["detail"])
 
 
 async def test_what_is_never_due_is_refused(station: Station) -> None:

@@ -20,7 +20,8 @@ NONE = "none"
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `schedule list` shows it.")]
 WHEN_HELP = '"0 9 * * 1-5", "every 2h", 30m, "at 18:00" or "at 2026-12-24T18:00".'
 When = Annotated[str, typer.Argument(metavar="WHEN", help=WHEN_HELP)]
-Text = Annotated[str, typer.Argument(metavar="TEXT", help="What to say.")]
+Text = Annotated[str, typer.Argument(metavar="TEXT", help="What to say, or with --ask what to ask.")]
+Ask = Annotated[bool, typer.Option("--ask", help="TEXT is for the agent; its answer is said.")]
 To = Annotated[
     list[str] | None,
     typer.Option("--to", "-t", metavar="TARGET", help="Whom to write to; may be given several times."),
@@ -79,6 +80,7 @@ def add(
     when: When,
     text: Text,
     to: To = None,
+    ask: Ask = False,
     name: Name = None,
     zone: Zone = None,
     missed: Missed = None,
@@ -87,10 +89,10 @@ def add(
     expires: Expires = None,
     ends: Ends = None,
 ) -> None:
-    """Add a schedule: say TEXT to every TARGET at the times of WHEN."""
+    """Add a schedule: say TEXT to every TARGET at the times of WHEN, or what the agent answers to it."""
     if not to:
         raise UsageMistake("It is not said whom to write to.", "Name a chat: --to TARGET")
-    body = {"when": when, "text": text, "to": to}
+    body = {"when": when, "prompt" if ask else "text": text, "to": to}
     body |= _given(name, zone, missed, missed_most, jitter, expires, ends)
     with desk.api() as api:
         made = api.call("POST", "/v1/schedules", body=body)
@@ -103,6 +105,7 @@ def edit(
     schedule_id: Id,
     when: Annotated[str | None, typer.Option("--when", help=WHEN_HELP)] = None,
     text: Annotated[str | None, typer.Option("--text", help="What to say.")] = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", help="What to ask the agent instead.")] = None,
     to: To = None,
     name: Name = None,
     zone: Zone = None,
@@ -113,7 +116,8 @@ def edit(
     ends: Ends = None,
 ) -> None:
     """Change a schedule; what is not named stays as it is."""
-    body: Json = {key: value for key, value in (("when", when), ("text", text), ("to", to)) if value}
+    words = (("when", when), ("text", text), ("prompt", prompt), ("to", to))
+    body: Json = {key: value for key, value in words if value}
     body |= _given(name, zone, missed, missed_most, jitter, expires, ends)
     if not body:
         raise UsageMistake("Nothing is to be changed.", "Name what to change, for example --when.")
@@ -247,12 +251,18 @@ def _run_lines(each: Json) -> list[str]:
     head = f"{local_time(each.get('due_at'))}  {safe(each.get('state'))} ({safe(each.get('cause'))}){missed}"
     return [
         head,
+        *(_turn_line(turn) for turn in each.get("turns") or []),
         *(_message_line(message) for message in each.get("messages") or []),
         *(
             f"  {safe(no.get('to'))}  refused  {reason_text(no.get('reason'))}"
             for no in each.get("refused") or []
         ),
     ]
+
+
+def _turn_line(turn: Json) -> str:
+    why = f"{safe(turn.get('id'))}  {reason_text(turn.get('reason'))}".rstrip()
+    return f"  asked {safe(turn.get('agent'))}  {safe(turn.get('state'))}  {why}"
 
 
 def _message_line(message: Json) -> str:

@@ -307,7 +307,8 @@ def schedule_object(schedule: Schedule) -> JsonObject:
         "when": schedule.when,
         "zone": schedule.zone,
         "to": [str(target) for target in schedule.targets],
-        "text": schedule.text,
+        "text": None if schedule.prompt else schedule.text,
+        "prompt": schedule.text if schedule.prompt else None,
         "missed": schedule.missed.value,
         "missed_most": schedule.missed_most,
         "jitter_s": schedule.jitter_ms / 1000,
@@ -337,6 +338,7 @@ def run_object(run: Run) -> JsonObject:
         "at": time_text(run.at_ms),
         "missed": run.missed,
         "messages": list(run.messages),
+        "asked": list(run.asked),
         "refused": [{"to": str(target), "reason": reason_object(why)} for target, why in run.refused],
     }
 

@@ -8,7 +8,7 @@ happened, what is not has not. When something is due, and what was missed, core/
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -16,11 +16,27 @@ import structlog
 from yizhan.core.schedule import plan, planned
 from yizhan.core.timetable import Unreadable
 from yizhan.errors import RequestError, StoreError
-from yizhan.model import Reason, Run, RunCause, RunId, RunState, Schedule, Target
+from yizhan.model import (
+    SCHEDULE_SENDER,
+    Access,
+    Dispatch,
+    Inbound,
+    InboundId,
+    Reason,
+    Run,
+    RunCause,
+    RunId,
+    RunState,
+    Schedule,
+    Target,
+)
 from yizhan.ports import Chance, Clock, Draft, Fired, Firing, PlannedRun, Store
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.patience import STORE_PAUSE_MS
+from yizhan.runtime.turns import Turns
 from yizhan.runtime.views import Order
+
+NOBODY = Reason("nobody-answers", "Nobody answers in this chat any more.")
 
 log = structlog.get_logger("cron")
 
@@ -33,13 +49,24 @@ LOOK_MS = 60_000
 
 
 class Cron:
-    """Carries out what is due. `poke` when a schedule has changed, or the clock."""
+    """Carries out what is due. `poke` when a schedule has changed, or the clock. What is asked while nothing runs is
+    answered after the next start."""
 
-    def __init__(self, store: Store, clock: Clock, chance: Chance, outbound: Outbound) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        chance: Chance,
+        outbound: Outbound,
+        turns: Turns,
+        running: Callable[[], bool],
+    ) -> None:
         self._store = store
         self._clock = clock
         self._chance = chance
         self._outbound = outbound
+        self._turns = turns
+        self._running = running
         self._poked = asyncio.Event()
 
     def poke(self) -> None:
@@ -97,6 +124,8 @@ class Cron:
         for each in fired:
             for accepted in each.accepted:
                 self._outbound.admit(accepted)
+            for question in each.questions if self._running() else ():
+                self._turns.offer(question)
         return fired
 
     async def _quiet_ms(self) -> int:
@@ -151,6 +180,8 @@ class Cron:
 
     def spoken(self, run: Run, schedule: Schedule, name: str) -> PlannedRun:
         """The run with what it says to each of its targets; `name` tells it from the schedule's other runs."""
+        if schedule.prompt:
+            return self._asking(run, schedule)
         drafts: list[Draft] = []
         refused: list[tuple[Target, Reason]] = []
         for number, target in enumerate(schedule.targets):
@@ -159,6 +190,30 @@ class Cron:
             except RequestError as error:
                 refused.append((target, Reason(error.name, error.detail)))
         return PlannedRun(replace(run, refused=tuple(refused)), tuple(drafts))
+
+    def _asking(self, run: Run, schedule: Schedule) -> PlannedRun:
+        """The run with the question that it asks the agent in each of its targets."""
+        answered = [target for target in schedule.targets if self._turns.answers(target, schedule.text)]
+        nobody = tuple((target, NOBODY) for target in schedule.targets if target not in answered)
+        questions = tuple(self._question(schedule, target, run.at_ms) for target in answered)
+        return PlannedRun(replace(run, refused=nobody), questions=questions)
+
+    def _question(self, schedule: Schedule, target: Target, at_ms: int) -> Inbound:
+        return Inbound(
+            id=InboundId(self._chance.new_id("in")),
+            account=target.account,
+            chat=target.chat,
+            platform_message_id=None,
+            sender_id=f"{SCHEDULE_SENDER}{schedule.id}",
+            sender_name=schedule.name,
+            text=schedule.text,
+            quoted_text="",
+            items=(),
+            sent_at_ms=0,
+            received_at_ms=at_ms,
+            access=Access.ALLOWED,
+            dispatch=Dispatch.TURN,
+        )
 
     def _draft(self, schedule: Schedule, target: Target, key: str, run: Run) -> Draft:
         lifetime_ms = schedule.lifetime_ms

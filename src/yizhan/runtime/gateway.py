@@ -138,7 +138,7 @@ class Gateway:
             self.turns,
             lambda: self.running,
         )
-        self._cron = Cron(store, clock, chance, self.outbound)
+        self._cron = Cron(store, clock, chance, self.outbound, self.turns, lambda: self.running)
         self.schedules = Schedules(
             store,
             clock,
@@ -147,6 +147,7 @@ class Gateway:
             self.outbound.drafts,
             self.resolve,
             settings.schedules.zone or parts.zone,
+            self.turns.answers,
         )
         self.logins = Logins(store, clock, chance, self.platforms, self._accounts.adopt)
 
@@ -210,12 +211,12 @@ class Gateway:
         self.supervisor.keep("dispatcher", self.outbound.run)
         self.supervisor.keep("sweeper", self.outbound.expiry.run)
         self.supervisor.keep("upkeep", self._upkeep.run)
-        self.supervisor.keep("cron", self._cron.run)
         self.supervisor.keep("watch", self.watch.run)
         self.supervisor.keep("summary", self.outbound.carrier.attempts.run)
         await self.turns.recover()
         await self._inbound.recover()
         self.running = True
+        self.supervisor.keep("cron", self._cron.run)  # last: what it asks is not to be recovered as well
 
     async def stop(self) -> None:
         """No new sends, replies on the wire awaited for a moment, polls ended, store left to its owner."""

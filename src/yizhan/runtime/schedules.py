@@ -35,6 +35,7 @@ class Schedules:
         drafts: Drafts,
         resolve: Resolve,
         zone: str,
+        answers: Callable[[Target, str], bool],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -43,6 +44,7 @@ class Schedules:
         self._drafts = drafts
         self._resolve = resolve
         self.zone = zone
+        self._answers = answers
 
     async def add(self, wish: ScheduleWish) -> Schedule:
         """Raises InvalidRequest, UnknownAccount, UnknownChat, TextEmpty, TextTooLong, StoreError."""
@@ -121,8 +123,10 @@ class Schedules:
         wanted = replace(before, **_given(wish))
         if wish.to is not None:
             wanted = replace(wanted, targets=await self._targets(wish.to))
-        if wish.text is not None:
-            wanted = replace(wanted, text=self._text(wish.text, wanted.targets))
+        if wish.text is not None or wish.prompt is not None:
+            wanted = replace(wanted, **self._words(wish, wanted.targets))
+        if not wanted.text:
+            raise InvalidRequest("It is not said what to say.", "Give `text`, or `prompt` for the agent.")
         if wish.ends_at_ms and wish.ends_at_ms <= now_ms:
             raise InvalidRequest("ends_at is over.", "Choose a later time, or take it away with null.")
         return self._planned(before, wanted, wish, now_ms)
@@ -150,6 +154,18 @@ class Schedules:
                 "A schedule needs somebody to write to.", f"Give 1 to {TARGETS_MAX} targets in `to`."
             )
         return tuple(dict.fromkeys([await self._resolve(target) for target in to]))
+
+    def _words(self, wish: ScheduleWish, targets: tuple[Target, ...]) -> dict[str, Any]:
+        """Raises InvalidRequest, TextEmpty, TextTooLong."""
+        if wish.text is not None and wish.prompt is not None:
+            raise InvalidRequest("Both text and prompt are given.", "Give one of them.")
+        if wish.text is not None:
+            return {"text": self._text(wish.text, targets), "prompt": False}
+        prompt = self._text(wish.prompt or "", targets)
+        for target in targets:
+            if not self._answers(target, prompt):
+                raise InvalidRequest(f"Nobody answers in {target}.", "Set agent, or a route for this chat.")
+        return {"text": prompt, "prompt": True}
 
     def _text(self, text: str, targets: tuple[Target, ...]) -> str:
         """Raises TextEmpty, TextTooLong."""

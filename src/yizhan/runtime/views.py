@@ -46,6 +46,7 @@ class ScheduleWish:
     zone: str | None = None
     to: tuple[str, ...] | None = None
     text: str | None = None
+    prompt: str | None = None
     missed: Missed | None = None
     missed_most: int | None = None
     jitter_ms: int | None = None

@@ -910,6 +910,13 @@ def run_by_id(schedule: str, run_id: str) -> Select[Any]:
     return select(r).where(r.c.schedule == schedule, r.c.id == run_id)
 
 
+def messages_of_turn(account: str, turn: str) -> Select[Any]:
+    """What a turn has said; its messages are found by their keys."""
+    m, first = t.message, f"turn:{turn}:"
+    within = (m.c.idempotency_key >= first, m.c.idempotency_key < f"turn:{turn};")
+    return select(m).where(m.c.account == account, m.c.idempotency_key.is_not(None), *within)
+
+
 def old_runs(before_ms: int, limit: int) -> Select[Any]:
     """Runs from before a time."""
     r = t.schedule_run

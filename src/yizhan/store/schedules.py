@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
 from yizhan.errors import UnknownSchedule
-from yizhan.model import Message, Run, RunId, Schedule, ScheduleId
+from yizhan.model import Message, Run, RunId, Schedule, ScheduleId, Turn
 from yizhan.ports import Page, RunView
 from yizhan.store import queries, rows
 from yizhan.store.pages import cursor_of, place_of
 from yizhan.store.reads import bounded
+from yizhan.store.rows import Row
 from yizhan.store.statements import BatchStatements
 from yizhan.store.working_set import messages_of
 
@@ -67,7 +70,28 @@ def run(connection: Connection, sql: BatchStatements, schedule_id: ScheduleId, r
 
 
 def _views(connection: Connection, sql: BatchStatements, listed: list[Run]) -> tuple[RunView, ...]:
-    wanted = [message for run in listed for message in run.messages]
-    found = messages_of(connection, sql, sql.messages_by_id.read(connection, wanted), set())
-    by_id: dict[str, Message] = {kept.message.id: kept.message for kept in found}
-    return tuple(RunView(run, tuple(by_id[id] for id in run.messages if id in by_id)) for run in listed)
+    """With their messages, and of what they asked, the turns and what those have said."""
+    turns = {run.id: _turns(connection, sql, run) for run in listed}
+    rows_of_messages = [
+        *sql.messages_by_id.read(connection, [message for run in listed for message in run.messages]),
+        *(row for found in turns.values() for turn in found for row in _said(connection, turn)),
+    ]
+    found = [kept.message for kept in messages_of(connection, sql, rows_of_messages, set())]
+    return tuple(RunView(run, _of_run(run, turns[run.id], found), turns[run.id]) for run in listed)
+
+
+def _of_run(run: Run, turns: tuple[Turn, ...], found: list[Message]) -> tuple[Message, ...]:
+    by_id = {message.id: message for message in found}
+    ids = {turn.id for turn in turns}
+    own = [by_id[message] for message in run.messages if message in by_id]
+    return (*own, *(message for message in found if message.turn_id in ids))
+
+
+def _turns(connection: Connection, sql: BatchStatements, run: Run) -> tuple[Turn, ...]:
+    asked = [rows.inbound_of(row).inbound for row in sql.inbound_by_id.read(connection, run.asked)]
+    ids = [question.turn_id for question in asked if question.turn_id is not None]
+    return tuple(rows.turn_of(row).turn for row in sql.turns_by_id.read(connection, ids))
+
+
+def _said(connection: Connection, turn: Turn) -> Sequence[Row]:
+    return connection.execute(queries.messages_of_turn(turn.account, turn.id)).all()

@@ -420,6 +420,11 @@ class WorkingSet:
         shape = contract.message_received_event(inbound, at_ms)
         self._event(at_ms, "message.received", inbound.account, inbound.chat, shape)
 
+    def add_question(self, kept: KeptInbound) -> None:
+        """What a schedule asks: kept as if somebody had written it, and announced by its turn only."""
+        self._know_inbound(kept)
+        self._note("inbound", kept.inbound.id, new=True)
+
     def change_inbound(self, inbound: Inbound) -> None:
         self._note("inbound", inbound.id)
         self.inbound[inbound.id] = self.inbound[inbound.id]._replace(inbound=inbound)

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from yizhan.errors import RequestError
-from yizhan.model import MessageId, Reason, Schedule, ScheduleId, Target
+from yizhan.model import Inbound, MessageId, Reason, Schedule, ScheduleId, Target
 from yizhan.ports import Accepted, Fired, Firing, PlannedRun
 from yizhan.store import queries
+from yizhan.store.rows import KeptInbound
 from yizhan.store.working_set import Wants, WorkingSet
 from yizhan.store.writes_out import accept_draft, want_draft
 
@@ -84,6 +85,9 @@ class FireSchedules:
                 wants.runs.add((planned.run.schedule, planned.run.key))
                 for draft in planned.drafts:
                     want_draft(draft, wants)
+                for question in planned.questions:
+                    wants.accounts.add(question.account)
+                    wants.chats.add(Target(question.account, question.chat))
 
     def apply(self, rows: WorkingSet) -> tuple[Fired, ...]:
         return tuple(fired for firing in self.firings for fired in _fire(firing, rows))
@@ -112,9 +116,25 @@ def _run(planned: PlannedRun, schedule: Schedule, rows: WorkingSet) -> Fired:
             accepted.append(accept_draft(draft, rows))
         except RequestError as error:
             refused.append((draft.target, Reason(error.name, error.detail)))
-    run = replace(planned.run, messages=_ids(accepted), refused=tuple(refused))
+    asked: list[Inbound] = []
+    for question in planned.questions:
+        try:
+            asked.append(_ask(question, rows))
+        except RequestError as error:
+            refused.append((Target(question.account, question.chat), Reason(error.name, error.detail)))
+    ids = tuple(question.id for question in asked)
+    run = replace(planned.run, messages=_ids(accepted), refused=tuple(refused), asked=ids)
     rows.add_run(run, schedule)
-    return Fired(run, tuple(accepted), created=True)
+    return Fired(run, tuple(accepted), created=True, questions=tuple(asked))
+
+
+def _ask(question: Inbound, rows: WorkingSet) -> Inbound:
+    """Takes its place in the chat, as a message of a person would, and permits no answer as that would."""
+    rows.account(question.account)
+    target = Target(question.account, question.chat)
+    rows.chat_for(target, question.received_at_ms)
+    rows.add_question(KeptInbound(question, rows.next_seq(target), content_sha256=""))
+    return question
 
 
 def _ids(accepted: Sequence[Accepted]) -> tuple[MessageId, ...]:

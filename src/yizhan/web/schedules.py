@@ -8,7 +8,14 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from yizhan.core.contract import JsonObject, message_object, run_object, schedule_object, time_text
+from yizhan.core.contract import (
+    JsonObject,
+    message_object,
+    run_object,
+    schedule_object,
+    time_text,
+    turn_object,
+)
 from yizhan.core.schedule import JITTER_MAX_MS, MISSED_MOST
 from yizhan.errors import InvalidRequest
 from yizhan.model import Missed, ScheduleId
@@ -45,7 +52,8 @@ class ScheduleBody(Body):
 
     when: When = Field(description=WHEN)
     to: Targets = Field(description="TARGETs: who is written to")
-    text: str = Field(description="what to say")
+    text: str | None = Field(None, description="what to say")
+    prompt: str | None = Field(None, description="or: what to ask the agent, whose answer is said")
     name: Name = Field("", description="for people")
     zone: Zone | None = Field(None, description="of the clock meant, as Asia/Shanghai; else schedules.zone")
     missed: MissedRule = Field(
@@ -66,6 +74,7 @@ class ScheduleChange(Body):
     when: When = ""
     to: Targets = []  # noqa: RUF012  (frozen models copy their defaults)
     text: str = ""
+    prompt: str = ""
     name: Name = ""
     zone: Zone = ""
     missed: MissedRule = Missed.ONCE
@@ -170,7 +179,7 @@ async def run_schedule(request: Request, schedule_id: Word) -> Response:
 
 def _run(gateway: Gateway, view: RunView) -> JsonObject:
     messages = [message_object(gateway.overlay(message), with_attempts=False) for message in view.messages]
-    return run_object(view.run) | {"messages": messages}
+    return run_object(view.run) | {"messages": messages, "turns": [turn_object(turn) for turn in view.turns]}
 
 
 def _wish(body: ScheduleBody | ScheduleChange) -> ScheduleWish:
@@ -190,4 +199,4 @@ def _wish(body: ScheduleBody | ScheduleChange) -> ScheduleWish:
     return ScheduleWish(**wish)
 
 
-_AS_THEY_ARE = {"name", "when", "zone", "text", "missed", "missed_most", "paused"}
+_AS_THEY_ARE = {"name", "when", "zone", "text", "prompt", "missed", "missed_most", "paused"}

@@ -362,7 +362,8 @@ class Schedule(Shape):
     when: str
     zone: str
     to: list[str]
-    text: str
+    text: str | None = Field(description="what is said; null where the agent is asked")
+    prompt: str | None = Field(description="what the agent is asked, whose answer is said; else null")
     missed: Missed
     missed_most: int
     jitter_s: float
@@ -393,6 +394,8 @@ class Run(Shape):
     at: Time
     missed: int = Field(description="due times that this run stands for, or that were passed over")
     messages: list[Message] = Field(description="what became of what was said, without attempts")
+    asked: list[str] = Field(description="ids of the questions that the agent was asked")
+    turns: list[Turn] = Field(description="what became of those")
     refused: list[RefusedTarget] = Field(description="targets that took nothing")
 
 

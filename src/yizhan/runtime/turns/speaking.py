@@ -25,9 +25,10 @@ class Speaking:
         self, target: Target, turn: TurnId, asked: Sequence[Inbound], outcome: Outcome
     ) -> tuple[Draft, ...]:
         """The outputs of a turn, packed into the fewest sends; of one that failed, at most one short notice."""
-        answers = asked[-1].id
+        heard = [inbound.id for inbound in asked if not inbound.asked_by_schedule]
+        answers = heard[-1] if heard else None
         if outcome.state is TurnState.FAILED:
-            return self._notice(target, turn, answers)
+            return self._notice(target, turn, answers) if answers else ()  # nobody waits for it
         said = [text for text in map(self._drafts.fit, outcome.outputs) if text.strip()]
         texts = pack(said, *self._drafts.room(target), self._drafts.text_max_chars)
         return tuple(self._output(target, turn, answers, text, ordinal) for ordinal, text in enumerate(texts))
@@ -52,7 +53,11 @@ class Speaking:
         )
         return (self._drafts.draft(target, order, turn=turn, keep_first=True),)
 
-    def _output(self, target: Target, turn: TurnId, answers: InboundId, text: str, ordinal: int) -> Draft:
+    def _output(
+        self, target: Target, turn: TurnId, answers: InboundId | None, text: str, ordinal: int
+    ) -> Draft:
+        """An answer, or what a schedule has asked for and nobody waits for: a push."""
         key = f"turn:{turn}:{ordinal}"
-        order = Order(str(target), text, MessageClass.REPLY, "turn", key, in_reply_to=answers)
+        klass = MessageClass.REPLY if answers else MessageClass.PUSH
+        order = Order(str(target), text, klass, "turn", key, in_reply_to=answers)
         return self._drafts.draft(target, order, turn=turn, ordinal=ordinal, keep_first=True)

@@ -7,6 +7,7 @@ import msgspec
 from yizhan.model import (
     AccountId,
     ChatId,
+    InboundId,
     MessageId,
     Missed,
     Reason,
@@ -21,7 +22,7 @@ from yizhan.model import (
 from yizhan.store.rows.kept import Row, Values
 
 _targets = msgspec.json.Decoder(list[tuple[str, str]])
-_messages = msgspec.json.Decoder(list[str])
+_names = msgspec.json.Decoder(list[str])
 _refused = msgspec.json.Decoder(list[tuple[str, str, str, str]])
 
 
@@ -42,6 +43,7 @@ def schedule_of(row: Row) -> Schedule:
         lifetime_ms,
         ends_at_ms,
         paused,
+        prompt,
         next_due_ms,
         fire_at_ms,
         last_due_ms,
@@ -63,6 +65,7 @@ def schedule_of(row: Row) -> Schedule:
         lifetime_ms=lifetime_ms,
         ends_at_ms=ends_at_ms,
         paused=bool(paused),
+        prompt=bool(prompt),
         next_due_ms=next_due_ms,
         fire_at_ms=fire_at_ms,
         last_due_ms=last_due_ms,
@@ -87,6 +90,7 @@ def schedule_values(schedule: Schedule) -> Values:
         "lifetime_ms": schedule.lifetime_ms,
         "ends_at_ms": schedule.ends_at_ms,
         "paused": int(schedule.paused),
+        "prompt": int(schedule.prompt),
         "next_due_ms": schedule.next_due_ms,
         "fire_at_ms": schedule.fire_at_ms,
         "last_due_ms": schedule.last_due_ms,
@@ -95,7 +99,7 @@ def schedule_values(schedule: Schedule) -> Values:
 
 
 def run_of(row: Row) -> Run:
-    schedule, key, run_id, cause, state, due_ms, at_ms, missed, messages, refused = row
+    schedule, key, run_id, cause, state, due_ms, at_ms, missed, messages, refused, asked = row
     return Run(
         id=RunId(run_id),
         schedule=ScheduleId(schedule),
@@ -105,11 +109,12 @@ def run_of(row: Row) -> Run:
         due_ms=due_ms,
         at_ms=at_ms,
         missed=missed,
-        messages=tuple(MessageId(message) for message in _messages.decode(messages)),
+        messages=tuple(MessageId(message) for message in _names.decode(messages)),
         refused=tuple(
             (Target(AccountId(account), ChatId(chat)), Reason(code, text))
             for account, chat, code, text in _refused.decode(refused)
         ),
+        asked=tuple(InboundId(question) for question in _names.decode(asked)),
     )
 
 
@@ -126,6 +131,7 @@ def run_values(run: Run) -> Values:
         "missed": run.missed,
         "messages": _text(run.messages),
         "refused": _text(refused),
+        "asked": _text(run.asked),
     }
 
 

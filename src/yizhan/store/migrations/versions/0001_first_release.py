@@ -351,6 +351,7 @@ def upgrade() -> None:
         _int("lifetime_ms", null=True),
         _int("ends_at_ms", null=True),
         _flag("paused"),
+        _flag("prompt"),
         _int("next_due_ms", null=True),
         _int("fire_at_ms", null=True),
         _int("last_due_ms", null=True),
@@ -377,6 +378,7 @@ def upgrade() -> None:
         _int("missed"),
         _text("messages"),
         _text("refused"),
+        _text("asked"),
         sa.PrimaryKeyConstraint("schedule", "key"),
         sqlite_with_rowid=False,
     )
