@@ -11,6 +11,7 @@ import pytest
 import yizhan
 from tests.house.conftest import DOCS, ROOT, sources
 from yizhan import errors, model
+from yizhan.core import contract
 from yizhan.core.verdict import VERDICT_NAMES, Verdict
 
 EXPORTS = {"__version__"}
@@ -76,6 +77,7 @@ def test_events_are_frozen() -> None:
         and isinstance(node.args[0], ast.Constant)
     }
     assert set(EVENTS.split()) == made
+    assert made == set(contract.EVENT_TYPES), "what readers may ask for"
 
 
 def test_problem_names_of_errors_are_frozen() -> None:

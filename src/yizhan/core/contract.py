@@ -39,6 +39,17 @@ PRIORITIES = {
 }
 """Names of the classes. The API accepts all but `notice`, which is the gateway's own."""
 
+EVENT_TYPES = (
+    "message.state",
+    "message.received",
+    "turn.state",
+    "account.state",
+    "chat.state",
+    "alert",
+    "schedule.run",
+)
+"""Every type of event. Message text stands in `message.received` only."""
+
 JsonObject = dict[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from yizhan.core.contract import EVENT_TYPES
 from yizhan.errors import InvalidRequest
 from yizhan.model import AccountId
 from yizhan.web.exchange import Word, gateway_of
@@ -23,8 +24,6 @@ router = APIRouter(tags=["events"])
 FAREWELL_S = 0.2
 """For the proper end of a stream whose client may take nothing any more."""
 ID_MAX = 2**63 - 1
-
-EVENT_TYPES = ("message.state", "message.received", "account.state", "turn.state", "chat.state")
 
 
 class EventStream(Response):
