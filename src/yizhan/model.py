@@ -306,7 +306,6 @@ class Chat:
     created_at_ms: int
     last_inbound_at_ms: int | None = None
     last_outbound_at_ms: int | None = None
-    session_since_ms: int = 0
     paused: bool = False
     gate: str = ""
     ghosts: int = 0
@@ -450,7 +449,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One answer in the making: the inbound messages of a chat that it answers, and what became of it."""
+    """One answer in the making: the inbound messages of a chat that it answers, and what became of it. `person`: whose
+    session it belongs to, empty: the whole chat's."""
 
     id: TurnId
     account: AccountId
@@ -463,10 +463,29 @@ class Turn:
     ended_at_ms: int | None = None
     reason: Reason | None = None
     outputs: int = 0
+    person: str = ""
 
     @property
     def target(self) -> Target:
         return Target(self.account, self.chat)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSession:
+    """What an agent is to remember of a chat, or in a group of one person: everything since then. `used_at_ms`: when a
+    turn of it last began or ended. `agent_session`: the name that `agent` has for it, empty: none told."""
+
+    account: AccountId
+    chat: ChatId
+    person: str = ""
+    since_ms: int = 0
+    used_at_ms: int = 0
+    agent: str = ""
+    agent_session: str = ""
+
+    @property
+    def key(self) -> tuple[AccountId, ChatId, str]:
+        return self.account, self.chat, self.person
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from yizhan.core.connection import LostKind as LostKind
 from yizhan.core.connection import NotGranted as NotGranted
 from yizhan.core.connection import Step as Step
 from yizhan.core.policy import Policy
+from yizhan.core.sessions import SessionRules
 from yizhan.core.verdict import Verdict
 from yizhan.model import (
     Access,
@@ -28,6 +29,7 @@ from yizhan.model import (
     ApiKey,
     Chat,
     ChatId,
+    ChatSession,
     Credentials,
     Dispatch,
     Entry,
@@ -736,7 +738,8 @@ class InboundCommitted:
 
 @dataclass(frozen=True, slots=True)
 class TurnStart:
-    """`begins`: a worker is free, and the turn runs from the start; else it is queued."""
+    """`begins`: a worker is free, and the turn runs from the start; else it is queued. `sender` and `asked_at_ms` are
+    those of the first message: they decide which session it belongs to, and whether that is over."""
 
     id: TurnId
     target: Target
@@ -744,25 +747,30 @@ class TurnStart:
     inbound_ids: tuple[InboundId, ...]
     at_ms: int
     begins: bool = False
+    sender: str = ""
+    asked_at_ms: int = 0
+    sessions: SessionRules = SessionRules()
 
 
 @dataclass(frozen=True, slots=True)
 class TurnOpened:
-    """A turn as it is now, and since when its session lasts."""
+    """A turn as it is now, and the session it belongs to."""
 
     turn: Turn
-    session_since_ms: int
+    session: ChatSession
 
 
 @dataclass(frozen=True, slots=True)
 class TurnEnd:
-    """The end of a turn and its outputs, one transaction."""
+    """The end of a turn and its outputs, one transaction. `session`: that in which the agent was asked, with the name
+    that it told for it; None: nothing is to be noted of it."""
 
     id: TurnId
     state: TurnState
     at_ms: int
     outputs: tuple[Draft, ...] = ()
     reason: Reason | None = None
+    session: ChatSession | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -954,13 +962,11 @@ class Store(Protocol):
         """Opens a turn, which claims its inbound messages. Raises UnknownAccount, InvalidRequest."""
         ...
 
-    async def begin_turn(self, turn: TurnId, target: Target, at_ms: int) -> TurnOpened | None:
+    async def begin_turn(self, turn: Turn, at_ms: int) -> TurnOpened | None:
         """The agent is asked now. None if the turn has ended already; then nothing was written."""
         ...
 
-    async def extend_turn(
-        self, turn: TurnId, target: Target, inbound: Sequence[InboundId], at_ms: int
-    ) -> TurnOpened | None:
+    async def extend_turn(self, turn: Turn, inbound: Sequence[InboundId], at_ms: int) -> TurnOpened | None:
         """The turn answers these as well. None if it has ended; then nothing was written."""
         ...
 
@@ -969,8 +975,8 @@ class Store(Protocol):
         takes no more outputs: those that were accepted at its end are answered."""
         ...
 
-    async def new_session(self, target: Target, at_ms: int) -> None:
-        """What was said before `at_ms` is no longer part of the chat's history."""
+    async def new_session(self, target: Target, sender: str, by_person: bool, at_ms: int) -> None:
+        """What was said before `at_ms` is no longer to be remembered; in a group `by_person`: of the sender."""
         ...
 
     async def choose_agent(self, target: Target, agent: str, at_ms: int) -> None:
@@ -1089,9 +1095,10 @@ class Store(Protocol):
         words, whatever their case."""
         ...
 
-    async def history(self, target: Target, limit: int) -> tuple[Said, ...]:
-        """The last lines of the chat's present session, oldest first: allowed inbound, and outbound of every
-        class but progress and notice that did not fail, expire or get cancelled."""
+    async def history(self, session: ChatSession, limit: int) -> tuple[Said, ...]:
+        """The last lines of a session, oldest first: allowed inbound, and outbound of every class but progress and
+        notice. What failed, expired, was cancelled or still waits is marked as undelivered. Of one person: what he
+        said, what answered him, and what was said to all."""
         ...
 
     async def pending_inbound(self) -> tuple[Inbound, ...]:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeGuard
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 from pydantic import (
@@ -440,6 +440,30 @@ class Schedules(_Section):
         return zone
 
 
+class Sessions(_Section):
+    """What an agent is to remember of a chat, and when that begins anew by itself."""
+
+    groups: Literal["person", "chat"] = Field(
+        "person", description="in groups each person has a session of his own, or all have one"
+    )
+    idle_s: Seconds = Field(
+        0, le=31_536_000, description="a new session after so long without a turn; 0: never"
+    )
+    daily_hour: int | None = Field(
+        None, ge=0, le=23, description="a new session for the first message after this hour; unset: never"
+    )
+    zone: str | None = Field(
+        None, description="time zone of daily_hour, such as Asia/Shanghai; unset: the machine's"
+    )
+
+    @field_validator("zone")
+    @classmethod
+    def _exists(cls, zone: str | None) -> str | None:
+        if zone is not None and zone not in available_timezones():
+            raise ValueError("is no time zone; write it as in Asia/Shanghai")
+        return zone
+
+
 class Weixin(_Section):
     """WeChat by iLink."""
 
@@ -489,6 +513,7 @@ class Settings(_Section):
     retention: Retention = Retention()
     alerts: Alerts = Alerts()
     turns: Turns = Turns()
+    sessions: Sessions = Sessions()
     schedules: Schedules = Schedules()
     weixin: Weixin = Weixin()
     qq: Qq = Qq()

@@ -11,17 +11,18 @@ from typing import Any
 
 from simulation.station import Station, target
 from yizhan.model import AccountId, Turn
-from yizhan.ports import Piece, Question, Text, TurnFilter
+from yizhan.ports import Piece, Question, Session, Text, TurnFilter
 
 PATIENCE_S = 600
 """Virtual seconds after which a test gives up waiting."""
 
 
 class Gated:
-    """Answers `re: …`, each question as soon as the test has let it."""
+    """Answers `re: …`, each question as soon as the test has let it. `calls_it`: its own name of the conversation."""
 
     def __init__(self, name: str = "gated") -> None:
         self.name = name
+        self.calls_it = ""
         self.asked: list[Question] = []
         self.gone = 0
         self._released = 0
@@ -43,6 +44,8 @@ class Gated:
         except asyncio.CancelledError:
             self.gone += 1
             raise
+        if self.calls_it:
+            yield Session(self.calls_it)
         yield Text(f"re: {question.text}")
 
     async def close(self) -> None:

@@ -14,6 +14,8 @@ from yizhan.errors import UnknownAccount
 from yizhan.model import (
     Access,
     AccountId,
+    ChatId,
+    ChatSession,
     Dispatch,
     Item,
     MessageClass,
@@ -21,6 +23,7 @@ from yizhan.model import (
     Reason,
     Rule,
     Suppressed,
+    Target,
     TokenState,
     Turn,
     TurnId,
@@ -262,14 +265,14 @@ async def test_a_turn_claims_its_messages_and_ends_with_its_outputs(desk: Desk) 
         for number, text in enumerate(("answer", "more"))
     )
     end = TurnEnd(turn.id, TurnState.DONE, desk.tick(), outputs)
-    assert await desk.store.begin_turn(turn.id, turn.target, desk.tick())
-    assert await desk.store.begin_turn(turn.id, turn.target, desk.tick())
+    assert await desk.store.begin_turn(turn, desk.tick())
+    assert await desk.store.begin_turn(turn, desk.tick())
     accepted = await desk.store.end_turn(end)
     assert [True, True] == [answer.created for answer in accepted]
     again = await desk.store.end_turn(replace(end, outputs=tuple(replace(o, id=f"{o.id}b") for o in outputs)))
     assert [answer.message.id for answer in accepted] == [answer.message.id for answer in again]
     assert () == await desk.store.open_turns()
-    assert None is await desk.store.begin_turn(turn.id, turn.target, desk.tick())
+    assert None is await desk.store.begin_turn(turn, desk.tick())
     heard = await desk.store.inbound(turn.inbound_ids)
     assert {(Dispatch.DONE, turn.id)} == {(inbound.dispatch, inbound.turn_id) for inbound in heard}
     states = [json.loads(e.data)["turn"]["state"] for e in await desk.events() if e.type == "turn.state"]
@@ -279,12 +282,12 @@ async def test_a_turn_claims_its_messages_and_ends_with_its_outputs(desk: Desk) 
 async def test_a_turn_for_which_a_worker_is_free_runs_from_its_first_commit(desk: Desk) -> None:
     """A commit costs what the disk costs: nobody should pay for two where one tells everything."""
     (heard,) = (await desk.receive(desk.arrival("one"))).new
-    await desk.store.new_session(desk.target(), desk.now_ms)
+    await desk.store.new_session(desk.target(), "", True, desk.now_ms)
     start = TurnStart(TurnId("t_1"), desk.target(), "echo", (heard.id,), desk.tick(), begins=True)
     opened = await desk.store.start_turn(start)
     assert (TurnState.RUNNING, start.at_ms) == (opened.turn.state, opened.turn.started_at_ms)
-    assert desk.now_ms - 1 == opened.session_since_ms
-    assert opened == await desk.store.begin_turn(opened.turn.id, desk.target(), desk.tick())
+    assert desk.now_ms - 1 == opened.session.since_ms
+    assert opened == await desk.store.begin_turn(opened.turn, desk.tick())
     states = [json.loads(e.data)["turn"]["state"] for e in await desk.events() if e.type == "turn.state"]
     assert ["running"] == states
 
@@ -351,18 +354,27 @@ async def test_dispatch_done_asks_nothing_any_more(desk: Desk) -> None:
     assert () == await desk.store.pending_inbound()
 
 
+def _key(target: Target) -> tuple[AccountId, ChatId]:
+    return target.account, target.chat
+
+
 async def test_history_is_the_conversation_of_the_present_session(desk: Desk) -> None:
-    """An agent is told what was said: not what failed, not progress, not what strangers wrote, not before /new."""
+    """An agent is told what was said: what failed is marked; no progress, no strangers, nothing from before /new."""
     await desk.receive(desk.arrival("before"))
-    await desk.store.new_session(desk.target(), desk.tick())
+    since_ms = desk.tick()
+    await desk.store.new_session(desk.target(), "", True, since_ms)
+    session = ChatSession(*_key(desk.target()), since_ms=since_ms)
     await desk.receive(desk.arrival("question"))
     await desk.accept("answer", klass=MessageClass.REPLY)
     await desk.accept("thinking", klass=MessageClass.PROGRESS)
     await desk.receive(desk.arrival("stranger", access=Access.DENIED))
     await desk.fail(await desk.accept("broken", klass=MessageClass.REPLY))
     await desk.fail(await desk.accept("news"), MessageState.UNCONFIRMED)
-    said = await desk.store.history(desk.target(), 10)
-    assert [("user", "question"), ("assistant", "answer"), ("assistant", "news")] == [
-        (line.role, line.text) for line in said
-    ]
-    assert said[-2:] == await desk.store.history(desk.target(), 2)
+    said = await desk.store.history(session, 10)
+    assert [
+        ("user", "question", False),
+        ("assistant", "answer", False),
+        ("assistant", "broken", True),
+        ("assistant", "news", False),
+    ] == [(line.role, line.text, line.undelivered) for line in said]
+    assert said[-2:] == await desk.store.history(session, 2)

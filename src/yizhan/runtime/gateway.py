@@ -117,7 +117,7 @@ class Gateway:
         self._upkeep = Upkeep(store, clock, UpkeepNumbers.of(settings), self._woken)
         self._changes = Changes(self.stopping)
         store.subscribe(self._changes.note)
-        self._build_roads(TurnNumbers.of(settings))
+        self._build_roads(TurnNumbers.of(settings, parts.zone))
         self.watch = Watch(
             store,
             clock,

@@ -35,7 +35,16 @@ from sqlalchemy import (
 )
 
 from yizhan.core.allowance import NOTICE_SOURCE
-from yizhan.model import Access, AccountId, Dispatch, MessageClass, MessageState, Target, WaitingFor
+from yizhan.model import (
+    Access,
+    AccountId,
+    ChatSession,
+    Dispatch,
+    MessageClass,
+    MessageState,
+    Target,
+    WaitingFor,
+)
 from yizhan.ports import MessageFilter, TurnFilter
 from yizhan.store import tables as t
 from yizhan.store.rows.outbox import rank
@@ -119,6 +128,12 @@ UPDATE_INBOUND = _update(t.inbound, ["account", "chat", "seq"], ["dispatch", "tu
 """What an inbound message still asks, and which turn answers it."""
 INSERT_SUPPRESSED = _insert(t.suppressed)
 """Lists a repeat that was recognised."""
+INSERT_SESSION = _insert(t.session)
+"""Begins the first session of a chat, or of a person in it."""
+UPDATE_SESSION = _update(
+    t.session, ["account", "chat", "person"], _rest(t.session, "account", "chat", "person")
+)
+"""What is remembered from now on."""
 INSERT_TURN = _insert(t.turn)
 """Opens a turn."""
 UPDATE_TURN = _update(
@@ -276,6 +291,18 @@ def inbound_of_moments(keys: Iterable[tuple[str, str, int]]) -> Select[Any]:
     """What these senders wrote at exactly these times of the platform, by account, sender and time."""
     moments = tuple_(t.inbound.c.account, t.inbound.c.sender_id, t.inbound.c.sent_at_ms).in_(list(keys))
     return select(t.inbound).where(moments, text("inbound.sent_at_ms > 0"))
+
+
+def sessions_by_key(keys: Iterable[tuple[str, str, str]]) -> Select[Any]:
+    """These sessions."""
+    c = t.session.c
+    return select(t.session).where(tuple_(c.account, c.chat, c.person).in_(list(keys)))
+
+
+def old_sessions(before_ms: int, limit: int) -> Select[Any]:
+    """Sessions that were last used before a time."""
+    c = t.session.c
+    return select(c.account, c.chat, c.person).where(c.used_at_ms < before_ms).limit(limit)
 
 
 def turns_by_id(ids: Iterable[str]) -> Select[Any]:
@@ -657,36 +684,37 @@ def timeline_part(
     return query.order_by(table.c.seq.desc()).limit(limit)
 
 
-def heard_lines(account: str, chat: str, limit: int) -> Select[Any]:
-    """What allowed senders said in the chat's present session, newest first."""
-    i, c = t.inbound, t.chat
-    return (
+def heard_lines(session: ChatSession, limit: int) -> Select[Any]:
+    """What allowed senders said in a session, newest first; of one person: what he said."""
+    i = t.inbound
+    query = (
         select(i.c.seq, i.c.text, i.c.received_at_ms)
-        .join_from(i, c, and_(c.c.account == i.c.account, c.c.id == i.c.chat))
-        .where(i.c.account == account, i.c.chat == chat, i.c.access == Access.ALLOWED.value)
-        .where(i.c.received_at_ms >= c.c.session_since_ms)
+        .where(i.c.account == session.account, i.c.chat == session.chat)
+        .where(i.c.access == Access.ALLOWED.value, i.c.received_at_ms >= session.since_ms)
         .order_by(i.c.seq.desc())
         .limit(limit)
     )
+    return query.where(i.c.sender_id == session.person) if session.person else query
 
 
-_UNSAID = (MessageState.FAILED.value, MessageState.EXPIRED.value, MessageState.CANCELLED.value)
 _ASIDE = (int(MessageClass.NOTICE), int(MessageClass.PROGRESS))
 
 
-def said_lines(account: str, chat: str, limit: int) -> Select[Any]:
-    """What we said, or still owe, in the chat's present session, newest first; notices and progress are not part
-    of the conversation."""
-    m, c = t.message, t.chat
-    return (
-        select(m.c.seq, m.c.text, m.c.created_at_ms)
-        .join_from(m, c, and_(c.c.account == m.c.account, c.c.id == m.c.chat))
-        .where(m.c.account == account, m.c.chat == chat)
-        .where(m.c["class"].not_in(_ASIDE), m.c.state.not_in(_UNSAID))
-        .where(m.c.created_at_ms >= c.c.session_since_ms)
+def said_lines(session: ChatSession, limit: int) -> Select[Any]:
+    """What we said, or still owe, in a session, newest first; notices and progress are not part of the conversation.
+    Of one person: what answered him, and what was said to all."""
+    m, i = t.message, t.inbound
+    query = (
+        select(m.c.seq, m.c.text, m.c.created_at_ms, m.c.state)
+        .where(m.c.account == session.account, m.c.chat == session.chat)
+        .where(m.c["class"].not_in(_ASIDE), m.c.created_at_ms >= session.since_ms)
         .order_by(m.c.seq.desc())
         .limit(limit)
     )
+    if not session.person:
+        return query
+    to_him = exists().where(i.c.id == m.c.in_reply_to, i.c.sender_id == session.person)
+    return query.where(m.c.in_reply_to.is_(None) | to_him)
 
 
 def pending_inbound() -> Select[Any]:

@@ -20,6 +20,7 @@ from yizhan.model import (
     ApiKey,
     Chat,
     ChatId,
+    ChatSession,
     Event,
     Inbound,
     InboundId,
@@ -212,12 +213,16 @@ def timeline(
     )
 
 
-def history(connection: Connection, target: Target, limit: int) -> tuple[Said, ...]:
-    heard = connection.execute(queries.heard_lines(target.account, target.chat, limit))
-    said = connection.execute(queries.said_lines(target.account, target.chat, limit))
+_UNSEEN = frozenset({"failed", "expired", "cancelled", "waiting"})
+"""States of a message of which the chat has not seen everything, and perhaps never will."""
+
+
+def history(connection: Connection, session: ChatSession, limit: int) -> tuple[Said, ...]:
+    heard = connection.execute(queries.heard_lines(session, limit))
+    said = connection.execute(queries.said_lines(session, limit))
     newest_first = merge(
         ((seq, Said("user", text, at_ms)) for seq, text, at_ms in heard),
-        ((seq, Said("assistant", text, at_ms)) for seq, text, at_ms in said),
+        ((seq, Said("assistant", text, at_ms, state in _UNSEEN)) for seq, text, at_ms, state in said),
         key=lambda line: line[0],
         reverse=True,
     )

@@ -18,6 +18,7 @@ from yizhan.model import (
     Alert,
     ApiKey,
     Chat,
+    ChatSession,
     Credentials,
     Event,
     Inbound,
@@ -144,19 +145,18 @@ class SqlStore:
     async def start_turn(self, start: TurnStart) -> TurnOpened:
         return await self._committer.submit(writes_in.StartTurn(start))
 
-    async def begin_turn(self, turn: TurnId, target: Target, at_ms: int) -> TurnOpened | None:
-        return await self._committer.submit(writes_in.BeginTurn(turn, target, at_ms))
+    async def begin_turn(self, turn: Turn, at_ms: int) -> TurnOpened | None:
+        return await self._committer.submit(writes_in.BeginTurn(turn.id, turn.person, turn.target, at_ms))
 
-    async def extend_turn(
-        self, turn: TurnId, target: Target, inbound: Sequence[InboundId], at_ms: int
-    ) -> TurnOpened | None:
-        return await self._committer.submit(writes_in.ExtendTurn(turn, target, tuple(inbound), at_ms))
+    async def extend_turn(self, turn: Turn, inbound: Sequence[InboundId], at_ms: int) -> TurnOpened | None:
+        claim = writes_in.ExtendTurn(turn.id, turn.person, turn.target, tuple(inbound), at_ms)
+        return await self._committer.submit(claim)
 
     async def end_turn(self, end: TurnEnd) -> tuple[Accepted, ...]:
         return await self._committer.submit(writes_in.EndTurn(end))
 
-    async def new_session(self, target: Target, at_ms: int) -> None:
-        await self._committer.submit(writes_in.NewSession(target, at_ms))
+    async def new_session(self, target: Target, sender: str, by_person: bool, at_ms: int) -> None:
+        await self._committer.submit(writes_in.NewSession(target, sender, by_person, at_ms))
 
     async def choose_agent(self, target: Target, agent: str, at_ms: int) -> None:
         await self._committer.submit(writes_in.ChooseAgent(target, agent, at_ms))
@@ -267,8 +267,8 @@ class SqlStore:
             lambda c: reads.timeline(c, self._statements, target, before, limit, containing)
         )
 
-    async def history(self, target: Target, limit: int) -> tuple[Said, ...]:
-        return await self._read(lambda c: reads.history(c, target, limit))
+    async def history(self, session: ChatSession, limit: int) -> tuple[Said, ...]:
+        return await self._read(lambda c: reads.history(c, session, limit))
 
     async def pending_inbound(self) -> tuple[Inbound, ...]:
         return await self._read(reads.pending_inbound)

@@ -11,6 +11,7 @@ and no transaction needs rows of two accounts to agree.
              │        ├─ message      what we promised to send  (account, chat, seq)
              │        │    └─ entry   its parts                 (account, message_id, no)
              │        │        └─ attempt                       (account, message_id, no, n)
+             │        ├─ session      what is to be remembered  (account, chat, person)
              │        ├─ reply_token                            (account, chat, token_sha256)
              │        └─ allowance    what an inbound message permits   (account, chat, key)
              └─ sender_rule           who may ask               (account, sender_id)
@@ -93,7 +94,6 @@ chat = Table(
     _int("created_at_ms"),
     _int("last_inbound_at_ms", null=True),
     _int("last_outbound_at_ms", null=True),
-    _int("session_since_ms"),
     _flag("paused"),
     _text("gate"),
     _int("ghosts"),
@@ -189,6 +189,20 @@ suppressed = Table(
     sqlite_with_rowid=False,
 )
 
+session = Table(
+    "session",
+    metadata,
+    _name("account", key=True),
+    _name("chat", key=True),
+    _name("person", key=True),
+    _int("since_ms"),
+    _int("used_at_ms"),
+    _text("agent"),
+    _text("agent_session"),
+    Index("ix_session_age", "used_at_ms"),
+    sqlite_with_rowid=False,
+)
+
 turn = Table(
     "turn",
     metadata,
@@ -205,6 +219,7 @@ turn = Table(
     _text("reason_code", null=True),
     _text("reason_text", null=True),
     _int("outputs"),
+    _name("person"),
     Index("ix_turn_id", "id", unique=True),
     Index("ix_turn_newest", "account", "id"),
     _partial("ix_turn_open", "created_at_ms", "id", where="ended_at_ms IS NULL"),

@@ -31,6 +31,7 @@ from yizhan.model import (
     Attempt,
     Chat,
     ChatId,
+    ChatSession,
     Entry,
     Event,
     Inbound,
@@ -63,6 +64,7 @@ TOKENS_KEPT = 20
 Moment = tuple[str, str, int]
 """Account, sender and the platform's time of a message."""
 AttemptKey = tuple[MessageId, int, int]
+SessionKey = tuple[AccountId, ChatId, str]
 
 
 @dataclass(slots=True)
@@ -79,6 +81,7 @@ class Wants:
     platform_ids: set[tuple[AccountId, str]] = field(default_factory=set)
     moments: set[Moment] = field(default_factory=set)
     turns: set[TurnId] = field(default_factory=set)
+    sessions: set[SessionKey] = field(default_factory=set)
     inbound_of_turns: set[TurnId] = field(default_factory=set)
     tokens: set[Target] = field(default_factory=set)
     rules: set[tuple[AccountId, str]] = field(default_factory=set)
@@ -131,6 +134,7 @@ class WorkingSet:
         self.by_platform_id: dict[tuple[AccountId, str], InboundId] = {}
         self.by_moment: dict[Moment, list[InboundId]] = defaultdict(list)
         self.turns: dict[TurnId, KeptTurn] = {}
+        self.sessions: dict[SessionKey, ChatSession] = {}
         self.tokens: dict[Target, list[KeptToken]] = defaultdict(list)
         self.rules: dict[tuple[AccountId, str], SenderRule] = {}
         self.schedules: dict[ScheduleId, Schedule] = {}
@@ -161,6 +165,9 @@ class WorkingSet:
         for row in self._read(self._sql.turns_by_id, wants.turns):
             turn = rows.turn_of(row)
             self.turns[turn.turn.id] = turn
+        for row in self._read(self._sql.sessions_by_key, wants.sessions):
+            session = rows.session_of(row)
+            self.sessions[session.key] = session
         for turn_id in wants.inbound_of_turns & self.turns.keys():
             wants.inbound.update(self.turns[turn_id].turn.inbound_ids)
         self._load_inbound(wants)
@@ -440,6 +447,15 @@ class WorkingSet:
         shape = contract.turn_state_event(replace(turn, reason=told(turn.reason)), at_ms)
         self._event(at_ms, "turn.state", turn.account, turn.chat, shape)
 
+    def session_for(self, target: Target, person: str) -> ChatSession:
+        """A wanted session as it is, or a new one."""
+        key = target.account, target.chat, person
+        return self.sessions.get(key) or ChatSession(*key)
+
+    def put_session(self, session: ChatSession) -> None:
+        self._note("session", session.key, new=session.key not in self.sessions)
+        self.sessions[session.key] = session
+
     # Flush.
 
     def flush(self) -> list[Event]:
@@ -450,6 +466,7 @@ class WorkingSet:
         self._write("rule", self.rules, rows.rule_values)
         self._write("inbound", self.inbound, rows.inbound_values)
         self._write("turn", self.turns, rows.turn_values)
+        self._write("session", self.sessions, rows.session_values)
         self._write("schedule", self.schedules, rows.schedule_values)
         self._sql.insert_run.write(self.connection, [rows.run_values(run) for run in self._happened])
         self._flush_tokens()

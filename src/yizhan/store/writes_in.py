@@ -14,12 +14,15 @@ from typing import ClassVar
 import msgspec
 
 from yizhan.core import unasked
+from yizhan.core.access import ROOMS
 from yizhan.core.allowance import opened
+from yizhan.core.sessions import over
 from yizhan.errors import InvalidRequest
 from yizhan.model import (
     Access,
     AccountId,
     Chat,
+    ChatSession,
     Dispatch,
     Inbound,
     InboundId,
@@ -50,8 +53,6 @@ from yizhan.store.writes_out import accept_draft, check_draft, existing_message,
 
 BY_PLATFORM_ID = "platform_id"
 BY_CONTENT = "sender_time_content"
-_ROOMS = frozenset({"group", "channel"})
-"""Kinds of chats with many people in them."""
 HONOURED_MS = 3_600_000
 """So long may an inbound message permit answers after newer ones have come. Source: QQ, C2C: 60 minutes."""
 
@@ -211,7 +212,7 @@ def _note_chat(target: Target, arrival: Arrival, rows: WorkingSet) -> None:
     """A chat with one person is called by that person's name; a room with many is not called by who spoke first."""
     chat = rows.chat_for(target, arrival.received_at_ms)
     kind = chat.kind or arrival.heard.chat_kind
-    name = arrival.heard.sender_name if kind not in _ROOMS else ""
+    name = arrival.heard.sender_name if kind not in ROOMS else ""
     rows.put_chat(
         replace(
             chat,
@@ -311,6 +312,7 @@ class StartTurn:
         wants.accounts.add(self.start.target.account)
         wants.chats.add(self.start.target)
         wants.inbound.update(self.start.inbound_ids)
+        want_sessions(self.start.target, self.start.sender, wants)
 
     def apply(self, rows: WorkingSet) -> TurnOpened:
         start = self.start
@@ -323,7 +325,7 @@ class StartTurn:
             raise InvalidRequest(
                 f"Turn {start.id} names messages that were never received: {', '.join(missing)}."
             )
-        rows.chat_for(start.target, start.at_ms)
+        session = self._session(rows)
         turn = Turn(
             id=start.id,
             account=start.target.account,
@@ -333,16 +335,37 @@ class StartTurn:
             inbound_ids=start.inbound_ids,
             created_at_ms=start.at_ms,
             started_at_ms=start.at_ms if start.begins else None,
+            person=session.person,
         )
         rows.put_turn(KeptTurn(turn, rows.next_seq(start.target)), start.at_ms)
         for inbound_id in start.inbound_ids:
             rows.change_inbound(replace(rows.inbound[inbound_id].inbound, turn_id=start.id))
         return _opened(turn, rows)
 
+    def _session(self, rows: WorkingSet) -> ChatSession:
+        """The one that the turn belongs to; a new one if the last is over."""
+        start = self.start
+        chat = rows.chat_for(start.target, start.at_ms)
+        session = rows.session_for(start.target, person_of(chat, start.sender, start.sessions.by_person))
+        if over(start.sessions, session.used_at_ms, start.asked_at_ms):
+            session = replace(session, since_ms=session.used_at_ms + 1, agent_session="")
+        session = replace(session, used_at_ms=start.at_ms)
+        rows.put_session(session)
+        return session
+
+
+def want_sessions(target: Target, sender: str, wants: Wants) -> None:
+    """That of the chat, and that of the person: which of them counts, the kind of the chat tells."""
+    wants.sessions.update((target.account, target.chat, person) for person in ("", sender))
+
+
+def person_of(chat: Chat, sender: str, by_person: bool) -> str:
+    """Whose session it is, empty: the whole chat's."""
+    return sender if by_person and chat.kind in ROOMS else ""
+
 
 def _opened(turn: Turn, rows: WorkingSet) -> TurnOpened:
-    chat = rows.chats.get(turn.target)
-    return TurnOpened(turn, chat.chat.session_since_ms if chat else 0)
+    return TurnOpened(turn, rows.session_for(turn.target, turn.person))
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,12 +375,13 @@ class BeginTurn:
     label: ClassVar[str] = "begin_turn"
     alone: ClassVar[bool] = False
     turn: TurnId
+    person: str
     target: Target
     at_ms: int
 
     def wants(self, wants: Wants) -> None:
         wants.turns.add(self.turn)
-        wants.chats.add(self.target)
+        want_sessions(self.target, self.person, wants)
 
     def apply(self, rows: WorkingSet) -> TurnOpened | None:
         kept = rows.turns.get(self.turn)
@@ -377,13 +401,14 @@ class ExtendTurn:
     label: ClassVar[str] = "extend_turn"
     alone: ClassVar[bool] = False
     turn: TurnId
+    person: str
     target: Target
     ids: tuple[InboundId, ...]
     at_ms: int
 
     def wants(self, wants: Wants) -> None:
         wants.turns.add(self.turn)
-        wants.chats.add(self.target)
+        want_sessions(self.target, self.person, wants)
         wants.inbound.update(self.ids)
 
     def apply(self, rows: WorkingSet) -> TurnOpened | None:
@@ -411,6 +436,8 @@ class EndTurn:
     def wants(self, wants: Wants) -> None:
         wants.turns.add(self.end.id)
         wants.inbound_of_turns.add(self.end.id)
+        if self.end.session is not None:
+            wants.sessions.add(self.end.session.key)
         for draft in self.end.outputs:
             want_draft(draft, wants)
 
@@ -426,7 +453,19 @@ class EndTurn:
             check_draft(draft, rows)
         accepted = tuple(accept_draft(draft, rows) for draft in end.outputs)
         end_turn(kept, end, len(accepted), rows)
+        if end.session is not None:
+            _note_session(end.session, end.at_ms, rows)
         return accepted
+
+
+def _note_session(asked_in: ChatSession, at_ms: int, rows: WorkingSet) -> None:
+    """The session was used; unless another has begun meanwhile, the agent's own name of it is kept."""
+    session = rows.sessions.get(asked_in.key)
+    if session is None or session.since_ms != asked_in.since_ms:
+        return
+    named = replace(asked_in, used_at_ms=max(at_ms, session.used_at_ms))
+    if named != session:
+        rows.put_session(named)
 
 
 def end_turn(kept: KeptTurn, end: TurnEnd, outputs: int, rows: WorkingSet) -> None:
@@ -441,13 +480,20 @@ class NewSession:
     label: ClassVar[str] = "new_session"
     alone: ClassVar[bool] = False
     target: Target
+    sender: str
+    by_person: bool
     at_ms: int
 
     def wants(self, wants: Wants) -> None:
         wants.chats.add(self.target)
+        want_sessions(self.target, self.sender, wants)
 
     def apply(self, rows: WorkingSet) -> None:
-        rows.put_chat(replace(rows.chat_for(self.target, self.at_ms), session_since_ms=self.at_ms))
+        chat = rows.chat_for(self.target, self.at_ms)
+        session = rows.session_for(self.target, person_of(chat, self.sender, self.by_person))
+        rows.put_session(
+            replace(session, since_ms=self.at_ms, used_at_ms=self.at_ms, agent="", agent_session="")
+        )
 
 
 @dataclass(frozen=True, slots=True)

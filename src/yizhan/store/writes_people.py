@@ -342,6 +342,9 @@ class Prune:
                 self._sweep(rows, t.suppressed, position, queries.old_suppressed(old, self.limit)),
                 self._sweep(rows, t.turn, position, queries.old_turns(old, self.limit)),
                 self._sweep(
+                    rows, t.session, ("account", "chat", "person"), queries.old_sessions(old, self.limit)
+                ),
+                self._sweep(
                     rows,
                     t.attempt,
                     ("account", "message_id", "no", "n"),

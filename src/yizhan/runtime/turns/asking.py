@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from yizhan.model import Inbound, Turn
 from yizhan.ports import AgentFailed, Clock, Store, TurnOpened
 from yizhan.runtime.speech import heard
-from yizhan.runtime.turns.questions import Questions
+from yizhan.runtime.turns.outcome import Answer
+from yizhan.runtime.turns.questions import Questions, agents_name
 from yizhan.runtime.turns.roster import Roster
 from yizhan.runtime.turns.steps import Steps
 from yizhan.runtime.turns.typing_signs import TypingSigns
@@ -34,18 +36,16 @@ class Asking:
         self._roster = roster
         self._timeout_ms = timeout_ms
 
-    async def ask(
-        self, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
-    ) -> list[str]:
+    async def ask(self, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]) -> Answer:
         """What the agent says. `begun`: the turn runs already, and the seat is taken; whoever calls leaves it."""
         await seat.take()
         opened = begun or await self._begin(turn)
         if opened is None:
-            return []  # it has been ended meanwhile
+            return Answer()  # it has been ended meanwhile
         async with self._signs.shown(turn.target):
             return await self._in_time(opened, asked)
 
-    async def _in_time(self, opened: TurnOpened, asked: Sequence[Inbound]) -> list[str]:
+    async def _in_time(self, opened: TurnOpened, asked: Sequence[Inbound]) -> Answer:
         limit_s = self._timeout_ms / 1000
         try:
             async with asyncio.timeout(limit_s) as limit:
@@ -55,18 +55,19 @@ class Asking:
             raise AgentFailed("turn-timeout", f"no answer within {limit_s:g} s (turns.timeout_s)") from None
 
     async def _begin(self, turn: Turn) -> TurnOpened | None:
-        return await self._steps.take(
-            lambda: self._store.begin_turn(turn.id, turn.target, self._clock.now_ms())
-        )
+        return await self._steps.take(lambda: self._store.begin_turn(turn, self._clock.now_ms()))
 
-    async def _answer(self, opened: TurnOpened, asked: Sequence[Inbound]) -> list[str]:
+    async def _answer(self, opened: TurnOpened, asked: Sequence[Inbound]) -> Answer:
         agent = self._roster.agent(opened.turn)
         if agent is None:
             raise AgentFailed("agent-gone", f"{opened.turn.agent} is not configured any more")
         question = await self._questions.of(opened, asked, self._clock.now_ms() + self._timeout_ms)
         try:
-            return list((await heard(agent.answer(question))).outputs)
+            speech = await heard(agent.answer(question))
         except AgentFailed:
             raise
         except Exception as error:  # a broken agent ends its turn, never the chat's loop
             raise AgentFailed("agent-broke", repr(error)) from error
+        name = agents_name(opened) if speech.session is None else speech.session
+        session = replace(opened.session, agent=opened.turn.agent, agent_session=name)
+        return Answer(speech.outputs, session)

@@ -15,11 +15,19 @@ def due_ms(last: Inbound, numbers: TurnNumbers) -> int:
     return last.received_at_ms + (numbers.debounce_long_ms if long else numbers.debounce_ms)
 
 
-async def next_batch(desk: Desk, clock: Clock, numbers: TurnNumbers) -> tuple[Inbound, ...]:
-    """Waits until nothing new has come for the debounce time; empty if there is nothing to answer any more."""
+async def next_batch(
+    desk: Desk, clock: Clock, numbers: TurnNumbers, sender: str | None = None
+) -> tuple[Inbound, ...]:
+    """Waits until nothing new has come for the debounce time; empty if there is nothing to answer any more. Where each
+    person has a session of his own a batch is one person's: the given, else whoever waits longest."""
     while desk.pending:
-        at_ms = due_ms(desk.pending[-1], numbers)
+        if numbers.sessions.by_person and sender is None:
+            sender = desk.pending[0].sender_id
+        batch = desk.of(sender if numbers.sessions.by_person else None)
+        if not batch:
+            return ()
+        at_ms = due_ms(batch[-1], numbers)
         if at_ms <= clock.now_ms():
-            return desk.take_pending()
+            return desk.take(batch)
         await clock.sleep_until(at_ms)
     return ()

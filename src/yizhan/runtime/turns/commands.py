@@ -53,6 +53,7 @@ class Commands:
         door: Door,
         chats: Chats,
         roster: Roster,
+        by_person: bool,
         language: str,
         account_state: Callable[[AccountId], AccountState],
     ) -> None:
@@ -65,6 +66,7 @@ class Commands:
         self._door = door
         self._chats = chats
         self._roster = roster
+        self._by_person = by_person
         self._language = language
         self._account_state = account_state
         self._open: set[asyncio.Task[None]] = set()
@@ -119,7 +121,7 @@ class Commands:
                 return self._say("stopped" if await self._chats.end_all(target) else "nothing_to_stop")
             case Command.NEW:
                 await self._chats.end_all(target)
-                await self._steps.take(lambda: self._store.new_session(target, self._clock.now_ms()))
+                await self._new_session(target, inbound.sender_id)
                 return self._say("new_session")
             case Command.STATUS:
                 return self._status(target)
@@ -166,6 +168,10 @@ class Commands:
 
     def _choices(self, inbound: Inbound) -> str:
         return ", ".join(self._roster.choices(self._from_admin(inbound))) or self._say("nobody")
+
+    async def _new_session(self, target: Target, sender: str) -> None:
+        at_ms = self._clock.now_ms()
+        await self._steps.take(lambda: self._store.new_session(target, sender, self._by_person, at_ms))
 
     async def _approve(self, code: str) -> str:
         try:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from yizhan.model import Inbound, Reason, Target, Turn, TurnId
+from yizhan.runtime.turns.outcome import Answer
 
 STOPPED = Reason("stopped", "ended by /stop")
 INTERRUPTED = Reason("interrupted", "a newer message came, which is answered instead")
@@ -17,6 +18,7 @@ class Desk:
     """What waits for the next turn of a chat, and the turn that is open.
 
     turn       the one that is open, None between two
+    sender     who wrote what it answers
     answering  from the turn's opening until the agent has answered; until then it can be stopped
     stopped    why it was to end before that, None if nobody said so
     steered    a message came that the agent is to know of before it answers
@@ -28,10 +30,11 @@ class Desk:
     resumed: list[Turn] = field(default_factory=list)
     loop: asyncio.Task[None] | None = None
     turn: TurnId | None = None
+    sender: str = ""
     answering: bool = False
     stopped: Reason | None = None
     steered: bool = False
-    work: asyncio.Task[list[str]] | None = None
+    work: asyncio.Task[Answer] | None = None
 
     @property
     def busy(self) -> bool:
@@ -65,6 +68,14 @@ class Desk:
     def take_pending(self) -> tuple[Inbound, ...]:
         taken, self.pending = tuple(self.pending), []
         return taken
+
+    def of(self, sender: str | None) -> list[Inbound]:
+        """What waits; of one sender, where that is given."""
+        return [waiting for waiting in self.pending if sender in (None, waiting.sender_id)]
+
+    def take(self, batch: list[Inbound]) -> tuple[Inbound, ...]:
+        self.pending = [waiting for waiting in self.pending if waiting not in batch]
+        return tuple(batch)
 
     def take_resumed(self) -> tuple[Turn, ...]:
         taken, self.resumed = tuple(self.resumed), []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from yizhan.errors import RequestError
-from yizhan.model import Inbound, Reason, Turn, TurnState
+from yizhan.model import ChatSession, Inbound, Reason, Turn, TurnState
 from yizhan.ports import Clock, Draft, Store, TurnEnd
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.turns.outcome import BROKEN, Outcome
@@ -30,15 +30,20 @@ class Finishing:
             drafts = self._speaking.of_turn(turn.target, turn.id, asked, outcome)
             if outcome.state is TurnState.FAILED and self._outbound.owes_notice(turn.target):
                 drafts = ()  # one sentence that has not arrived yet says it all
-            await self.end(turn, outcome.state, outcome.reason, drafts)
+            await self.end(turn, outcome.state, outcome.reason, drafts, outcome.answer.session)
         except Exception as error:
             reason = outcome.reason or self._why_unsaid(turn, error)
             await self.end(turn, outcome.state if outcome.reason else TurnState.FAILED, reason)
 
     async def end(
-        self, turn: Turn, state: TurnState, reason: Reason | None, drafts: tuple[Draft, ...] = ()
+        self,
+        turn: Turn,
+        state: TurnState,
+        reason: Reason | None,
+        drafts: tuple[Draft, ...] = (),
+        session: ChatSession | None = None,
     ) -> None:
-        end = TurnEnd(turn.id, state, self._clock.now_ms(), drafts, reason)
+        end = TurnEnd(turn.id, state, self._clock.now_ms(), drafts, reason, session)
         for accepted in await self._steps.add(turn.target, lambda: self._store.end_turn(end)):
             self._outbound.admit(accepted)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from yizhan.core.sessions import SessionRules
 from yizhan.model import WhileBusy
 from yizhan.settings import Settings
 
@@ -21,9 +22,10 @@ class TurnNumbers:
     while_busy: WhileBusy
     failure_notice: str | None
     shows_codes: bool
+    sessions: SessionRules
 
     @classmethod
-    def of(cls, settings: Settings) -> TurnNumbers:
+    def of(cls, settings: Settings, zone: str) -> TurnNumbers:
         return cls(
             language=settings.language,
             debounce_ms=_ms(settings.turns.debounce_s),
@@ -34,7 +36,18 @@ class TurnNumbers:
             while_busy=WhileBusy(settings.turns.while_busy),
             failure_notice=settings.turns.failure_notice,
             shows_codes=settings.access.show_code,
+            sessions=_session_rules_of(settings, zone),
         )
+
+
+def _session_rules_of(settings: Settings, zone: str) -> SessionRules:
+    given = settings.sessions
+    return SessionRules(
+        idle_ms=_ms(given.idle_s),
+        daily_hour=given.daily_hour,
+        zone=given.zone or zone,
+        by_person=given.groups == "person",
+    )
 
 
 def _ms(seconds: float) -> int:

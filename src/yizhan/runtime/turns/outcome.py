@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from yizhan.core.text import clean, shorten
-from yizhan.model import Reason, TurnState
+from yizhan.model import ChatSession, Reason, TurnState
 from yizhan.ports import AgentFailed
 
 DETAIL_MAX = 500
@@ -16,22 +16,30 @@ BROKEN = Reason("turn-broke", "the turn broke in the gateway; its log says how")
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What an agent has said. `session`: the one it was asked in, with its own name of it; None: it was not asked."""
+
+    outputs: tuple[str, ...] = ()
+    session: ChatSession | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """`defect`: what broke in the gateway itself, to be logged."""
 
     state: TurnState
-    outputs: tuple[str, ...] = ()
+    answer: Answer = Answer()
     reason: Reason | None = None
     defect: BaseException | None = None
 
 
-def outcome_of(work: asyncio.Task[list[str]]) -> Outcome:
+def outcome_of(work: asyncio.Task[Answer]) -> Outcome:
     """Of an agent that is no longer at work."""
     if work.cancelled():
         return Outcome(TurnState.FAILED, reason=Reason("agent-broke", "it cancelled itself"))
     error = work.exception()
     if error is None:
-        return Outcome(TurnState.DONE, tuple(work.result()))
+        return Outcome(TurnState.DONE, work.result())
     if isinstance(error, AgentFailed):
         return Outcome(TurnState.FAILED, reason=_bounded(error))
     return Outcome(TurnState.FAILED, reason=BROKEN, defect=error)

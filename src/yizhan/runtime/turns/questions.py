@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from yizhan.core.commands import command_of
-from yizhan.model import Inbound
+from yizhan.model import ChatSession, Inbound
 from yizhan.ports import Question, Said, Store, TurnOpened
 from yizhan.runtime.turns.roster import Roster
 from yizhan.runtime.turns.steps import Steps
@@ -31,7 +31,8 @@ class Questions:
             sender_name=asked[-1].sender_name,
             text="\n".join(spoken(inbound) for inbound in self._without_prefix(asked)),
             history=tuple(line for line in history if _before(line, first_ms)),
-            session=f"{opened.turn.target}#{opened.session_since_ms}",
+            session=session_name(opened.session),
+            agent_session=agents_name(opened),
             in_reply_to=asked[-1].id,
             quoted="\n".join(inbound.quoted_text for inbound in asked if inbound.quoted_text),
             language=self._language,
@@ -43,12 +44,23 @@ class Questions:
         limit = self._roster.history_limit(opened.turn)
         if limit == 0:
             return ()
-        return await self._steps.take(lambda: self._store.history(opened.turn.target, limit))
+        return await self._steps.take(lambda: self._store.history(opened.session, limit))
 
     def _without_prefix(self, asked: Sequence[Inbound]) -> Sequence[Inbound]:
         """The word that chose the agent is not meant for it."""
         chosen = self._roster.asked(asked)
         return (replace(asked[0], text=chosen.text), *asked[1:])
+
+
+def session_name(session: ChatSession) -> str:
+    """What we call it, the same until /new or a reset."""
+    person = f"/{session.person}" if session.person else ""
+    return f"{session.account}:{session.chat}{person}#{session.since_ms}"
+
+
+def agents_name(opened: TurnOpened) -> str:
+    """What the agent calls it; what another agent called it means nothing here."""
+    return opened.session.agent_session if opened.session.agent == opened.turn.agent else ""
 
 
 def spoken(inbound: Inbound) -> str:

@@ -29,7 +29,7 @@ class Speaking:
         answers = heard[-1] if heard else None
         if outcome.state is TurnState.FAILED:
             return self._notice(target, turn, answers) if answers else ()  # nobody waits for it
-        said = [text for text in map(self._drafts.fit, outcome.outputs) if text.strip()]
+        said = [text for text in map(self._drafts.fit, outcome.answer.outputs) if text.strip()]
         texts = pack(said, *self._drafts.room(target), self._drafts.text_max_chars)
         return tuple(self._output(target, turn, answers, text, ordinal) for ordinal, text in enumerate(texts))
 

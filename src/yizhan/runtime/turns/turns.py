@@ -67,6 +67,7 @@ class Turns:
             door,
             self,
             roster,
+            numbers.sessions.by_person,
             numbers.language,
             account_state,
         )
@@ -84,6 +85,12 @@ class Turns:
         """A stored message waits for an answer."""
         desk = self._desk(Target(inbound.account, inbound.chat))
         desk.pending.append(inbound)
+        if desk.sender == inbound.sender_id or not self._numbers.sessions.by_person:
+            self._concern(desk)
+        self._staff(desk)
+
+    def _concern(self, desk: Desk) -> None:
+        """A message has come from whom the open turn answers."""
         match self._numbers.while_busy:
             case WhileBusy.INTERRUPT:
                 desk.stop(INTERRUPTED)
@@ -93,7 +100,6 @@ class Turns:
                 pass  # it waits
             case _:
                 assert_never(self._numbers.while_busy)
-        self._staff(desk)
 
     def command(self, inbound: Inbound) -> None:
         """A stored control command waits to be carried out; it waits for no turn."""
@@ -154,7 +160,7 @@ class Turns:
         agent = self._roster.asked(asked).agent if asked else NOBODY
         if agent == NOBODY:
             raise InvalidRequest("Nobody answers here.", "Set agent, or a route, and restart the gateway.")
-        start = TurnStart(name, old.target, agent, old.inbound_ids, self._clock.now_ms())
+        start = self._start(name, old.target, agent, asked, False)
         return (await self._store.start_turn(start)).turn
 
     async def end(self, turn: Turn) -> None:
@@ -227,13 +233,29 @@ class Turns:
         agent = self._roster.asked(asked).agent
         ids = tuple(inbound.id for inbound in asked)
         name = TurnId(self._chance.new_id("t"))
-        start = TurnStart(name, desk.target, agent, ids, self._clock.now_ms(), begins)
+        start = self._start(name, desk.target, agent, asked, begins)
         try:
             return await self._steps.take(lambda: self._store.start_turn(start))
         except RequestError as error:
             self._outbound.log.warning("turn.not_opened", account=desk.target.account, code=error.name)
             await self._steps.take(lambda: self._store.dispatch_done(ids))
             return None
+
+    def _start(
+        self, name: TurnId, target: Target, agent: str, asked: Sequence[Inbound], begins: bool
+    ) -> TurnStart:
+        ids, first = tuple(inbound.id for inbound in asked), asked[0]
+        return TurnStart(
+            name,
+            target,
+            agent,
+            ids,
+            self._clock.now_ms(),
+            begins,
+            first.sender_id,
+            first.received_at_ms,
+            self._numbers.sessions,
+        )
 
     async def _run(
         self, desk: Desk, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
@@ -251,13 +273,13 @@ class Turns:
         self, desk: Desk, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
     ) -> tuple[Outcome, Sequence[Inbound]]:
         """Has the agent asked until it has answered, and tells about which messages in the end."""
-        desk.turn = turn.id
+        desk.turn, desk.sender = turn.id, asked[0].sender_id if asked else ""
         while True:
             desk.steered = False
             outcome = await self._ask(desk, turn, seat, begun, asked)
             if outcome is not None:
                 return outcome, asked
-            if more := await next_batch(desk, self._clock, self._numbers):
+            if more := await next_batch(desk, self._clock, self._numbers, desk.sender):
                 begun = await self._extend(desk, turn, more)
                 asked = (*asked, *more)
 
@@ -281,9 +303,7 @@ class Turns:
         """The turn claims further messages. Answers it if it runs already. One that has ended meanwhile finds that out
         by itself, and they are asked about in the next."""
         ids = [inbound.id for inbound in more]
-        opened = await self._steps.take(
-            lambda: self._store.extend_turn(turn.id, turn.target, ids, self._clock.now_ms())
-        )
+        opened = await self._steps.take(lambda: self._store.extend_turn(turn, ids, self._clock.now_ms()))
         if opened is None:
             desk.pending[:0] = more
         return opened if opened and opened.turn.state is TurnState.RUNNING else None

@@ -10,6 +10,7 @@ from yizhan.model import (
     Access,
     AccountId,
     ChatId,
+    ChatSession,
     Dispatch,
     Inbound,
     InboundId,
@@ -121,7 +122,8 @@ _names_decoder = msgspec.json.Decoder(list[str])
 
 
 def turn_of(row: Row) -> KeptTurn:
-    account, chat, seq, turn_id, agent, state, inbound_ids, created, started, ended, code, text, outputs = row
+    account, chat, seq, turn_id, agent, state, inbound_ids, created, started, ended, code, text, *rest = row
+    outputs, person = rest
     turn = Turn(
         id=TurnId(turn_id),
         account=AccountId(account),
@@ -134,6 +136,7 @@ def turn_of(row: Row) -> KeptTurn:
         ended_at_ms=ended,
         reason=reason_of(code, text),
         outputs=outputs,
+        person=person,
     )
     return KeptTurn(turn, seq)
 
@@ -154,4 +157,22 @@ def turn_values(kept: KeptTurn) -> Values:
         "reason_code": turn.reason and turn.reason.code,
         "reason_text": turn.reason and turn.reason.text,
         "outputs": turn.outputs,
+        "person": turn.person,
+    }
+
+
+def session_of(row: Row) -> ChatSession:
+    account, chat, person, since, used_at, agent, agent_session = row
+    return ChatSession(AccountId(account), ChatId(chat), person, since, used_at, agent, agent_session)
+
+
+def session_values(session: ChatSession) -> Values:
+    return {
+        "account": session.account,
+        "chat": session.chat,
+        "person": session.person,
+        "since_ms": session.since_ms,
+        "used_at_ms": session.used_at_ms,
+        "agent": session.agent,
+        "agent_session": session.agent_session,
     }

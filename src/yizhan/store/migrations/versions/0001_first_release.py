@@ -140,7 +140,6 @@ def upgrade() -> None:
         _int("created_at_ms"),
         _int("last_inbound_at_ms", null=True),
         _int("last_outbound_at_ms", null=True),
-        _int("session_since_ms"),
         _flag("paused"),
         _text("gate"),
         _int("ghosts"),
@@ -401,6 +400,19 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "session",
+        _name("account"),
+        _name("chat"),
+        _name("person"),
+        _int("since_ms"),
+        _int("used_at_ms"),
+        _text("agent"),
+        _text("agent_session"),
+        sa.PrimaryKeyConstraint("account", "chat", "person"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_session_age", "session", ["used_at_ms"], unique=False)
+    op.create_table(
         "suppressed",
         _name("account"),
         _name("chat"),
@@ -428,6 +440,7 @@ def upgrade() -> None:
         _text("reason_code", null=True),
         _text("reason_text", null=True),
         _int("outputs"),
+        _name("person"),
         sa.PrimaryKeyConstraint("account", "chat", "seq"),
     )
     op.create_index(
