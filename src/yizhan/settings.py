@@ -412,6 +412,9 @@ class Turns(_Section):
     timeout_s: Lifetime = Field(
         1800, description="longest work of an agent for one turn; then the turn fails"
     )
+    later_s: Lifetime = Field(
+        3600, description="longest time until an answer that was announced comes through the API"
+    )
     while_busy: Literal["queue", "interrupt", "steer"] = Field(
         "queue", description="what a message does that comes while the agent works on one before"
     )

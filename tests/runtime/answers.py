@@ -11,7 +11,7 @@ from typing import Any
 
 from simulation.station import Station, target
 from yizhan.model import AccountId, Turn
-from yizhan.ports import Piece, Question, Session, Text, TurnFilter
+from yizhan.ports import Later, Piece, Question, Session, Text, TurnFilter
 
 PATIENCE_S = 600
 """Virtual seconds after which a test gives up waiting."""
@@ -23,6 +23,7 @@ class Gated:
     def __init__(self, name: str = "gated") -> None:
         self.name = name
         self.calls_it = ""
+        self.later = False
         self.asked: list[Question] = []
         self.gone = 0
         self._released = 0
@@ -46,6 +47,9 @@ class Gated:
             raise
         if self.calls_it:
             yield Session(self.calls_it)
+        if self.later:
+            yield Later()
+            return
         yield Text(f"re: {question.text}")
 
     async def close(self) -> None:

@@ -245,7 +245,9 @@ class Gateway:
 
     async def accept(self, order: Order) -> Accepted:
         """Commits a message; it is owed an outcome from now on. Raises RequestError, StoreError."""
-        return await self.outbound.accept(await self.resolve(order.to), order)
+        accepted = await self.outbound.accept(await self.resolve(order.to), order)
+        self.turns.answered(accepted.message)
+        return accepted
 
     async def message(self, message: MessageId, wait_s: float = 0) -> Message:
         """The message as it is; with `wait_s`, at its next change, at the latest then."""

@@ -446,13 +446,13 @@ class EndTurn:
         kept = rows.turns.get(end.id)
         if kept is None:
             raise InvalidRequest(f"There is no turn {end.id} to end.")
-        if kept.turn.ended_at_ms is not None:
+        if kept.turn.ended_at_ms is not None or kept.turn.state is end.state:
             known = (existing_message(draft, rows) for draft in end.outputs)
             return tuple(Accepted(each.message, created=False) for each in known if each is not None)
         for draft in end.outputs:
             check_draft(draft, rows)
         accepted = tuple(accept_draft(draft, rows) for draft in end.outputs)
-        end_turn(kept, end, len(accepted), rows)
+        end_turn(kept, end, kept.turn.outputs + len(accepted), rows)
         if end.session is not None:
             _note_session(end.session, end.at_ms, rows)
         return accepted
@@ -469,8 +469,9 @@ def _note_session(asked_in: ChatSession, at_ms: int, rows: WorkingSet) -> None:
 
 
 def end_turn(kept: KeptTurn, end: TurnEnd, outputs: int, rows: WorkingSet) -> None:
-    """The turn is over, and the messages that it answered ask nothing any more."""
-    turn = replace(kept.turn, state=end.state, ended_at_ms=end.at_ms, reason=end.reason, outputs=outputs)
+    """The turn is over, or waits for an answer that comes later; what it answered asks nothing any more."""
+    ended_at_ms = None if end.state is TurnState.WAITING else end.at_ms
+    turn = replace(kept.turn, state=end.state, ended_at_ms=ended_at_ms, reason=end.reason, outputs=outputs)
     rows.put_turn(kept._replace(turn=turn), end.at_ms)
     ask_nothing(turn.inbound_ids, rows)
 

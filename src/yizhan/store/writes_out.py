@@ -20,11 +20,12 @@ from yizhan.model import (
     MessageState,
     Reason,
     Target,
+    TurnState,
     WaitingFor,
 )
 from yizhan.ports import Accepted, Audit, Draft, Expired, Intent, Parking, Settlement
 from yizhan.store import queries
-from yizhan.store.rows import KeptMessage
+from yizhan.store.rows import KeptMessage, KeptTurn
 from yizhan.store.working_set import Wants, WorkingSet
 
 _OFF_THE_WIRE = frozenset({MessageState.QUEUED, MessageState.WAITING})
@@ -154,7 +155,28 @@ class Accept:
         want_draft(self.draft, wants)
 
     def apply(self, rows: WorkingSet) -> Accepted:
-        return accept_draft(self.draft, rows)
+        """An answer for which a turn has waited ends that turn, in the same commit."""
+        waiting = _waiting_turn(self.draft, rows)
+        if waiting is None:
+            return accept_draft(self.draft, rows)
+        turn, at_ms = waiting.turn, self.draft.created_at_ms
+        accepted = accept_draft(replace(self.draft, turn_id=turn.id, ordinal=turn.outputs), rows)
+        if accepted.created:
+            over = replace(turn, state=TurnState.DONE, ended_at_ms=at_ms, outputs=turn.outputs + 1)
+            rows.put_turn(waiting._replace(turn=over), at_ms)
+        return accepted
+
+
+def _waiting_turn(draft: Draft, rows: WorkingSet) -> KeptTurn | None:
+    """The turn that waits for this answer, None if none does."""
+    inbound = rows.inbound.get(draft.in_reply_to) if draft.in_reply_to else None
+    turn_id = inbound.inbound.turn_id if inbound else None
+    if turn_id is None or draft.turn_id is not None or draft.klass is MessageClass.PROGRESS:
+        return None
+    if turn_id not in rows.turns:
+        rows.load(Wants(turns={turn_id}))
+    kept = rows.turns.get(turn_id)
+    return kept if kept is not None and kept.turn.state is TurnState.WAITING else None
 
 
 @dataclass(frozen=True, slots=True)

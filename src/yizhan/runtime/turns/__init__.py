@@ -11,6 +11,7 @@ not accepted again. Rapid messages are merged over *stored* messages, so that a 
     asking      the agent at work, within a free worker and a time
     speaking    what it said, and what the gateway says itself, as drafts
     finishing   the end of a turn, with its outputs, in one transaction
+    late        answers that come later, through our API
     commands    what a chat may tell the gateway
     turns       the loop of each chat, which has all of these done in order
 """

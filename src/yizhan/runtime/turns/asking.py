@@ -70,4 +70,4 @@ class Asking:
             raise AgentFailed("agent-broke", repr(error)) from error
         name = agents_name(opened) if speech.session is None else speech.session
         session = replace(opened.session, agent=opened.turn.agent, agent_session=name)
-        return Answer(speech.outputs, session)
+        return Answer(speech.outputs, session, speech.later)

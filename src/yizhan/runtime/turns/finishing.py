@@ -23,17 +23,20 @@ class Finishing:
         self._speaking = speaking
         self._outbound = outbound
 
-    async def finish(self, turn: Turn, asked: Sequence[Inbound], outcome: Outcome) -> None:
-        """Accepts what was said; what cannot be accepted makes the turn a failed one."""
+    async def finish(self, turn: Turn, asked: Sequence[Inbound], outcome: Outcome) -> TurnState:
+        """Accepts what was said; what cannot be accepted makes the turn a failed one. Answers what the turn is now."""
         self._log(turn, outcome)
         try:
             drafts = self._speaking.of_turn(turn.target, turn.id, asked, outcome)
             if outcome.state is TurnState.FAILED and self._outbound.owes_notice(turn.target):
                 drafts = ()  # one sentence that has not arrived yet says it all
             await self.end(turn, outcome.state, outcome.reason, drafts, outcome.answer.session)
+            return outcome.state
         except Exception as error:
             reason = outcome.reason or self._why_unsaid(turn, error)
-            await self.end(turn, outcome.state if outcome.reason else TurnState.FAILED, reason)
+            state = outcome.state if outcome.reason else TurnState.FAILED
+            await self.end(turn, state, reason)
+            return state
 
     async def end(
         self,

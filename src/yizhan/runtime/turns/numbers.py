@@ -19,6 +19,7 @@ class TurnNumbers:
     debounce_long_chars: int
     workers: int
     timeout_ms: int
+    later_ms: int
     while_busy: WhileBusy
     failure_notice: str | None
     shows_codes: bool
@@ -33,6 +34,7 @@ class TurnNumbers:
             debounce_long_chars=settings.turns.debounce_long_chars,
             workers=settings.turns.workers,
             timeout_ms=_ms(settings.turns.timeout_s),
+            later_ms=_ms(settings.turns.later_s),
             while_busy=WhileBusy(settings.turns.while_busy),
             failure_notice=settings.turns.failure_notice,
             shows_codes=settings.access.show_code,

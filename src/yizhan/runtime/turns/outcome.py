@@ -17,10 +17,12 @@ BROKEN = Reason("turn-broke", "the turn broke in the gateway; its log says how")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an agent has said. `session`: the one it was asked in, with its own name of it; None: it was not asked."""
+    """What an agent has said. `session`: the one it was asked in, with its own name of it; None: it was not asked.
+    `later`: the rest comes through our API."""
 
     outputs: tuple[str, ...] = ()
     session: ChatSession | None = None
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ def outcome_of(work: asyncio.Task[Answer]) -> Outcome:
         return Outcome(TurnState.FAILED, reason=Reason("agent-broke", "it cancelled itself"))
     error = work.exception()
     if error is None:
-        return Outcome(TurnState.DONE, work.result())
+        answer = work.result()
+        return Outcome(TurnState.WAITING if answer.later else TurnState.DONE, answer)
     if isinstance(error, AgentFailed):
         return Outcome(TurnState.FAILED, reason=_bounded(error))
     return Outcome(TurnState.FAILED, reason=BROKEN, defect=error)

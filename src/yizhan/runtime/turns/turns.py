@@ -9,7 +9,7 @@ from typing import assert_never
 
 from yizhan.core.routing import NOBODY
 from yizhan.errors import InvalidRequest, RequestError
-from yizhan.model import AccountId, AccountState, Inbound, Target, Turn, TurnId, TurnState, WhileBusy
+from yizhan.model import AccountId, AccountState, Inbound, Message, Target, Turn, TurnId, TurnState, WhileBusy
 from yizhan.ports import Chance, Clock, Store, TurnOpened, TurnStart
 from yizhan.runtime.lines import Lines
 from yizhan.runtime.outbound import Outbound
@@ -18,6 +18,7 @@ from yizhan.runtime.turns.batches import next_batch
 from yizhan.runtime.turns.commands import Commands, Door
 from yizhan.runtime.turns.desk import INTERRUPTED, STOPPED, STOPPED_BY_OPERATOR, Desk
 from yizhan.runtime.turns.finishing import Finishing
+from yizhan.runtime.turns.late import LateAnswers
 from yizhan.runtime.turns.numbers import TurnNumbers
 from yizhan.runtime.turns.outcome import Outcome, outcome_of
 from yizhan.runtime.turns.questions import Questions
@@ -57,6 +58,7 @@ class Turns:
         self._asking = Asking(store, clock, self._steps, questions, self._signs, roster, numbers.timeout_ms)
         speaking = Speaking(outbound.drafts, numbers.language, numbers.failure_notice)
         self._finishing = Finishing(store, clock, self._steps, speaking, outbound)
+        self._late = LateAnswers(store, clock, self._steps, self._finishing, outbound, numbers.later_ms)
         self._commands = Commands(
             store,
             clock,
@@ -109,7 +111,11 @@ class Turns:
         """Turns that were at work when the process ended begin again, under the same ids."""
         self._roster.load(await self._store.chosen_agents())
         for turn in await self._store.open_turns():
-            self.resume(turn)
+            if turn.state is TurnState.WAITING:
+                self._late.expect(turn)
+                self._outbound.expect(turn.target, True)
+            else:
+                self.resume(turn)
 
     async def stop(self) -> None:
         """Ends all work; open turns stay open in the store and begin again after a restart."""
@@ -118,6 +124,7 @@ class Turns:
             task.cancel()
         await self._commands.stop()
         await asyncio.gather(*loops, return_exceptions=True)
+        await self._late.stop()
         await self._signs.stop()
 
     def forget(self, account: AccountId) -> None:
@@ -133,6 +140,10 @@ class Turns:
             desk.take_resumed()
             desk.stop()
 
+    def answered(self, message: Message) -> None:
+        """A program's message was accepted; perhaps it is the answer for which a turn has waited."""
+        self._late.answered(message)
+
     def running(self, target: Target) -> bool:
         """Whether a turn of the chat is open."""
         desk = self._desks.get(target)
@@ -141,9 +152,10 @@ class Turns:
     async def end_all(self, target: Target) -> bool:
         """Ends the chat's open turn, those that were to be resumed, and what waits for the next one. Answers whether
         there was any."""
+        waited = await self._late.end_all(target)
         desk = self._desks.get(target)
         if desk is None or not desk.busy:
-            return False
+            return waited
         ids = [inbound.id for inbound in desk.take_pending()]
         resumed = desk.take_resumed()
         desk.stop()
@@ -170,6 +182,7 @@ class Turns:
             desk.drop(turn.id)
             if desk.turn == turn.id:
                 desk.stop(STOPPED_BY_OPERATOR)
+        self._late.drop(turn.id)
         await self._finishing.end(turn, TurnState.STOPPED, STOPPED_BY_OPERATOR)
 
     # a chat's loop
@@ -200,7 +213,7 @@ class Turns:
             self._staff(desk)
         else:
             self._desks.pop(desk.target, None)
-            self._outbound.expect(desk.target, False)
+            self._outbound.expect(desk.target, self._late.any(desk.target))
 
     async def _attend(self, desk: Desk) -> None:
         while desk.busy:
@@ -266,8 +279,10 @@ class Turns:
         finally:
             seat.leave()
             desk.close()
-        await self._finishing.finish(turn, asked, outcome)
-        self._outbound.expect(desk.target, bool(desk.pending or desk.resumed))
+        if await self._finishing.finish(turn, asked, outcome) is TurnState.WAITING:
+            self._late.expect(turn)
+        more = bool(desk.pending or desk.resumed) or self._late.any(desk.target)
+        self._outbound.expect(desk.target, more)
 
     async def _outcome(
         self, desk: Desk, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]

@@ -1,0 +1,84 @@
+"""Late answers: turns whose agent will answer through our API. They hold neither a worker nor their chat, only a time
+after which they have failed. The row says that they wait; what is here are the alarm clocks."""
+
+from __future__ import annotations
+
+import asyncio
+
+from yizhan.model import Message, Reason, Target, Turn, TurnId, TurnState
+from yizhan.ports import Clock, Store
+from yizhan.runtime.outbound import Outbound
+from yizhan.runtime.turns.desk import STOPPED
+from yizhan.runtime.turns.finishing import Finishing
+from yizhan.runtime.turns.outcome import Outcome
+from yizhan.runtime.turns.steps import Steps
+
+
+class LateAnswers:
+    """`patience_ms`: how long an answer may take, from the beginning of its turn."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        steps: Steps,
+        finishing: Finishing,
+        outbound: Outbound,
+        patience_ms: int,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._steps = steps
+        self._finishing = finishing
+        self._outbound = outbound
+        self._patience_ms = patience_ms
+        self._waiting: dict[TurnId, tuple[Turn, asyncio.Task[None]]] = {}
+
+    def expect(self, turn: Turn) -> None:
+        """The turn waits for its answer."""
+        alarm = asyncio.create_task(self._alarm(turn))
+        self._waiting[turn.id] = turn, alarm
+        alarm.add_done_callback(lambda task: self._over(turn, task))
+
+    def any(self, target: Target) -> bool:
+        """Whether a turn of the chat waits."""
+        return any(turn.target == target for turn, _ in self._waiting.values())
+
+    def answered(self, message: Message) -> None:
+        """A message was accepted; perhaps it is what a turn waited for."""
+        if message.turn_id is not None:
+            self.drop(message.turn_id)
+
+    def drop(self, turn: TurnId) -> None:
+        """It waits no more."""
+        if turn in self._waiting:
+            self._waiting[turn][1].cancel()
+
+    async def end_all(self, target: Target) -> bool:
+        """Ends every turn of the chat that waits. Answers whether there was any."""
+        turns = [turn for turn, _ in self._waiting.values() if turn.target == target]
+        for turn in turns:
+            self.drop(turn.id)
+            await self._finishing.end(turn, TurnState.STOPPED, STOPPED)
+        return bool(turns)
+
+    async def stop(self) -> None:
+        """They wait in the store, and are expected again after the next start."""
+        alarms = [alarm for _, alarm in self._waiting.values()]
+        for alarm in alarms:
+            alarm.cancel()
+        await asyncio.gather(*alarms, return_exceptions=True)
+
+    async def _alarm(self, turn: Turn) -> None:
+        began_ms = turn.started_at_ms or turn.created_at_ms
+        await self._clock.sleep_until(began_ms + self._patience_ms)
+        asked = await self._steps.take(lambda: self._store.inbound(turn.inbound_ids))
+        text = f"no answer came through the API within {self._patience_ms / 1000:g} s (turns.later_s)"
+        failed = Outcome(TurnState.FAILED, reason=Reason("answer-missing", text))
+        await self._finishing.finish(turn, asked, failed)
+
+    def _over(self, turn: Turn, task: asyncio.Task[None]) -> None:
+        self._waiting.pop(turn.id, None)
+        self._outbound.expect(turn.target, self.any(turn.target))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._outbound.log.error("turn.broke", account=turn.account, turn=turn.id, exc_info=error)
