@@ -15,6 +15,7 @@ from tests.web.conftest import API_KEY, BEARER, EventStore, client_of, gateway_o
 from yizhan.settings import Server
 from yizhan.web import console_path, create_app
 from yizhan.web.auth import BODY_MAX_BYTES, HostNames, same_origin
+from yizhan.web.keys import KeyRing
 
 EXEMPT = {"/healthz", "/readyz", "/console/login", "/webhooks/platform/account"}
 
@@ -218,6 +219,37 @@ async def test_a_person_without_a_session_gets_a_page(bare_app: FastAPI) -> None
         answer = await browser.get("/console/")
         assert 401 == answer.status_code
         assert "yizhan console" in answer.text
+
+
+async def test_a_key_or_a_code_that_is_typed_signs_in(bare_app: FastAPI) -> None:
+    """A person at a phone cannot click on what a terminal prints."""
+    ring: KeyRing = bare_app.state.keys
+    _, admin = await ring.add("operator", frozenset({"admin"}))
+    _, reader = await ring.add("reader", frozenset({"read", "send"}))
+    code = console_path(bare_app).rpartition("ticket=")[2]
+    whole = f"http://127.0.0.1:8787{console_path(bare_app)}"
+    for typed, status in (
+        (API_KEY, 303), (f"  {admin}\n", 303), (code, 303), (whole, 303),
+        (code, 403), (reader, 403), ("guessed", 403), ("", 403), ("驿站" * 300, 403),
+    ):  # fmt: skip
+        async with client_of(bare_app, {}) as browser:
+            answer = await browser.post("/console/login", data={"key": typed})
+            assert status == answer.status_code, typed
+            reached = (await browser.get("/v1/settings")).status_code
+            assert (200 if status == 303 else 401) == reached
+            assert typed.strip() == "" or typed.strip() not in answer.text
+
+
+async def test_a_page_elsewhere_cannot_sign_anybody_in(bare_app: FastAPI) -> None:
+    async with client_of(bare_app, {"Origin": "http://evil.example"}) as browser:
+        assert 403 == (await browser.post("/console/login", data={"key": API_KEY})).status_code
+
+
+async def test_whoever_opens_the_door_is_asked_for_a_code(bare_app: FastAPI) -> None:
+    async with client_of(bare_app, {}) as browser:
+        answer = await browser.get("/console/login")
+        assert (200, True) == (answer.status_code, '<form method="post"' in answer.text)
+        assert "Set-Cookie" not in answer.headers
 
 
 async def test_without_a_console_nobody_signs_in(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 import structlog
 
+from yizhan.core.connection import Lost
 from yizhan.errors import InvalidRequest, StoreError, UnknownAccount
-from yizhan.model import Account, AccountId, Credentials
+from yizhan.model import Account, AccountId, AccountState, Credentials
 from yizhan.ports import Clock, NewLogin, Platform, Store
 from yizhan.runtime.connections import Connections
 from yizhan.runtime.lines import Lines
@@ -69,6 +70,14 @@ class Accounts:
         if self._running():
             await self._connections.open(account)
         return account, created
+
+    async def try_login(self, platform: str, external_id: str, credentials: Credentials) -> Lost | None:
+        """Asks the platform whether it takes these credentials; nothing is changed. None: it does."""
+        self._check(platform, external_id, credentials)
+        now_ms = self._clock.now_ms()
+        account_id = AccountId(f"{platform}:{external_id.strip()}")
+        account = Account(account_id, credentials, AccountState.STARTING, now_ms, now_ms)
+        return await self._platforms[platform].probe(account)
 
     @to_the_end
     async def remove(self, account: AccountId) -> None:

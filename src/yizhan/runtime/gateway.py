@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from yizhan.core.connection import Lost
 from yizhan.core.hosts import Hosts
 from yizhan.errors import StoreError, TurnEnded, TurnOpen
 from yizhan.model import (
@@ -352,6 +353,10 @@ class Gateway:
     ) -> tuple[Account, bool]:
         """Adds an account, or replaces its credentials; its queue is kept. Raises InvalidRequest."""
         return await self._accounts.add(platform, external_id, credentials)
+
+    async def try_login(self, platform: str, external_id: str, credentials: Credentials) -> Lost | None:
+        """Whether the platform takes these credentials, and why not; nothing is changed. Raises InvalidRequest."""
+        return await self._accounts.try_login(platform, external_id, credentials)
 
     async def remove_account(self, account: AccountId) -> None:
         """Live messages end as cancelled, credentials are erased, history stays. Raises UnknownAccount."""

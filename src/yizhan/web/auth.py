@@ -16,14 +16,13 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yizhan.errors import StoreError
 from yizhan.settings import Server
 from yizhan.web.keys import ALL_SCOPES, NO_SCOPES, KeyRing
 from yizhan.web.problems import TOO_LARGE, BodyTooLarge, Problem, problem_of
-from yizhan.web.sessions import Sessions, page
+from yizhan.web.sessions import Sessions, sign_in_page
 
 READ = frozenset({"read", "admin"})
 SEND = frozenset({"send", "admin"})
@@ -244,13 +243,5 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, problem: Problem, 
     if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008})
         return
-    response = _page_of(problem) if for_a_person and problem.status == 401 else problem.response()
+    response = sign_in_page(401) if for_a_person and problem.status == 401 else problem.response()
     await response(scope, receive, send)
-
-
-def _page_of(problem: Problem) -> Response:
-    return page(
-        problem.status,
-        "Please sign in.",
-        "The command <code>yizhan console</code> prints an address that signs you in, once, within five minutes.",
-    )

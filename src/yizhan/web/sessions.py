@@ -1,4 +1,4 @@
-"""Signing in to the console: a one-time ticket becomes a cookie.
+"""Signing in to the console: a one-time ticket, or a key that may do everything, becomes a cookie.
 
 `yizhan console` asks for a ticket (scope admin) and prints its address; whoever opens it within five
 minutes gets the session, once. The cookie says until when it is good and is signed with a secret derived
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -18,6 +19,7 @@ from yizhan.core.contract import time_text
 from yizhan.ports import Chance, Clock
 from yizhan.web import shapes
 from yizhan.web.exchange import answer
+from yizhan.web.keys import NO_SCOPES, ring_of
 
 router = APIRouter(tags=["console"])
 
@@ -25,6 +27,9 @@ TICKET_MS = 5 * 60 * 1000
 SESSION_MS = 7 * 24 * 60 * 60 * 1000
 TICKETS_MAX = 32
 """Tickets open at the same time; a further one ends the oldest."""
+
+TYPED_MAX = 400
+"""Characters of a code or key that somebody types."""
 
 LOGIN_PATH = "/console/login"
 HOME_PATH = "/console/"
@@ -113,26 +118,70 @@ async def make_ticket(request: Request) -> Response:
 
 @router.get(LOGIN_PATH, include_in_schema=False)
 async def sign_in(request: Request, ticket: str = Query("", max_length=200)) -> Response:
-    """Turns a ticket into a session and goes on to the console."""
-    sessions = sessions_of(request.app)
-    if not sessions.redeem(ticket):
-        return page(
-            403,
-            "This sign-in address is used up or too old.",
-            "A new one comes from the command <code>yizhan console</code>; it works once, within five minutes.",
-        )
+    """Turns a ticket into a session and goes on to the console; without one it asks for it, or for a key."""
+    if not ticket:
+        return sign_in_page(200)
+    return _let_in(request) if sessions_of(request.app).redeem(ticket) else sign_in_page(403, _USED_UP)
+
+
+@router.post(LOGIN_PATH, include_in_schema=False)
+async def sign_in_by_key(request: Request) -> Response:
+    """Takes what was typed: a one-time code, its whole address, or a key that may do everything."""
+    typed = (
+        parse_qs((await request.body()).decode("utf-8", "replace")).get("key", [""])[0].strip()[:TYPED_MAX]
+    )
+    if sessions_of(request.app).redeem(typed.rpartition("ticket=")[2]):
+        return _let_in(request)
+    scopes = await ring_of(request).scopes_of(typed.encode()) if typed else NO_SCOPES
+    return _let_in(request) if "admin" in scopes else sign_in_page(403, _WRONG)
+
+
+def _let_in(request: Request) -> Response:
     response = RedirectResponse(
         HOME_PATH, 303, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     )
-    sessions.set_cookie(response, secure=request.url.scheme == "https")
+    sessions_of(request.app).set_cookie(response, secure=request.url.scheme == "https")
     return response
 
 
-def page(status: int, title: str, text: str) -> HTMLResponse:
-    """A short page for a person who came without a session. `text` is HTML of ours."""
-    style = "font:1rem/1.6 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem"
-    body = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Yizhan</title>'
-        f'<meta name="viewport" content="width=device-width"><body style="{style}"><h1>{title}</h1><p>{text}</p>'
+_USED_UP = (
+    "这个登录地址已经用过或过期了。",
+    "This sign-in address is used up or too old.",
+)
+_WRONG = (
+    "这不是有效的一次性代码，也不是有管理权限的密钥。",
+    "That is neither a one-time code that is still good, nor a key that may do everything.",
+)
+
+
+def sign_in_page(status: int, wrong: tuple[str, str] | None = None) -> HTMLResponse:
+    """A short page for a person who came without a session, in both languages: nobody has chosen one yet."""
+    told = "".join(
+        f'<p role="alert" lang="{lang}">{text}</p>'
+        for lang, text in zip(("zh", "en"), wrong or (), strict=False)
     )
-    return HTMLResponse(body, status, {"Cache-Control": "no-store"})
+    return HTMLResponse(_PAGE.replace("<!-- wrong -->", told), status, {"Cache-Control": "no-store"})
+
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Yizhan</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+  :root { color-scheme: light dark; }
+  body { font: 1rem/1.6 system-ui, sans-serif; max-width: 30rem; margin: 16vh auto; padding: 0 1.2rem; }
+  h1 { font-size: 1.4rem; } p { margin: .5rem 0; }
+  form { display: flex; gap: .5rem; margin: 1.2rem 0; }
+  input { flex: 1; min-width: 0; } input, button { font: inherit; padding: .45rem .8rem; }
+</style>
+<main>
+<h1><span lang="zh">请登录</span> · Please sign in.</h1>
+<!-- wrong -->
+<p lang="zh">在终端运行 <code>yizhan console</code>，会得到一个五分钟内有效、只能用一次的登录地址。</p>
+<p>The command <code>yizhan console</code> prints an address that signs you in, once, within five minutes.</p>
+<form method="post" action="/console/login">
+<input type="password" name="key" required maxlength="400" autocomplete="current-password"
+  aria-label="一次性代码或管理密钥 · one-time code, or a key with the scope admin"
+  placeholder="一次性代码或管理密钥 · one-time code or admin key">
+<button type="submit"><span lang="zh">登录</span> · Sign in</button>
+</form>
+</main>
+"""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import uvicorn
 from fastapi import FastAPI
 
@@ -273,19 +274,22 @@ async def served(house: House) -> AsyncIterator[Served]:
             await open_house.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with house_at(tmp_path) as house:
         yield house
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def open_house(house: House) -> AsyncIterator[Served]:
     async with served(house) as open_house:
         yield open_house
 
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+QUIET = ["--no-sandbox", "--disable-background-networking"]
+PATIENCE_MS = 30_000
+"""So long a page may take to show what is expected: the machine may be busy with everything else."""
 
 
 def chromium() -> str:
@@ -297,6 +301,18 @@ def chromium() -> str:
     if "browser" in os.environ.get("YIZHAN_TEST_REQUIRE", ""):
         pytest.fail(missing)
     pytest.skip(missing)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Any]:
+    """One browser for all tests of a module: starting it costs more than they do."""
+    from playwright.async_api import async_playwright
+
+    path = chromium()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        await browser.close()
 
 
 @dataclass
@@ -312,25 +328,17 @@ class Window:
         return [address for address in self.asked if not address.startswith(own)]
 
 
-@pytest.fixture(scope="session")
-def chromium_path() -> str:
-    return chromium()
-
-
 @contextlib.asynccontextmanager
-async def window(path: str, **context: Any) -> AsyncIterator[Window]:
-    from playwright.async_api import async_playwright
-
-    quiet = ["--no-sandbox", "--disable-background-networking"]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=quiet)
-        chosen = {"locale": "en-US", "viewport": {"width": 1280, "height": 800}} | context
-        page = await (await browser.new_context(**chosen)).new_page()
+async def window(browser: Any, **chosen: Any) -> AsyncIterator[Window]:
+    """A window of its own, without anybody's cookies."""
+    size = {"width": 1280, "height": 800}
+    context = await browser.new_context(**{"locale": "en-US", "viewport": size} | chosen)
+    try:
+        page = await context.new_page()
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.on("websocket", lambda socket: asked.append(socket.url))
-        page.set_default_timeout(10_000)
-        try:
-            yield Window(page, asked)
-        finally:
-            await browser.close()
+        page.set_default_timeout(PATIENCE_MS)
+        yield Window(page, asked)
+    finally:
+        await context.close()

@@ -14,6 +14,8 @@ from websockets.exceptions import InvalidStatus
 
 from .conftest import Served
 
+module_loop = pytest.mark.asyncio(loop_scope="module")
+
 SOCKET = "/console/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
 POLLING = "/console/_nicegui_ws/socket.io/?EIO=4&transport=polling"
 
@@ -38,6 +40,7 @@ async def socket_status(url: str, origin: str, headers: Mapping[str, str]) -> in
         return refused.response.status_code
 
 
+@module_loop
 async def test_pages_need_a_session_and_static_files_do_not(open_house: Served) -> None:
     async with httpx.AsyncClient(base_url=open_house.url, timeout=20) as stranger:
         for path in ("/console", "/console/", "/console/chats", "/console/chat", POLLING):
@@ -47,15 +50,25 @@ async def test_pages_need_a_session_and_static_files_do_not(open_house: Served) 
             assert (await stranger.get(way_out)).status_code in (401, 404)
 
 
+@module_loop
 async def test_a_session_opens_every_page(open_house: Served) -> None:
     async with signed_in(open_house) as client:
-        for path in ("/console/", "/console/chats", "/console/chat?chat=weixin:nobody:nothing"):
-            answer = await client.get(path)
+        for path in (
+            "",
+            "chats",
+            "chat?chat=weixin:nobody:nothing",
+            "outbox",
+            "accounts",
+            "people",
+            "settings",
+        ):
+            answer = await client.get(f"/console/{path}")
             assert 200 == answer.status_code, path
             assert "no-store" in answer.headers["cache-control"]
         assert "/console/" == (await client.get("/console")).headers["location"]
 
 
+@module_loop
 async def test_a_page_forbids_other_hosts_and_frames(open_house: Served) -> None:
     """The browser itself holds us to "no request to any other host"."""
     async with signed_in(open_house) as client:
@@ -68,6 +81,7 @@ async def test_a_page_forbids_other_hosts_and_frames(open_house: Served) -> None
         assert "https:" not in policy
 
 
+@module_loop
 async def test_a_foreign_origin_gets_no_socket(open_house: Served) -> None:
     """The page library's socket would take any origin; a page elsewhere could then read every chat."""
     async with signed_in(open_house) as client:
@@ -80,10 +94,12 @@ async def test_a_foreign_origin_gets_no_socket(open_house: Served) -> None:
         assert 200 == (await client.get(POLLING, headers={"Origin": own})).status_code
 
 
+@module_loop
 async def test_a_socket_without_a_session_is_refused(open_house: Served) -> None:
     assert 401 == await socket_status(open_house.url, open_house.url, {})
 
 
+@module_loop
 async def test_what_the_page_library_keeps_lies_in_the_home(open_house: Served) -> None:
     async with signed_in(open_house) as client:
         await client.get("/console/")
@@ -92,6 +108,7 @@ async def test_what_the_page_library_keeps_lies_in_the_home(open_house: Served) 
     assert "console" == app.storage.path.name
 
 
+@module_loop
 async def test_the_api_still_answers_beside_the_console(open_house: Served) -> None:
     async with httpx.AsyncClient(base_url=open_house.url) as client:
         assert 200 == (await client.get("/healthz")).status_code
@@ -107,6 +124,7 @@ def test_the_page_library_is_imported_late() -> None:
     assert "False" == done.stdout.strip()
 
 
+@module_loop
 @pytest.mark.parametrize("path", ["/console/static/console.js", "/console/static/early.js"])
 async def test_our_scripts_are_served_before_the_pages_are_loaded(open_house: Served, path: str) -> None:
     async with httpx.AsyncClient(base_url=open_house.url) as client:

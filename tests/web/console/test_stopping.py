@@ -18,7 +18,11 @@ import pytest
 
 from .conftest import API_KEY, BEARER, window
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 STOP_MAX_S = 2.0
 NO_SOCKETS = """const Socket = WebSocket;
@@ -77,10 +81,10 @@ async def page_on(seen: Any, url: str) -> None:
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 async def test_sigterm_ends_the_process_with_a_console_tab_open(
-    chromium_path: str, tmp_path: Path, transport: str
+    browser: Any, tmp_path: Path, transport: str
 ) -> None:
     """systemd waits 90 s and then kills; a forgotten tab must not cost a clean end."""
-    async with running(tmp_path) as gateway, window(chromium_path) as seen:
+    async with running(tmp_path) as gateway, window(browser) as seen:
         if transport == "polling":
             await seen.page.add_init_script(NO_SOCKETS)
         await page_on(seen, gateway.url)
@@ -90,15 +94,17 @@ async def test_sigterm_ends_the_process_with_a_console_tab_open(
         assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-async def test_a_tab_comes_back_after_a_restart(chromium_path: str, tmp_path: Path) -> None:
-    """The session outlives the process, and the page finds the new one by itself."""
-    async with window(chromium_path) as seen:
+async def test_a_tab_comes_back_after_a_restart(browser: Any, tmp_path: Path) -> None:
+    """The session outlives the process, and the page finds the new one by itself, looking every other second at
+    the latest: nobody should have to reload."""
+    async with window(browser) as seen:
         async with running(tmp_path) as gateway:
             await page_on(seen, gateway.url)
+            await seen.page.wait_for_function("window.socket.io.reconnectionDelayMax() <= 2000")
             port = int(gateway.url.rpartition(":")[2])
             assert 0 == (await gateway.stop())[0]
         await seen.page.get_by_text("The connection to the gateway is lost").wait_for()
         async with running(tmp_path, port):
-            async with seen.page.expect_navigation(timeout=20_000):
+            async with seen.page.expect_navigation(timeout=30_000):
                 pass
             await seen.page.get_by_text("No account yet").wait_for()

@@ -28,7 +28,7 @@ def attach(api: FastAPI, gateway: Gateway) -> Entrance:
     Returns at once: the pages are loaded beside the gateway's work, a request that comes earlier waits for
     them. Everything ends by itself when `gateway.stopping` is set; `Entrance.ended` tells when.
     """
-    entrance = Entrance(Console.of(gateway))
+    entrance = Entrance(Console.of(gateway, api.state.keys))
     api.add_route(MOUNT, _with_slash, include_in_schema=False)
     api.mount(MOUNT, entrance)
     entrance.open()

@@ -26,6 +26,7 @@ from yizhan.web.console.feed import Feed
 
 if TYPE_CHECKING:
     from yizhan.runtime.gateway import Gateway
+    from yizhan.web.keys import KeyRing
 
 log = structlog.get_logger("console")
 
@@ -52,10 +53,11 @@ class Console:
 
     gateway: Gateway
     feed: Feed
+    keys: KeyRing
 
     @classmethod
-    def of(cls, gateway: Gateway) -> Console:
-        return cls(gateway, Feed(gateway.store))
+    def of(cls, gateway: Gateway, keys: KeyRing) -> Console:
+        return cls(gateway, Feed(gateway.store), keys)
 
 
 class Entrance:

@@ -11,7 +11,7 @@ from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 from starlette.requests import Request
 
-from yizhan.errors import StoreError
+from yizhan.errors import RequestError, StoreError
 from yizhan.model import Target
 from yizhan.web.console import links
 from yizhan.web.console.entrance import CONSOLE, STATIC, Console
@@ -27,12 +27,16 @@ THEMES = ("auto", "light", "dark")
 RETRY_MS = 2_000
 """When a page that could not read looks again."""
 
-ON_CLICK = """(event) => {
-  const asked = event.target.closest("[data-do], [data-open]");
-  if (asked) emit(asked.dataset.do ?? "open", asked.dataset.open ?? "");
-}"""
+ON_CLICK = "(event) => window.yizhan.click(event, emit)"
+ON_SUBMIT = "(event) => window.yizhan.submit(event, emit)"
+"""What a click or a sent form asks for, is read in static/console.js, which also asks "are you sure?"."""
+ABOUT_MAX = 20_000
+"""Characters of what an act is about: a key, or the ids of the chosen rows."""
 
 Act = Callable[[str], Awaitable[None]]
+Fields = Mapping[str, Sequence[str]]
+"""A form as it was sent: name → what was typed or chosen."""
+Take = Callable[[Fields], Awaitable[None]]
 
 
 def _version() -> str:
@@ -82,6 +86,7 @@ class Frame:
     words: Words
     client: Client
     banner: ui.html
+    result: ui.html
     main: Element
 
     def now_ms(self) -> int:
@@ -118,15 +123,44 @@ class Frame:
 
         async def act(event: GenericEventArguments) -> None:
             name, about = event.args
-            chosen = acts.get(str(name))
-            if chosen is None:
-                return
-            try:
-                await chosen(str(about)[:400])
-            except StoreError:
-                self._say("stale")
+            if (chosen := acts.get(str(name))) is not None:
+                await self._carry_out(chosen(str(about)[:ABOUT_MAX]))
 
         self.main.on("click", act, js_handler=ON_CLICK)
+
+    def on_submit(self, takes: Mapping[str, Take]) -> None:
+        """Forms with `data-do` are taken by that name."""
+
+        async def take(event: GenericEventArguments) -> None:
+            name, fields = event.args
+            if (chosen := takes.get(str(name))) is not None and isinstance(fields, dict):
+                await self._carry_out(
+                    chosen({str(key): list(map(str, typed)) for key, typed in fields.items()})
+                )
+
+        self.main.on("submit", take, js_handler=ON_SUBMIT)
+
+    async def _carry_out(self, act: Awaitable[None]) -> None:
+        """An act that a person asked for. What became of it is said, also if nothing did."""
+        try:
+            await act
+        except RequestError as error:
+            self.tell(f"{error.detail} {error.fix}".strip(), "bad", english=True)
+        except StoreError:
+            self.tell(self.words("not_stored"), "bad")
+        except Exception as error:
+            log.error("page.broke", error=repr(error), exc_info=error)
+            self.tell(self.words("act.broke"), "bad")
+
+    def tell(self, text: str, tone: str = "good", english: bool = False) -> None:
+        """Says what became of an act; screen readers hear it too. The same words again are news again."""
+        lang = "en" if english else None
+        told = tag("p", text, class_=f"result {tone}", lang=lang, data_at=self.now_ms())
+        self.result.set_content(told)
+
+    def clear_form(self, form: str) -> None:
+        """Empties the form with this id, for what comes next."""
+        self.client.run_javascript(f"document.getElementById('{form}')?.reset()")
 
 
 def console_of(request: Request) -> Console:
@@ -148,7 +182,8 @@ def open_frame(request: Request, title: str, here: str) -> Frame:
     ui.html(_top(words, theme, here), tag="header").classes("top")
     with ui.element("div").classes("page").props("id=main tabindex=-1") as main:
         banner = ui.html("")
-    return Frame(console, words, ui.context.client, banner, main)
+    result = ui.html("").classes("results").props("role=status aria-live=polite")
+    return Frame(console, words, ui.context.client, banner, result, main)
 
 
 def _head(words: Words, theme: str, now_ms: int) -> Html:
@@ -158,6 +193,9 @@ def _head(words: Words, theme: str, now_ms: int) -> Html:
         "now": now_ms,
         "lost": words("lost"),
         "retry": words("lost.retry"),
+        "sure": words("sure"),
+        "back": words("sure.not"),
+        "chosen": words("chosen", n="%"),
     }
     facts = "".join(f' data-{name}="{value}"' for name, value in told.items())
     version = _version()
@@ -170,7 +208,14 @@ def _head(words: Words, theme: str, now_ms: int) -> Html:
 
 
 def _top(words: Words, theme: str, here: str) -> Html:
-    ways = (("overview", links.OVERVIEW), ("chats", links.chats()))
+    ways = (
+        ("overview", links.OVERVIEW),
+        ("chats", links.chats()),
+        ("outbox", links.OUTBOX),
+        ("accounts", links.ACCOUNTS),
+        ("people", links.PEOPLE),
+        ("settings", links.SETTINGS),
+    )
     return join(
         tag("a", words("skip"), href="#main", class_="skip"),
         tag(
@@ -179,6 +224,7 @@ def _top(words: Words, theme: str, here: str) -> Html:
             tag("span", words("brand"), class_="brand-name"),
             href=links.OVERVIEW,
             class_="brand",
+            aria_label=words("brand"),
         ),
         tag(
             "nav",
@@ -186,6 +232,7 @@ def _top(words: Words, theme: str, here: str) -> Html:
                 tag("a", words(name), href=to, aria_current="page" if name == here else None)
                 for name, to in ways
             ),
+            aria_label=words("ways"),
         ),
         tag("div", _language_switch(words), _theme_switch(words, theme), class_="switches"),
     )

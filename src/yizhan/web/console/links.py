@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from yizhan.model import AccountId, Target
 
 OVERVIEW = "./"
+OUTBOX = "outbox"
+ACCOUNTS = "accounts"
+PEOPLE = "people"
+SETTINGS = "settings"
 
 
 def chats(account: AccountId | None = None) -> str:
-    return "chats" if account is None else f"chats?account={quote(account, safe='')}"
+    return asking("chats", account=account or "")
+
+
+def asking(page: str, **wishes: str) -> str:
+    """A page with what is asked of it; empty wishes are left out."""
+    asked = urlencode({name: wish for name, wish in wishes.items() if wish})
+    return f"{page}?{asked}" if asked else page
 
 
 def chat(target: Target) -> str:

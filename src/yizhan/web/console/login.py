@@ -46,6 +46,7 @@ class LoginDialog:
         self._digits.set_visibility(False)
 
     async def open(self, _: str = "") -> None:
+        """Also for an account that is here already: until the new login works, the old one stays."""
         self._dialog.open()
         await self._start()
 

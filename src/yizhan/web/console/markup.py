@@ -43,7 +43,7 @@ def join(*children: Child) -> Html:
     return Html("".join(child if isinstance(child, Html) else escape(child) for child in children if child))
 
 
-def tag(name: str, *children: Child, **attributes: Attribute) -> Html:
+def tag(name: str, /, *children: Child, **attributes: Attribute) -> Html:
     """An element. `class_` and `for_` lose their underscore, others have `-` for `_`; None and False are left out."""
     head = "".join(_attribute(key, value) for key, value in attributes.items())
     return Html(f"<{name}{head}>" if name in _VOID else f"<{name}{head}>{join(*children)}</{name}>")

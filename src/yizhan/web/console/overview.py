@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yizhan.model import Account, AccountState, Alert, ChatId, MessageState, Reason, Severity, Target
-from yizhan.runtime.views import AccountView, GateView, Readiness
+from yizhan.model import Account, AccountState, Alert, ChatId, Message, MessageState, Reason, Severity, Target
+from yizhan.runtime.views import AccountView, AllowanceView, GateView, Readiness
 from yizhan.web.console import links
 from yizhan.web.console.markup import Html, join, moment, tag
 from yizhan.web.console.words import Words
@@ -119,7 +119,8 @@ def no_accounts(words: Words) -> Html:
     return tag("div", tag("h2", words("accounts.none")), tag("p", before, command, after), class_="empty")
 
 
-def account_card(words: Words, view: AccountView, now_ms: int) -> Html:
+def account_card(words: Words, view: AccountView, now_ms: int, oldest: Message | None = None) -> Html:
+    """`oldest`: the message of the account that has waited longest, as it stands now."""
     account = view.account
     return tag(
         "article",
@@ -136,6 +137,7 @@ def account_card(words: Words, view: AccountView, now_ms: int) -> Html:
             class_="means",
         ),
         tag("dl", *_facts(words, view, now_ms), class_="facts"),
+        _oldest(words, oldest),
         _gates(words, view, now_ms),
         tag("p", tag("a", words("account.chats"), href=links.chats(account.id)), class_="card-foot"),
         class_=f"card tone-edge-{TONES[account.state]}",
@@ -164,7 +166,38 @@ def _facts(words: Words, view: AccountView, now_ms: int) -> list[Html]:
     if account.reason and account.state is not AccountState.UP:
         told.append(_fact(words("why"), words.reason(account.reason)))
     told.append(_fact(words("waits"), _waits(words, view)))
+    if view.allowance is not None:
+        told.append(_fact(words("allowance"), _allowance(words, view.allowance)))
     return told
+
+
+def _allowance(words: Words, allowance: AllowanceView) -> str:
+    """What each message of the other side permits."""
+    if allowance.sends is None:
+        return words("allowance.free")
+    told = words("allowance.sends", n=allowance.sends)
+    if allowance.window_ms is not None:
+        told += words("allowance.within", window=words.span(allowance.window_ms))
+    return told + words("allowance.learned") if allowance.learned else told
+
+
+def _oldest(words: Words, oldest: Message | None) -> Html | None:
+    """Which message has waited longest, where, since when, and for what."""
+    if oldest is None:
+        return None
+    told = [
+        tag("strong", words("oldest.to")),
+        tag("a", tag("bdi", oldest.chat), href=links.chat(oldest.target)),
+        moment(oldest.created_at_ms, "ago"),
+        tag("span", words(oldest.state.value), class_="quiet"),
+    ]
+    if oldest.waiting_for is not None:
+        told.append(tag("span", words(f"for.{oldest.waiting_for}"), class_="tone-wait"))
+    if oldest.next_attempt_at_ms is not None:
+        told.append(
+            tag("span", words("next"), " ", moment(oldest.next_attempt_at_ms, "until"), class_="nowrap")
+        )
+    return tag("p", *told, class_="oldest")
 
 
 def _fact(name: str, value: str) -> Html:
@@ -207,11 +240,8 @@ def _waits(words: Words, view: AccountView) -> Html | str:
     if not any(counts.values()):
         return words("waits.none")
     told = words("waits.counts", **counts)
-    if view.oldest_live_at_ms is None:
-        return told
-    return join(
-        told, tag("span", words("oldest"), " ", moment(view.oldest_live_at_ms, "ago"), class_="quiet nowrap")
-    )
+    why = [words(f"waits.count.{waits}", n=n) for waits, n in view.waits_for.items()]
+    return join(told, *(tag("span", each, class_="quiet") for each in why))
 
 
 def _gates(words: Words, view: AccountView, now_ms: int) -> Html | None:
@@ -229,6 +259,7 @@ def _gate(words: Words, account: Account, gate: GateView, now_ms: int) -> Html:
         "li",
         _gate_name(words, account, gate),
         tag("span", words("gate.refusals", n=gate.refusals), class_="quiet") if _refused(gate) else None,
+        tag("span", _learned(words, gate), class_="quiet") if gate.fits else None,
         tag(
             "span",
             words("next_attempt"),
@@ -237,6 +268,11 @@ def _gate(words: Words, account: Account, gate: GateView, now_ms: int) -> Html:
             class_="quiet nowrap",
         ),
     )
+
+
+def _learned(words: Words, gate: GateView) -> str:
+    name = "limit.spaced" if gate.fits == 1 else "limit.learned"
+    return words(name, n=gate.fits, per=words.span(gate.per_ms))
 
 
 def _refused(gate: GateView) -> bool:

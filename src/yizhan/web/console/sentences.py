@@ -5,6 +5,8 @@ Every sentence stands here once in each language, so that neither can be forgott
 
 from __future__ import annotations
 
+from yizhan.web.console.sentences_more import MORE
+
 SENTENCES: dict[str, tuple[str, str]] = {
     "brand": ("驿站", "Yizhan"),
     "overview": ("总览", "Overview"),
@@ -200,8 +202,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "No error, but no receipt either: it may not have been shown",
     ),
     "failed.means": (
-        "不会再自动重试；可以用 yizhan outbox retry 重发",
-        "Not tried again by itself; yizhan outbox retry revives it",
+        "不会再自动重试；可以重新发送",
+        "Not tried again by itself; it can be sent again",
     ),
     "expired.means": ("在有效期内没能发出", "Its time was over before it could be sent"),
     "cancelled.means": ("不再发送", "Not sent any more"),
@@ -351,5 +353,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "login.digits.wrong": ("只输入手机上显示的数字", "Type only the digits that the phone shows"),
     "login.qr": ("登录二维码", "QR code of the login"),
     "close": ("关闭", "Close"),
+    **MORE,
 }
 """name → (中文, English), with blanks in braces."""

@@ -24,6 +24,7 @@ from yizhan.model import (
     TurnState,
 )
 from yizhan.ports import TimelineRow
+from yizhan.web.console import controls
 from yizhan.web.console.markup import Child, Html, icon, join, moment, tag
 from yizhan.web.console.sentences import SENTENCES
 from yizhan.web.console.words import Words
@@ -79,15 +80,15 @@ def timeline_row(look: Look, row: TimelineRow) -> Html:
 def legend(words: Words) -> Html:
     """Every mark with its meaning; all of them, so that nobody has to guess."""
     marks = [
-        tag("li", _mark(words, state), tag("span", words(f"{state}.means"), class_="quiet"))
+        tag("li", mark(words, state), tag("span", words(f"{state}.means"), class_="quiet"))
         for state in MessageState
     ]
-    marks.append(tag("li", _doubled(words), tag("span", words("doubled.means"), class_="quiet")))
+    marks.append(tag("li", doubled(words), tag("span", words("doubled.means"), class_="quiet")))
     return tag("details", tag("summary", words("legend")), tag("ul", *marks), class_="legend")
 
 
-def nothing_yet(words: Words) -> Html:
-    return tag("p", words("timeline.none"), class_="empty")
+def nothing_yet(words: Words, search: str = "") -> Html:
+    return tag("p", words("search.none" if search else "timeline.none"), class_="empty")
 
 
 # what came in
@@ -180,10 +181,26 @@ def _outbound(look: Look, row: Message) -> Html:
         ),
         _progress(look.words, row),
         tag("ol", *(_part(look, row, entry) for entry in row.entries), class_="parts"),
+        controls.buttons(*acts_on(look.words, row)) if row.state is not MessageState.DELIVERED else None,
         class_="outbound bubble",
         data_message=row.id,
         data_state=row.state.value,
     )
+
+
+def acts_on(words: Words, row: Message) -> list[Html]:
+    """What a person may do about a message that is not delivered. What may be shown twice is asked first."""
+    if row.state is MessageState.DELIVERED:
+        return []
+    if not row.state.live:
+        unsure = MessageState.UNCONFIRMED in {entry.state for entry in row.entries}
+        confirm = words("retry.sure") if unsure else None
+        again = words("retry.again")
+        return [controls.button("retry", again, "small", data_about=row.id, data_confirm=confirm)]
+    return [
+        controls.button("retry", words("retry.hurry"), "small", data_about=row.id),
+        controls.button("cancel", words("cancel"), "small", data_about=row.id),
+    ]
 
 
 def _progress(words: Words, row: Message) -> Html | None:
@@ -213,17 +230,17 @@ def _status(look: Look, row: Message, entry: Entry) -> Html:
     words, state = look.words, entry.state
     return tag(
         "div",
-        _mark(words, state, _title(words, entry)),
+        mark(words, state, _title(words, entry)),
         *_waiting(words, row, entry),
         _why(words, entry.reason) if entry.reason and state is not MessageState.DELIVERED else None,
-        _doubled(words) if entry.possibly_doubled else None,
+        doubled(words) if entry.possibly_doubled else None,
         _dressed(words, entry.form),
         _attempts_opener(look, row, entry),
         class_=f"status {TONES[state]}",
     )
 
 
-def _mark(words: Words, state: MessageState, title: str | None = None) -> Html:
+def mark(words: Words, state: MessageState, title: str | None = None) -> Html:
     return tag(
         "span",
         icon(state.value),
@@ -233,7 +250,7 @@ def _mark(words: Words, state: MessageState, title: str | None = None) -> Html:
     )
 
 
-def _doubled(words: Words) -> Html:
+def doubled(words: Words) -> Html:
     return tag(
         "span",
         icon("doubled"),

@@ -21,7 +21,7 @@ class Words:
 
     language: str
 
-    def __call__(self, name: str, **blanks: object) -> str:
+    def __call__(self, name: str, /, **blanks: object) -> str:
         zh, en = SENTENCES[name]
         return (zh if self.language == "zh" else en).format(**blanks)
 
@@ -29,6 +29,13 @@ class Words:
     def tag(self) -> str:
         """The language's tag for HTML."""
         return LANGUAGES[self.language]
+
+    def span(self, span_ms: int) -> str:
+        """A length of time as people say it: 20.4 s, 5 min, 24 h."""
+        for name, unit_ms in (("hours", 3_600_000), ("minutes", 60_000)):
+            if span_ms >= unit_ms and span_ms % unit_ms == 0:
+                return self(name, n=span_ms // unit_ms)
+        return self("seconds", n=f"{span_ms / 1000:g}")
 
     def known(self, name: str, otherwise: str) -> str:
         """The sentence of that name, or what somebody else called the thing."""

@@ -1,0 +1,120 @@
+"""What is in force, and the keys of programs, as HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from yizhan.model import ApiKey
+from yizhan.settings import Settings, keys
+from yizhan.web.console import controls
+from yizhan.web.console.markup import Html, join, moment, tag
+from yizhan.web.console.words import Words
+from yizhan.web.health import without_secrets
+
+SCOPES = ("read", "send", "admin")
+VALUE_MAX = 200
+
+
+def flat(shape: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as (dotted name, value); a section is opened, everything else is a value."""
+    for name, value in shape.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def defaults_of(settings: Settings) -> dict[str, Any]:
+    """Dotted name → default, as JSON shows it; of agents too, as far as theirs have one."""
+    known = list(keys())
+    for name, agent in settings.agents.items():
+        known += keys(type(agent), f"agents.{name}.")
+    return {name: json.loads(json.dumps(value, default=str)) for name, value, _ in known}
+
+
+def settings_tables(words: Words, settings: Settings) -> Html:
+    """First what differs from the defaults, then everything, folded."""
+    defaults, rows = defaults_of(settings), list(flat(without_secrets(settings)))
+    changed = [(name, value) for name, value in rows if name not in defaults or defaults[name] != value]
+    first = (
+        _table(words, "settings.changed", changed, defaults)
+        if changed
+        else tag("p", words("settings.unchanged"), class_="quiet")
+    )
+    every = tag(
+        "details",
+        tag("summary", words("settings.all")),
+        _table(words, "settings.all", rows, defaults),
+        class_="panel",
+    )
+    return join(tag("p", words("settings.how"), class_="quiet"), first, every)
+
+
+def _table(words: Words, caption: str, rows: Sequence[tuple[str, Any]], defaults: Mapping[str, Any]) -> Html:
+    heads = [words("settings.name"), words("settings.value"), words("settings.source")]
+    made = [_row(words, name, value, defaults.get(name, ...) == value) for name, value in rows]
+    return controls.table(words(caption), heads, made, "settings")
+
+
+def _row(words: Words, name: str, value: Any, is_default: bool) -> Html:
+    source = words("settings.default" if is_default else "settings.set")
+    return tag(
+        "tr",
+        tag("th", tag("code", name), scope="row"),
+        tag("td", tag("bdi", _value(value)), data_label=words("settings.value"), class_="value"),
+        tag("td", source, data_label=words("settings.source"), class_="quiet"),
+        data_setting=name,
+    )
+
+
+def _value(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= VALUE_MAX else text[:VALUE_MAX] + "…"
+
+
+def key_table(words: Words, known: Sequence[ApiKey]) -> Html:
+    """The keys in use first; revoked ones stay listed."""
+    if not known:
+        return tag("p", words("keys.none"), class_="quiet")
+    in_order = sorted(known, key=lambda key: (key.revoked_at_ms is not None, -key.created_at_ms))
+    heads = [words("keys.name"), words("keys.scopes"), words("keys.made"), words("people.deed")]
+    return controls.table(words("keys"), heads, [_key(words, key) for key in in_order], "keys")
+
+
+def _key(words: Words, key: ApiKey) -> Html:
+    scopes = " · ".join(words(f"keys.{scope}") for scope in SCOPES if scope in key.scopes)
+    sure = words("keys.revoke.sure", name=key.name)
+    end: Html = controls.button(
+        "revoke", words("keys.revoke"), "small danger", data_about=key.id, data_confirm=sure
+    )
+    if key.revoked_at_ms is not None:
+        end = tag("span", words("keys.revoked"), " ", moment(key.revoked_at_ms), class_="quiet")
+    return tag(
+        "tr",
+        tag("th", tag("bdi", key.name), scope="row"),
+        tag("td", scopes, data_label=words("keys.scopes")),
+        tag("td", moment(key.created_at_ms), data_label=words("keys.made")),
+        tag("td", end),
+        data_key=key.id,
+    )
+
+
+def key_form(words: Words) -> Html:
+    scopes = [
+        controls.check("scope", scope, words(f"keys.{scope}"), words(f"keys.{scope}.means"))
+        for scope in SCOPES
+    ]
+    legend = tag("legend", words("keys.scopes"))
+    return controls.form(
+        "key",
+        controls.field("purpose", words("keys.name"), required=True, maxlength=100),
+        tag("fieldset", legend, *scopes),
+        controls.buttons(controls.submit(words("keys.make"))),
+    )
+
+
+def new_key(words: Words, text: str) -> Html:
+    """The key's text, this once. It stands nowhere else."""
+    return tag("div", tag("p", words("keys.new")), tag("code", text, class_="key-text"), class_="banner good")

@@ -1,0 +1,324 @@
+"""Pages on which a person acts, as HTML: what they offer, what they ask first, and that nothing in them is a trap."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import replace
+
+import pytest
+
+from yizhan.errors import InvalidRequest
+from yizhan.model import (
+    Account,
+    AccountId,
+    AccountState,
+    ApiKey,
+    Chat,
+    ChatId,
+    Credentials,
+    Entry,
+    Message,
+    MessageClass,
+    MessageId,
+    MessageState,
+    Reason,
+    Rule,
+    SenderRule,
+    Target,
+    WaitingFor,
+)
+from yizhan.ports import MessageFilter, Tally
+from yizhan.runtime.views import AccountView, AllowanceView, ChatAllowanceView, GateView
+from yizhan.settings import Settings
+from yizhan.web.console import accounts, day, desk, outbox, overview, people, settings_rows, timeline
+from yizhan.web.console.accounts import qq_of
+from yizhan.web.console.sentences import SENTENCES
+from yizhan.web.console.words import Words
+
+ZH, EN = Words("zh"), Words("en")
+ACCOUNT = AccountId("weixin:ab12@im.bot")
+CHAT = ChatId("o9cq@im.wechat")
+NOW_MS = 1_800_000_000_000
+
+
+def message(state: MessageState = MessageState.WAITING, **more: object) -> Message:
+    entry = Entry(1, "text", "c1", state)
+    made = Message(
+        MessageId("m_1"),
+        ACCOUNT,
+        CHAT,
+        1,
+        MessageClass.PUSH,
+        "api",
+        "text",
+        NOW_MS,
+        NOW_MS + 1,
+        (entry,),
+        state,
+    )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def account(state: AccountState = AccountState.UP, **more: object) -> Account:
+    made = Account(ACCOUNT, Credentials("canary-secret", "https://ilink.example"), state, NOW_MS, NOW_MS)
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def seen(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html)).strip()
+
+
+def asked(html: str) -> list[tuple[str, bool]]:
+    """The acts that buttons ask for, and whether they ask "are you sure?" first."""
+    buttons = re.findall(r"<button[^>]*>", html)
+    return [
+        (found[1], "data-confirm" in each)
+        for each in buttons
+        if (found := re.search(r'data-do="([^"]*)"', each))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "acts"),
+    [
+        (MessageState.DELIVERED, []),
+        (MessageState.WAITING, [("retry", False), ("cancel", False)]),
+        (MessageState.QUEUED, [("retry", False), ("cancel", False)]),
+        (MessageState.FAILED, [("retry", False)]),
+        (MessageState.EXPIRED, [("retry", False)]),
+        (MessageState.CANCELLED, [("retry", False)]),
+        (MessageState.UNCONFIRMED, [("retry", True)]),
+    ],
+)
+def test_a_message_offers_what_its_state_allows(state: MessageState, acts: list[tuple[str, bool]]) -> None:
+    """What may be shown twice is asked first; what is delivered is left alone."""
+    html = "".join(timeline.acts_on(EN, message(state)))
+    assert acts == asked(html)
+    assert not acts or 'data-about="m_1"' in html
+
+
+def test_a_row_of_the_outbox_tells_fate_and_reason() -> None:
+    waits = message(
+        waiting_for=WaitingFor.LIMIT,
+        next_attempt_at_ms=NOW_MS + 9,
+        reason=Reason("-2", "rate limited"),
+        text="<img src=x> " + "w" * 200,
+    )
+    html = outbox.message_table(EN, [waits])
+    assert "<img" not in html
+    assert "Waiting the platform limits sending next attempt" in seen(html)
+    assert "The answer was -2: rate limited" in seen(html)
+    assert "w" * 150 not in html
+    assert "No message fits" in seen(outbox.message_table(EN, []))
+
+
+def test_what_is_wished_becomes_a_filter() -> None:
+    here = Target(ACCOUNT, CHAT)
+    assert MessageFilter() == outbox.Wish().filter
+    dead = frozenset({MessageState.FAILED, MessageState.EXPIRED})
+    assert (
+        MessageFilter(ACCOUNT, CHAT, dead, cause="-2")
+        == outbox.Wish("dead", "", here, str(here), "-2").filter
+    )
+    assert MessageFilter(ACCOUNT) == outbox.Wish(account=ACCOUNT).filter
+    assert outbox.Wish(chat_typed="nonsense").wrong
+    assert not outbox.Wish(chat=here, chat_typed=str(here)).wrong
+
+
+def test_the_filter_offers_every_state_and_keeps_what_was_typed() -> None:
+    html = outbox.filter_form(EN, outbox.Wish("dead", ACCOUNT, None, 'a"b', "-2"), [ACCOUNT])
+    assert {"", "live", "dead", *MessageState} == set(
+        re.findall(r'<option value="([^"]*)"', html.partition("</select>")[0])
+    )
+    assert '<option value="dead" selected>' in html
+    assert 'value="a&quot;b"' in html
+
+
+@pytest.mark.parametrize("beginning", ["=", "+", "-", "@"])
+def test_an_exported_cell_is_no_formula(beginning: str) -> None:
+    """A stranger's words are opened in the operator's spreadsheet."""
+    said = f'{beginning}cmd|"calc"!A1, two\nlines'
+    rows = list(csv.DictReader(io.StringIO(outbox.csv_of([message(text=said)]))))
+    assert [f"'{said}"] == [row["text"] for row in rows]
+    assert ("m_1", str(Target(ACCOUNT, CHAT)), "waiting") == (rows[0]["id"], rows[0]["to"], rows[0]["state"])
+
+
+def test_many_at_once_are_counted_and_asked_first() -> None:
+    assert "Back in the queue: 3; 2 had changed meanwhile and were left alone" == outbox.done_words(
+        EN, "retried", 3, 2, False
+    )
+    assert "Cancelled: 1000; there are more, do it again" == outbox.done_words(EN, "cancelled", 1000, 0, True)
+    many = [act for act in asked(outbox.bulk_bar(EN)) if act[0] != "export"]
+    assert [("retry", True), ("cancel", True), ("retry_all", True), ("cancel_all", True)] == many
+
+
+def test_the_day_is_counted_by_hours() -> None:
+    since_ms = day.day_since_ms(NOW_MS)
+    assert since_ms <= NOW_MS - 23 * day.HOUR_MS < since_ms + day.HOUR_MS
+    tallies = [
+        Tally(since_ms, {MessageState.DELIVERED: 7, MessageState.CANCELLED: 9}),
+        Tally(
+            since_ms + 23 * day.HOUR_MS,
+            {MessageState.QUEUED: 1, MessageState.SENDING: 1, MessageState.EXPIRED: 2},
+        ),
+    ]
+    told = day.day_of(tallies, since_ms)
+    assert 24 == len(told.hours)
+    assert [7, 2, 0, 2] == [told.total(kind) for kind in day.KINDS]
+    html = day.picture(EN, told)
+    assert "Delivered 7 Waiting 2 Unconfirmed 0 Failed or expired 2" in seen(html)
+    assert (
+        'aria-label="The last 24 hours: Delivered 7, Waiting 2, Unconfirmed 0, Failed or expired 2"' in html
+    )
+    assert 3 == html.count("<rect")
+    assert "<svg" not in day.picture(EN, day.day_of([], since_ms))
+
+
+def test_one_among_thousands_can_still_be_seen() -> None:
+    since_ms = day.day_since_ms(NOW_MS)
+    crowd = Tally(since_ms, {MessageState.DELIVERED: 100_000, MessageState.FAILED: 1})
+    heights = re.findall(r'height="([\d.]+)" class="bad"', day.picture(EN, day.day_of([crowd], since_ms)))
+    assert ["3.0"] == heights
+
+
+def test_a_card_tells_the_learned_limit_the_allowance_and_the_oldest() -> None:
+    gate = GateView(
+        "account", ACCOUNT, NOW_MS + 5, 2, "refused 2 times in a row", "10 per 20.4 s", fits=10, per_ms=20_400
+    )
+    view = AccountView(
+        account(),
+        (gate,),
+        {MessageState.WAITING: 3},
+        NOW_MS - 5,
+        AllowanceView(10, 86_400_000, True),
+        MessageId("m_1"),
+        {WaitingFor.LIMIT: 2},
+    )
+    oldest = message(waiting_for=WaitingFor.ALLOWANCE, next_attempt_at_ms=NOW_MS + 9)
+    said = seen(overview.account_card(EN, view, NOW_MS, oldest))
+    assert "Learned: 10 in 20.4 s" in said
+    assert "10 for each message of the other side, within 24 h (learned from refusals)" in said
+    assert "2 for the platform’s limit" in said
+    assert "The oldest o9cq@im.wechat" in said
+    assert "the allowance is used up next attempt" in said
+    spaced = replace(
+        view, gates=(replace(gate, fits=1, per_ms=2_100),), allowance=AllowanceView(None, None, False)
+    )
+    said = seen(overview.account_card(ZH, spaced, NOW_MS))
+    assert "每 2.1 秒 一条" in said
+    assert "没有条数限制" in said
+
+
+@pytest.mark.parametrize(
+    ("left", "until_ms", "waits", "expected"),
+    [
+        (3, NOW_MS + 9, None, "3 more may be sent the context ends"),
+        (0, NOW_MS + 9, WaitingFor.ALLOWANCE, "The allowance is used up"),
+        (4, NOW_MS - 9, WaitingFor.ALLOWANCE, "The context is over"),
+    ],
+)
+def test_a_chat_tells_what_may_still_be_sent(
+    left: int, until_ms: int, waits: WaitingFor | None, expected: str
+) -> None:
+    view = ChatAllowanceView(1, left, until_ms, waits, None, None)
+    chat = Chat(ACCOUNT, CHAT, "direct", "Lin", NOW_MS)
+    assert expected in seen(desk.head(EN, chat, account(), view, ""))
+
+
+def test_who_answers_is_said_and_can_be_changed() -> None:
+    chat = Chat(ACCOUNT, CHAT, "direct", "Lin", NOW_MS)
+    assert ("main answers this chat." in desk.who_answers(EN, chat, "main"), [("takeover", False)]) == (
+        True,
+        asked(desk.who_answers(EN, chat, "main")),
+    )
+    assert "No agent answers." in desk.who_answers(EN, chat, "none")
+    taken = desk.who_answers(ZH, replace(chat, taken_over_at_ms=NOW_MS), "main")
+    assert "由你回答" in taken
+    assert [("handback", False)] == asked(taken)
+
+
+def test_those_who_wait_for_a_decision_come_first_with_their_words() -> None:
+    def rule(sender: str, ruled: Rule, seen_ms: int) -> SenderRule:
+        return SenderRule(ACCOUNT, sender, "", ruled, "<b>hi</b>", NOW_MS, seen_ms)
+
+    rules = [
+        rule("a", Rule.BLOCK, 9),
+        rule("b", Rule.ALLOW, 8),
+        rule("c", Rule.PENDING, 1),
+        rule("d", Rule.PENDING, 2),
+    ]
+    assert ["d", "c", "b", "a"] == [each.sender_id for each in people.in_order(rules)]
+    html = people.people_table(EN, people.in_order(rules))
+    assert "<b>" not in html
+    assert [("allow", False), ("block", False)] == asked(html)[:2]
+    assert 'data-about="weixin:ab12@im.bot d"' in html
+
+
+def test_accounts_that_are_removed_are_asked_about_and_no_secret_is_shown() -> None:
+    html = accounts.account_table(EN, [account(AccountState.LOGIN_NEEDED), account(paused=True)])
+    assert [("login", False), ("test", False), ("pause", False), ("remove", True)] == asked(html)[:4]
+    assert ("resume", False) in asked(html)
+    assert "canary" not in html + accounts.panels(EN, ["weixin", "qq"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "complaint"),
+    [
+        ({"app": ["12a"], "secret": ["s"]}, "no app id"),
+        ({"app": [""], "secret": ["s"]}, "no app id"),
+        ({"app": ["12"], "secret": ["s"], "api": ["ftp://x"]}, "no address"),
+        ({"app": ["12"], "secret": ["s"], "token": ["https://u:canary@x"]}, "no address"),
+    ],
+)
+def test_what_is_no_qq_bot_is_refused_without_repeating_it(
+    typed: dict[str, list[str]], complaint: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=complaint) as refused:
+        qq_of(typed, "https://api.example")
+    assert "canary" not in refused.value.detail + refused.value.fix
+
+
+def test_a_qq_form_becomes_credentials() -> None:
+    app, made = qq_of(
+        {"app": [" 102 "], "secret": [" s3 "], "webhook": ["yes"], "deed": ["test"]}, "https://api.example"
+    )
+    assert ("102", "s3", "https://api.example", True) == (app, made.secret, made.base_url, made.webhook)
+
+
+def test_settings_show_what_differs_first_and_no_secret() -> None:
+    agent = {"kind": "openai", "base_url": "http://a.example", "model": "m", "api_key": "canary-key"}
+    settings = Settings.model_validate(
+        {"home": "/h", "agent": "main", "agents": {"main": agent}, "language": "en"}
+    )
+    html = settings_rows.settings_tables(EN, settings)
+    changed = html.partition("<details")[0]
+    assert {"agent", "language", "agents.main.base_url"} <= set(
+        re.findall(r'data-setting="([^"]*)"', changed)
+    )
+    assert "agents.main.timeout_s" not in changed
+    assert 'data-setting="server.port"' in html
+    assert "canary" not in html
+    fresh = settings_rows.settings_tables(EN, Settings.model_validate({"home": "/h"}))
+    assert "Everything has its default" in fresh
+
+
+def test_keys_in_use_come_first_and_are_revoked_only_after_a_question() -> None:
+    def key(number: int, revoked: int | None) -> ApiKey:
+        return ApiKey(f"k_{number}", f"<{number}>", "hash-canary", frozenset({"read"}), number, revoked)
+
+    html = settings_rows.key_table(EN, [key(1, 5), key(2, None), key(3, None)])
+    assert ["k_3", "k_2", "k_1"] == re.findall(r'data-key="([^"]*)"', html)
+    assert [("revoke", True), ("revoke", True)] == asked(html)
+    assert "canary" not in html
+    assert "No keys yet" in settings_rows.key_table(EN, [])
+
+
+def test_every_sentence_stands_in_both_languages_with_the_same_blanks() -> None:
+    for name, (zh, en) in SENTENCES.items():
+        assert zh, name
+        assert en, name
+        assert set(re.findall(r"{\w+}", zh)) == set(re.findall(r"{\w+}", en)), name
+    for waits in WaitingFor:
+        assert f"waits.count.{waits}" in SENTENCES

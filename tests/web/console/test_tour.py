@@ -1,0 +1,325 @@
+"""A tour of the console in a real browser, beside a gateway at work and a simulated WeChat on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+
+from yizhan.agents.echo import Echo
+from yizhan.model import Access, AccountId, AccountState, Credentials, Target
+from yizhan.platforms.http import AiohttpHttp
+from yizhan.platforms.ilink import IlinkPlatform
+from yizhan.runtime.clock import SystemChance, SystemClock
+from yizhan.runtime.gateway import Gateway, Parts
+from yizhan.runtime.views import Order
+from yizhan.settings import Settings
+from yizhan.store import open_store
+from yizhan.web import create_app
+from yizhan_simulator import Fault, Refusal, World
+from yizhan_simulator.server import SimServer, running
+
+from .conftest import API_KEY, House, Served, Window, served, window
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+PATIENCE_S = 60
+PAGES = ("", "chats", "chat", "outbox", "accounts", "people", "settings")
+SERIOUS = ("serious", "critical")
+
+
+@dataclass
+class Tour:
+    """A gateway at work, its console, a simulated WeChat, and Ann, who may talk to the bot."""
+
+    open_house: Served
+    sim: SimServer
+    ann: str
+    account: AccountId
+
+    @property
+    def gateway(self) -> Gateway:
+        return self.open_house.house.gateway
+
+    @property
+    def world(self) -> World:
+        return self.sim.world
+
+    @property
+    def chat(self) -> Target:
+        return Target(self.account, self.ann)  # type: ignore[arg-type]
+
+    def url(self, page: str) -> str:
+        asked = f"chat?chat={quote(str(self.chat), safe='')}" if page == "chat" else page
+        return f"{self.open_house.url}/console/{asked}"
+
+    def say(self, text: str) -> None:
+        """Ann writes on her phone."""
+        self.world.say(self.ann, text, self.sim.clock.now_ms())
+
+    def shown(self) -> list[str]:
+        """What Ann sees of the bot's messages."""
+        return [bubble.text for bubble in self.world.shown(self.ann)]
+
+    async def push(self, text: str, **order: Any) -> str:
+        return str((await self.gateway.accept(Order(str(self.chat), text, **order))).message.id)
+
+    async def until(self, holds: Callable[[], Any]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds():
+                await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def looking(self, browser: Any, page: str = "", **chosen: Any) -> AsyncIterator[Window]:
+        """A signed-in window on a page. Whatever happens in it, it has asked nobody else."""
+        async with window(browser, **chosen) as seen:
+            await seen.page.goto(self.open_house.sign_in_url())
+            await seen.page.wait_for_selector("h1")
+            if page:
+                await seen.page.goto(self.url(page))
+                await seen.page.wait_for_selector("h1")
+            yield seen
+            assert [] == seen.strangers(self.open_house.url)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tour(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tour]:
+    async with AsyncExitStack() as stack:
+        world = World(seed=1)
+        world.turn(quota_per_inbound=0, needs_inbound=False, qr={"hold_ms": 200, "verify_code": "4711"})
+        ann = world.add_user("Ann")
+        sim = await stack.enter_async_context(running(world))
+        gateway = await _gateway(tmp_path_factory.mktemp("tour"), sim, stack)
+        bot = world.add_bot(ann)
+        credentials = Credentials(bot.token, sim.url, f"{sim.url}/c2c", user_id=ann)
+        account, _ = await gateway.add_account("weixin", bot.bot_id, credentials)
+        house = House(gateway, create_app(gateway, api_key=API_KEY, version="1.2.3"))
+        open_house = await stack.enter_async_context(served(house))
+        made = Tour(open_house, sim, ann, account.id)
+        made.say("good morning")
+        await made.until(lambda: "good morning" in made.shown())
+        yield made
+
+
+async def _gateway(home: Path, sim: SimServer, stack: AsyncExitStack) -> Gateway:
+    clock, chance = SystemClock(), SystemChance()
+    settings = Settings.model_validate(
+        {"home": home, "agent": "echo", "turns": {"debounce_s": 0.1}, "access": {"policy": "pairing"}}
+    )
+    store = await open_store(None, home, clock=clock, chance=chance)
+    stack.push_async_callback(store.close)
+    http = AiohttpHttp()
+    stack.push_async_callback(http.close)
+    weixin = IlinkPlatform(http, clock, chance, login_url=sim.url, typing=False)
+    gateway = Gateway(Parts(settings, store, clock, chance, {"weixin": weixin}, Echo()))
+    await gateway.open()
+    await gateway.start()
+    stack.push_async_callback(gateway.stop)
+    return gateway
+
+
+async def test_a_key_signs_in_and_a_wrong_one_does_not(browser: Any, tour: Tour) -> None:
+    async with window(browser) as seen:
+        page = seen.page
+        await page.goto(f"{tour.open_house.url}/console/")
+        await page.locator("input[name=key]").fill("a-guess")
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_role("alert").filter(has_text="neither a one-time code").wait_for()
+        await page.locator("input[name=key]").fill(API_KEY)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_role("heading", name="Overview").wait_for()
+        await page.locator(f'[data-account="{tour.account}"]').get_by_text("Connected", exact=True).wait_for()
+        await page.locator('[data-kind="delivered"]').wait_for()
+        assert API_KEY not in await page.content()
+
+
+async def test_a_login_goes_from_code_over_digits_to_an_account(browser: Any, tour: Tour) -> None:
+    """Scan, type the digits, done: nobody needs a terminal for it."""
+    async with tour.looking(browser, "accounts") as seen:
+        page, world = seen.page, tour.world
+        bob = world.add_user("Bob")
+        await page.get_by_role("button", name="Log in with WeChat").click()
+        await page.locator(".qr svg").wait_for()
+        (code,) = [login for login in world.logins() if login.status == "wait"]
+        world.scan(code.handle, bob, tour.sim.clock.now_ms())
+        await page.get_by_label("Digits").fill("4711")
+        await page.get_by_role("button", name="Confirm").click()
+        await page.get_by_text("Scanned. Confirm on the phone").wait_for()
+        world.confirm(code.handle, tour.sim.clock.now_ms())
+        await page.get_by_text("Logged in: weixin:").wait_for()
+        await page.get_by_role("button", name="Close").click()
+        assert 2 == len(await tour.gateway.store.accounts())
+        await page.locator("tr[data-account]").nth(1).get_by_text("Connected", exact=True).wait_for()
+        (new,) = [a.id for a in await tour.gateway.store.accounts() if a.id != tour.account]
+        row = page.locator(f'tr[data-account="{new}"]')
+        await row.get_by_role("button", name="Test the login").click()
+        await page.get_by_text(f"The platform accepts the login of {new}").wait_for()
+        await row.get_by_role("button", name="Remove").click()
+        await page.get_by_role("dialog").get_by_role("button", name="No").click()
+        assert 2 == len(await tour.gateway.store.accounts())
+        await row.get_by_role("button", name="Remove").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Yes, do it").click()
+        await page.get_by_text(f"Removed {new}").wait_for()
+        assert 1 == len(await tour.gateway.store.accounts())
+
+
+async def test_a_login_that_nobody_looks_at_is_given_up(browser: Any, tour: Tour) -> None:
+    async with tour.looking(browser, "accounts") as seen:
+        page = seen.page
+        await page.get_by_role("button", name="Log in again").first.click()
+        await page.locator(".qr svg").wait_for()
+        (login,) = tour.gateway.logins._open
+        await page.keyboard.press("Escape")
+        await page.locator(".qr svg").wait_for(state="hidden")
+        await tour.until(lambda: login not in tour.gateway.logins._open)
+        assert AccountState.UP is tour.gateway.standing.state(tour.account)
+
+
+async def test_a_limit_shows_why_a_part_waits_and_then_that_it_arrived(browser: Any, tour: Tour) -> None:
+    """Generated beside delivered, live: that is what the console is for."""
+    async with tour.looking(browser, "chat") as seen:
+        page = seen.page
+        refusing = tour.world.add_fault(
+            Fault("refuse", user=tour.ann, refusal=Refusal(errmsg="rate limited")), tour.sim.clock.now_ms()
+        )
+        message = await tour.push("<b>first</b> & <script>alert(1)</script>\u202e\x07")
+        row = page.locator(f'[data-message="{message}"]')
+        await row.get_by_text("the platform limits sending", exact=True).first.wait_for()
+        assert 0 == await row.get_by_text("Delivered").count()
+        await row.get_by_text("<b>first</b> & <script>alert(1)</script>").wait_for()
+        await row.get_by_role("button", name="Attempts:").click()
+        await row.get_by_text("rate limited", exact=False).first.wait_for()
+        tour.world.remove(refusing)
+        await row.get_by_role("button", name="Try now").click()
+        await page.get_by_text("Back in the queue; not sent yet").wait_for()
+        await row.get_by_text("Delivered", exact=True).first.wait_for()
+        await tour.until(lambda: any("first" in text for text in tour.shown()))
+
+
+async def test_a_ghost_is_shown_as_unconfirmed(browser: Any, tour: Tour) -> None:
+    """The platform says yes and gives no receipt: nobody may read "delivered" there."""
+    async with tour.looking(browser, "chat") as seen:
+        page = seen.page
+        tour.world.turn(silent_drop=[tour.ann])
+        message = await tour.push("perhaps nobody sees this")
+        row = page.locator(f'[data-message="{message}"]')
+        await row.get_by_text("Unconfirmed", exact=True).wait_for()
+        assert 0 == await row.get_by_text("Delivered").count()
+        tour.world.turn(silent_drop=[], client_id_dedupe=False)
+        await row.get_by_role("button", name="Send again").click()
+        await page.get_by_role("dialog").get_by_text("it may be shown twice").wait_for()
+        await page.get_by_role("dialog").get_by_role("button", name="Yes, do it").click()
+        await row.get_by_text("Delivered", exact=True).wait_for()
+        await row.get_by_text("Possibly doubled").wait_for()
+        tour.world.turn(client_id_dedupe=True)
+
+
+async def test_a_person_takes_over_answers_and_hands_back(browser: Any, tour: Tour) -> None:
+    async with tour.looking(browser, "chat") as seen:
+        page = seen.page
+        assert not await page.get_by_label("Your answer").is_visible()
+        await page.get_by_role("button", name="Take over and answer myself").click()
+        await page.get_by_text("You answer; the agent pauses, since").wait_for()
+        tour.say("is anybody there?")
+        await page.get_by_text("is anybody there?").wait_for()
+        await page.get_by_label("Your answer").fill("Yes, a person.\nWhat is it?")
+        await page.get_by_role("button", name="Hand over").click()
+        await page.get_by_text("Accepted and queued; its fate shows in the timeline").wait_for()
+        await tour.until(lambda: "Yes, a person.\nWhat is it?" in tour.shown())
+        assert "" == await page.get_by_label("Your answer").input_value()
+        assert "is anybody there?" not in tour.shown()
+        await page.goto(tour.url("chats"))
+        await page.get_by_text("You answer").wait_for()
+        await page.goto(tour.url("chat"))
+        await page.get_by_role("button", name="Hand back to the agent").click()
+        await page.get_by_role("button", name="Take over and answer myself").wait_for()
+        tour.say("and now the agent")
+        await tour.until(lambda: "and now the agent" in tour.shown())
+        assert "is anybody there?" not in tour.shown()
+
+
+async def test_a_dead_letter_is_found_revived_and_delivered(browser: Any, tour: Tour) -> None:
+    refusing = tour.world.add_fault(Fault("refuse", user=tour.ann), tour.sim.clock.now_ms())
+    soon_ms = tour.gateway.clock.now_ms() + 1_500
+    message = await tour.push("too late for this", expires_at_ms=soon_ms)
+    async with tour.looking(browser, "outbox?state=dead") as seen:
+        page = seen.page
+        row = page.locator(f'tr[data-message="{message}"]')
+        await row.get_by_text("Expired", exact=True).wait_for()
+        tour.world.remove(refusing)
+        await page.get_by_role("button", name="Retry chosen").wait_for()
+        assert await page.get_by_role("button", name="Retry chosen").is_disabled()
+        await row.get_by_role("checkbox").check()
+        await page.get_by_text("1 chosen").wait_for()
+        await page.get_by_role("button", name="Retry chosen").click()
+        await page.get_by_role("dialog").get_by_text("Put the 1 chosen back").wait_for()
+        await page.get_by_role("dialog").get_by_role("button", name="Yes, do it").click()
+        await page.get_by_text("Back in the queue: 1").wait_for()
+        await tour.until(lambda: "too late for this" in tour.shown())
+        await page.goto(tour.url("outbox?state=delivered"))
+        await page.locator(f'tr[data-message="{message}"]').get_by_text("Delivered").wait_for()
+        async with page.expect_download() as download:
+            await page.get_by_role("button", name="Export as CSV").click()
+        assert message in _text_of(await (await download.value).path())
+
+
+def _text_of(file: Path) -> str:
+    return file.read_text(encoding="utf-8-sig")
+
+
+async def test_a_stranger_is_allowed_and_a_key_is_made_and_revoked(browser: Any, tour: Tour) -> None:
+    await tour.open_house.house.hears("let me <in>", tour.chat, access=Access.PENDING)
+    async with tour.looking(browser, "people") as seen:
+        page = seen.page
+        row = page.locator('tr[data-rule="pending"]')
+        await row.get_by_text("let me <in>").wait_for()
+        await row.get_by_role("button", name="Allow").click()
+        await page.get_by_text("is allowed and answered from the next message on").wait_for()
+        await page.locator('tr[data-rule="allow"]').wait_for()
+        await page.goto(tour.url("settings"))
+        await page.locator("summary", has_text="Make a key").click()
+        await page.get_by_label("What it is for").fill("my script")
+        await page.get_by_label("send").check()
+        await page.get_by_role("button", name="Make a key").click()
+        text = await page.locator(".key-text").inner_text()
+        ring = tour.open_house.house.api.state.keys
+        assert frozenset({"send"}) == await ring.scopes_of(text.encode())
+        key = page.locator("tr[data-key]", has_text="my script")
+        await key.get_by_role("button", name="Revoke").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Yes, do it").click()
+        await key.get_by_text("revoked").wait_for()
+        assert frozenset() == await ring.scopes_of(text.encode())
+
+
+@pytest.mark.parametrize(("locale", "scheme", "width"), [("zh-CN", "light", 390), ("en-US", "dark", 1280)])
+async def test_every_page_fits_a_phone_and_is_open_to_everybody(
+    browser: Any, tour: Tour, locale: str, scheme: str, width: int
+) -> None:
+    """No page sticks out, none has a serious fault of accessibility, and each speaks the reader's language."""
+    chosen = {"locale": locale, "color_scheme": scheme, "viewport": {"width": width, "height": 844}}
+    async with tour.looking(browser, **chosen) as seen:
+        for page in PAGES:
+            await seen.page.goto(tour.url(page))
+            await seen.page.locator("article, .list").first.wait_for()
+            assert locale.startswith(await seen.page.evaluate("document.documentElement.lang")), page
+            assert await seen.page.evaluate("document.documentElement.scrollWidth") <= width, page
+            found = (await Axe().run(seen.page)).response["violations"]
+            serious = [
+                (fault["id"], node["html"][:200])
+                for fault in found
+                for node in fault["nodes"]
+                if fault["impact"] in SERIOUS
+            ]
+            assert [] == serious, page
