@@ -10,6 +10,7 @@ import pytest
 
 from yizhan.errors import StoreError, StoreInUse
 from yizhan.ports import MessageFilter
+from yizhan.store import postgres
 
 Desk = Any
 
@@ -72,6 +73,19 @@ async def test_a_lost_connection_is_replaced_with_its_lock(pg_desk: Desk, pg_pla
         await pg_place.open()
 
 
+async def test_a_gateway_started_while_the_server_still_holds_the_lock_of_the_last_one_gets_it(
+    pg_desk: Desk, pg_place: Any, make_place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server notices an end a moment later; a restart by the init system must not be told "in use" then."""
+    monkeypatch.setattr(postgres, "LOCK_WAIT_S", 60)
+    next_one = asyncio.ensure_future(make_place("postgres", pg_place.url).open())
+    with psycopg.connect(_address(pg_place.url), autocommit=True) as server:
+        while not server.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:  # type: ignore[index]
+            await asyncio.sleep(0.01)
+    await pg_desk.store.close()
+    assert 1 == len(await (await next_one).accounts())
+
+
 async def test_who_comes_back_too_late_stays_out(pg_desk: Desk, pg_place: Any, make_place: Any) -> None:
     """While we were cut off another gateway has taken over: what we remember is old, so we never write again."""
     await asyncio.to_thread(_kill_sessions, pg_place.url)
@@ -111,9 +125,12 @@ async def test_a_text_that_postgres_cannot_hold_is_refused_alone(pg_desk: Desk) 
 
 def _kill_sessions(url: str) -> None:
     """Ends every session of this store, as a server's administrator would."""
-    address = url.replace("postgresql+psycopg://", "postgresql://", 1)
-    with psycopg.connect(address, autocommit=True) as connection:
+    with psycopg.connect(_address(url), autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks"
             " WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
         )
+
+
+def _address(url: str) -> str:
+    return url.replace("postgresql+psycopg://", "postgresql://", 1)

@@ -20,6 +20,7 @@ from yizhan.errors import SettingsError, StoreBroken, StoreError, StoreInUse, St
 from yizhan.store.engine import READERS, Upserts, cause_of, upserts
 
 CONNECT_TIMEOUT_S = 5
+LOCK_WAIT_S = 1
 _KEEPALIVE = {
     "connect_timeout": CONNECT_TIMEOUT_S,
     "keepalives_idle": 10,
@@ -98,13 +99,20 @@ class PostgresEngine:
     def _take_lock(self, connection: Connection) -> None:
         try:
             key = _lock_key(connection)
-            if not _try_lock(connection, key) and not self._evict_own(connection, key):
+            if not self._locks(connection, key):
                 raise self._in_use()
             self._check_owner(connection)
             self._pid = connection.scalar(text("SELECT pg_backend_pid()"))
             connection.commit()
         except DBAPIError as error:
             raise self.judge(error) or self._unavailable(error) from None
+
+    def _locks(self, connection: Connection, key: int) -> bool:
+        return (
+            _try_lock(connection, key)
+            or self._evict_own(connection, key)
+            or _lock_in_a_moment(connection, key)
+        )
 
     def _evict_own(self, connection: Connection, key: int) -> bool:
         """Ends our own lost session, if it is the one that still holds the lock. The server has not noticed yet
@@ -212,6 +220,19 @@ def _lock_key(connection: Connection) -> int:
 
 def _try_lock(connection: Connection, key: int) -> bool:
     return bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}))
+
+
+def _lock_in_a_moment(connection: Connection, key: int) -> bool:
+    """A process that has just ended holds its lock until the server has noticed: whoever starts anew at once waits."""
+    try:
+        with connection.begin_nested():
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'"))
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+    except DBAPIError as error:
+        if isinstance(cause_of(error), psycopg.errors.LockNotAvailable):
+            return False
+        raise
+    return True
 
 
 def _holders(connection: Connection, key: int) -> set[int]:
