@@ -165,12 +165,15 @@ class Agent:
     fails: float = 0
 
 
+Scene = Literal["c2c", "group", "channel", "dm"]
+
+
 @dataclass(frozen=True, slots=True)
 class Qq:
     """The last account is a bot on QQ, and its chats are of these scenes. `leaks`: events get lost between the
     platform and a living connection, and are not repeated."""
 
-    scenes: tuple[Literal["c2c", "group"], ...]
+    scenes: tuple[Scene, ...]
     everything: bool = False
     """Groups give the bot every message, not only those that mention it."""
     leaks: bool = False

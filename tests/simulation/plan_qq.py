@@ -9,9 +9,10 @@ switches that people move.
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 from typing import Any
 
-from simulation.plan import SHAPES, STATUSES, WORDINGS, Act, Drawing, Line, Plan, Push, Qq, Switch
+from simulation.plan import SHAPES, STATUSES, WORDINGS, Act, Drawing, Line, Plan, Push, Qq, Scene, Switch
 from yizhan_simulator import Fault
 from yizhan_simulator.knobs import Refusal
 from yizhan_simulator.weather import FrameKind, HttpKind
@@ -58,15 +59,29 @@ class QqDrawing(Drawing):
         made = super().plan()
         faults = self._qq_faults()
         last = len(self.chats) - 1
-        scenes = tuple(self.rng.choice(("c2c", "c2c", "group")) for _ in range(self.chats[last]))
+        scenes: tuple[Scene, ...] = tuple(
+            self.rng.choice(("c2c", "c2c", "group")) for _ in range(self.chats[last])
+        )
+        scenes, more = self._guilds(made.seed, scenes)
         leaks = any((fault.call, fault.kind) in LEAKS for fault in faults)
         return replace(
             made,
-            knobs=made.knobs | {"qq": self._qq_knobs()},
+            knobs=made.knobs | {"qq": self._qq_knobs() | more},
             faults=(*made.faults, *faults),
             acts=tuple(_by_its_text(act, last) for act in made.acts),
             qq=Qq(scenes, everything=self.rng.random() < 0.5, leaks=leaks),
         )
+
+    def _guilds(self, seed: int, scenes: tuple[Scene, ...]) -> tuple[tuple[Scene, ...], dict[str, Any]]:
+        """Some chats are a guild's channel or a direct session, and the bot is several shards. Drawn apart from
+        everything else, so that the rest of a plan is what it was."""
+        rng = Random(f"guilds {seed}")
+        if rng.random() < 0.4:
+            return scenes, {}
+        moved: dict[Scene, tuple[Scene, ...]] = {"c2c": ("c2c", "c2c", "dm"), "group": ("group", "channel")}
+        shards = rng.choice([1, 1, 2, 3])
+        more = {"shards": shards, "shards_needed": shards}
+        return tuple(rng.choice(moved[scene]) for scene in scenes), more
 
     def _chats(self) -> tuple[int, ...]:
         beside = super()._chats() if self.rng.random() < 0.3 else ()

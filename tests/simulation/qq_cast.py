@@ -45,6 +45,13 @@ class QqCast:
             if scene == "c2c":
                 self._qq.room(BOT, name)
                 self.chats.append(f"c2c/{self._qq.openid(BOT, name)}")
+            elif scene == "dm":
+                room = self._qq.room(BOT, name, "dm")
+                self.chats.append(f"dm/{room.guild_id}")
+            elif scene == "channel":
+                world.add_user(f"{name} too")
+                room = self._qq.add_channel(self._group(chat), (name, f"{name} too"), (BOT,))
+                self.chats.append(f"channel/{room.room_id.partition(':')[2]}")
             else:
                 world.add_user(f"{name} too")
                 receive = "all" if self._told.everything else "mention"
@@ -55,6 +62,9 @@ class QqCast:
         """Somebody writes to the bot; in groups it is one or the other, and they mention it."""
         if self._told.scenes[chat] == "c2c":
             self._qq.say(self._name(chat), text, self._now_ms())
+            return
+        if self._told.scenes[chat] == "dm":
+            self._qq.say(self._name(chat), text, self._now_ms(), scene="dm")
             return
         self._said += 1
         who = self._name(chat) + " too" * (self._said % 2)
@@ -81,6 +91,8 @@ class QqCast:
                 assert_never(line.act)
 
     def switch(self, chat: int, on: bool) -> None:
+        if self._told.scenes[chat] in ("channel", "dm"):  # there nobody can move it
+            return
         to = "" if self._told.scenes[chat] == "c2c" else self._group(chat)
         self._qq.change(self._name(chat), BOT, "allow" if on else "forbid", self._now_ms(), to)
 
