@@ -37,7 +37,7 @@ TOO_OFTEN_MS = 30_000
 """A failure, and the answer "too often", stand for so long."""
 
 TOO_OFTEN = frozenset({100001, 100017})
-_AGAIN = "check app id and client secret: yizhan account add qq --app-id … replaces them"
+ADVICE = "check app id and client secret: yizhan account add qq --app-id … replaces them"
 WRONG = {
     100007: "QQ does not know this app id, or the bot is banned or deleted",
     100016: "app id and client secret do not belong together",
@@ -76,7 +76,7 @@ def _explained(lost: Lost, reply: Reply) -> Lost:
         return replace(lost, text=f"no access token: {lost.text}")
     code = int(lost.code)
     if code in WRONG:
-        return Lost(LostKind.BARRED, lost.code, WRONG[code], _AGAIN)
+        return Lost(LostKind.BARRED, lost.code, WRONG[code], ADVICE)
     if code in TOO_OFTEN:
         return Lost(
             LostKind.SERVER, lost.code, "access tokens were asked for too often", wait_ms=TOO_OFTEN_MS

@@ -147,7 +147,8 @@ def _fewer(memory: Memory, part: Part, jitter: float, stretched: bool) -> tuple[
     if memory.rung + 1 < len(LADDER):
         lower = replace(memory, rung=memory.rung + 1)
         wait_ms = _wait_ms(lower, part.ending, jitter, stretched)
-        return lower, Lost(LostKind.SERVER, part.code, part.ending.text, wait_ms=wait_ms)
+        text = f"{part.ending.text}; fewer are asked for"
+        return lower, Lost(LostKind.SERVER, part.code, text, wait_ms=wait_ms)
     return replace(memory, rung=0), Lost(LostKind.BARRED, part.code, part.ending.text, ASK_INTENTS)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from yizhan.model import Account, AccountState, Alert, ChatId, Message, MessageState, Reason, Severity, Target
 from yizhan.runtime.views import AccountView, AllowanceView, GateView, Readiness
-from yizhan.web.console import links
+from yizhan.web.console import advice, links
 from yizhan.web.console.markup import Html, join, moment, tag
 from yizhan.web.console.words import Words
 
@@ -96,14 +96,16 @@ def _alert(words: Words, alert: Alert) -> Html:
     where = None
     if alert.account and alert.chat:
         where = tag("a", tag("bdi", alert.chat), href=links.chat(Target(alert.account, alert.chat)))
+    text, language = advice.told(words.language, alert.text)
+    action, its_language = advice.told(words.language, alert.action)
     return tag(
         "li",
         tag("strong", words(f"alert.{alert.kind}")),
         tag("bdi", alert.account) if alert.account else None,
         where,
         tag("span", words("since"), " ", moment(alert.since_ms), class_="quiet nowrap"),
-        tag("span", alert.text, class_="quiet", lang="en"),
-        tag("code", alert.action) if alert.action else None,
+        tag("span", text, class_="quiet", lang=language),
+        tag("code", action, lang=its_language) if action else None,
         class_="tone-bad" if alert.severity is Severity.CRITICAL else "tone-wait",
         data_alert=alert.kind.value,
     )
@@ -216,7 +218,8 @@ def _who(words: Words, account: Account) -> Html:
     before, separator, after = words(f"state.{account.state}.who", command="\0").partition("\0")
     told = join(before, tag("code", _command(account)) if separator else None, after)
     if account.action and not _plain_login(account):
-        told = join(told, tag("span", account.action, class_="action", lang="en"))
+        text, language = advice.told(words.language, account.action)
+        told = join(told, tag("span", text, class_="action", lang=language))
     return told
 
 

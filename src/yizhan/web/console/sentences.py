@@ -336,6 +336,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "reason.close 4915": ("机器人已被封禁", "The bot is banned"),
     "reason.close 4009": ("QQ 每半小时重建一次连接", "QQ renews the connection, as every half an hour"),
+    "reason.session-ration": (
+        "QQ 今天的新会话名额快用完了，剩下的先留着",
+        "Hardly any of today’s new sessions are left; they are kept",
+    ),
+    "reason.asking": ("QQ 还没有确认它认识这个机器人", "QQ has not said yet whether it knows the bot"),
     "reason.op 7": ("QQ 要求重新连接", "QQ asked for a new connection"),
     # login
     "login.title": ("微信登录", "WeChat login"),

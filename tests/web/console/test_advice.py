@@ -1,0 +1,58 @@
+"""Advice of the platforms, in both languages of the console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from yizhan.core.connection import Lost
+from yizhan.platforms.qq import access, memory
+from yizhan.platforms.qq.answers import BANNED, NOT_WHITELISTED, WRONG_APP, read
+from yizhan.platforms.qq.closes import CLOSES
+from yizhan.platforms.qq.intents import LADDER, not_granted
+from yizhan.platforms.qq.refusals import REFUSALS
+from yizhan.ports import Answer
+from yizhan.web.console.advice import BARS, told
+
+WHITELIST = "接口访问源IP不在白名单"
+
+
+def refused(code: int, message: str = "no") -> Lost:
+    lost = read(Answer(400, {}, f'{{"code":{code},"message":"{message}"}}'.encode()))
+    assert isinstance(lost, Lost)
+    return lost
+
+
+def advice_of_qq() -> Iterator[str]:
+    """Every phrase in which QQ's room tells a person what to do, and why."""
+    for ending in CLOSES.values():
+        yield from (ending.action, ending.text) if ending.action else ()
+    for code in BANNED | NOT_WHITELISTED | WRONG_APP:
+        yield from (refused(code).action, refused(code).text)
+    yield refused(11298, f"{WHITELIST}: 203.0.113.7").action
+    yield from (refusal.action for refusal in REFUSALS.values() if refusal.action)
+    yield from (*access.WRONG.values(), *(access.ADVICE, memory.ASK_INTENTS))
+    for rung in range(1, len(LADDER)):
+        missing = not_granted(rung)
+        assert missing is not None
+        yield from (missing.text, missing.action)
+
+
+@pytest.mark.parametrize("phrase", sorted(set(advice_of_qq())))
+def test_whatever_qq_advises_is_said_in_the_language_of_the_page(phrase: str) -> None:
+    """The Chinese console told its operator in English what to do."""
+    chinese, language = told("zh", phrase)
+    assert "zh" == language
+    assert any("\u4e00" <= character <= "\u9fff" for character in chinese)
+    assert (phrase, "en") == told("en", phrase)
+
+
+def test_an_address_and_a_reason_go_along() -> None:
+    assert "203.0.113.7" in told("zh", refused(11298, f"{WHITELIST}: 203.0.113.7").action)[0]
+    assert "平台禁止了这个账号：机器人已被封禁。" == told("zh", f"{BARS}the bot is banned.")[0]
+
+
+@pytest.mark.parametrize("phrase", ["", "something new", f"{BARS}something new.", "call 203.0.113.7"])
+def test_what_nobody_has_translated_is_shown_as_it_came(phrase: str) -> None:
+    assert (phrase, "en") == told("zh", phrase)
