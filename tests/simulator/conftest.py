@@ -5,20 +5,16 @@ people's clients, made when first needed.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import hashlib
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simulator.qq_caller import QqCaller
+from tests.peers.homes import HOMES, PEERS, alone, made, run
 from yizhan_simulator import Hold, SimReply, SimRequest, World
 
 NOW = 1_790_000_000_000
@@ -96,40 +92,6 @@ def caller(world: World, ann: str) -> Caller:
 def new_caller(world: World) -> type[Caller]:
     """For tests that log in themselves, or need a second client."""
     return Caller
-
-
-ROOT = Path(__file__).resolve().parents[2]
-PEERS = ROOT / "tests" / "peers"
-HOMES = ROOT / ".venv-peers"
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """One test process at a time makes a home."""
-    HOMES.mkdir(exist_ok=True)
-    with (HOMES / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def run(*command: str | Path, cwd: Path | None = None) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
-    assert 0 == done.returncode, f"{' '.join(map(str, command))} failed:\n{done.stdout}\n{done.stderr}"
-
-
-def made(name: str, requirements: Path) -> Path:
-    """The interpreter of `.venv-peers/<name>`. Without a package index this fails, it does not skip: the project
-    itself cannot be installed without one.
-    """
-    home = HOMES / name
-    python, stamp = home / "bin" / "python", home / ".made-from"
-    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
-    with alone():
-        if not (stamp.exists() and stamp.read_text() == wanted):
-            run(sys.executable, "-m", "venv", "--clear", home)
-            run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements)
-            stamp.write_text(wanted)
-    return python
 
 
 @pytest.fixture(scope="session")
