@@ -151,7 +151,7 @@ def _progress(data: bytes) -> list[Piece]:
     """The beginning of a tool's use; its end, and what makes no sense, is no news."""
     try:
         tool = _tool.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
     told = tool.label or tool.tool
     return [Progress(told)] if told and tool.status != "completed" else []
@@ -161,7 +161,7 @@ def complaint(body: bytes) -> str:
     """The endpoint's words from the body of a refusal; empty where there are none to be read."""
     try:
         refusal = _refusal.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     return _said(refusal.error) or refusal.message or refusal.detail or ""
 
@@ -169,7 +169,7 @@ def complaint(body: bytes) -> str:
 def _read(data: bytes) -> _Completion:
     try:
         return _completion.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise NoCompletion("the answer makes no sense: not the JSON of a completion") from None
 
 

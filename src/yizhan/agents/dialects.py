@@ -142,7 +142,7 @@ class ClaudeLines(_Lines):
     def _line(self, line: bytes) -> list[Piece]:
         try:
             event = _claude.decode(line)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return []
         if event.type == "result":
             return self._result(event)
@@ -205,7 +205,7 @@ class CodexLines(_Lines):
     def _line(self, line: bytes) -> list[Piece]:
         try:
             event = _codex.decode(line)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return []
         match event.type:
             case "thread.started":

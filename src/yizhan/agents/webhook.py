@@ -151,7 +151,7 @@ def signature(key: bytes, message: str, stamp: str, body: bytes) -> str:
 def _read(body: bytes) -> _Answer | None:
     try:
         return _answer.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
