@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from simulation.checker import findings
 from simulation.station import Station, target
 from simulation.virtual import run
+from yizhan.errors import StoreUnavailable
 from yizhan.model import AccountId, MessageState, Rule
 from yizhan.runtime.patience import to_the_end
 from yizhan.web.keys import ALL_SCOPES, KeyRing
@@ -105,3 +108,36 @@ async def test_an_answer_and_an_error_reach_a_caller_who_stays() -> None:
     assert 50 == await asked(2)
     with pytest.raises(ZeroDivisionError):
         await asked(0)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(StoreUnavailable("full", "wait"), 0), (KeyError("a defect"), 1)]
+)
+async def test_what_fails_when_nobody_listens_any_more_is_told_if_it_is_our_fault(
+    error: Exception, told: int
+) -> None:
+    """A disk that was full complained in the log as if the gateway had broken."""
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    may_end = asyncio.Event()
+
+    @to_the_end
+    async def fails() -> None:
+        await may_end.wait()
+        raise error
+
+    caller = asyncio.create_task(fails())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    caller.cancel()
+    with structlog.testing.capture_logs() as logged:
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        may_end.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        del caller
+        gc.collect()
+    assert [] == complaints
+    assert told == sum(line["event"] == "verb.broke" for line in logged)

@@ -8,8 +8,12 @@ import functools
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-from yizhan.errors import StoreError
+import structlog
+
+from yizhan.errors import StoreError, YizhanError
 from yizhan.ports import Clock
+
+log = structlog.get_logger("gateway")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +43,17 @@ def to_the_end(verb: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corouti
         work = asyncio.create_task(verb(*args, **kwargs))
         _under_way.add(work)
         work.add_done_callback(_under_way.discard)
-        return await asyncio.shield(work)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(_unheard)
+            raise
 
     return carried_out
+
+
+def _unheard(work: asyncio.Task[Any]) -> None:
+    """It ended when nobody listened any more: a refusal is nobody's news then, a fault of ours is."""
+    error = None if work.cancelled() else work.exception()
+    if isinstance(error, Exception) and not isinstance(error, YizhanError):
+        log.error("verb.broke", error=repr(error), exc_info=error)
