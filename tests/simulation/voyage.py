@@ -497,15 +497,17 @@ class Voyage:
         return books
 
     def _bounds(self, bounds: Bounds) -> Bounds:
-        """A disk that takes its time, or nothing for a while, excuses as much."""
+        """A disk that takes its time, or nothing for a while, excuses as much; and what was written down on both sides
+        of a jump of the host's clock tells no order."""
         slow_ms = 4 * int(self.plan.commit_ms[1])
         refused = any(isinstance(act.deed, plans.Disk) for act in self.plan.acts)
         deeds = [act.deed for act in self.plan.acts if isinstance(act.deed, plans.Host)]
         away_ms = 1_000 * int(sum(deed.sleeps_s + deed.freezes_s for deed in deeds))
+        jumped_ms = 1_000 * int(sum(abs(deed.clock_s) for deed in deeds))
         return replace(
             bounds,
             stop_ms=bounds.stop_ms + slow_ms,
-            overtake_ms=bounds.overtake_ms + slow_ms + (DISK_MS + away_ms) * refused,
+            overtake_ms=bounds.overtake_ms + slow_ms + jumped_ms + (DISK_MS + away_ms) * refused,
         )
 
     def _told(self, books: Books) -> Counter[str]:
