@@ -88,6 +88,18 @@ class TurnState(StrEnum):
     STOPPED = "stopped"
 
 
+class Wanted(StrEnum):
+    """Whether something extra is said in a chat, where every send may be counted."""
+
+    OFF = "off"
+    FREE = "free"
+    """Where sends are not counted."""
+    ALWAYS = "always"
+
+    def allows(self, metered: bool) -> bool:
+        return self is Wanted.ALWAYS or (self is Wanted.FREE and not metered)
+
+
 class WhileBusy(StrEnum):
     """What a message does that comes while the agent works (docs/configuration.md, turns.while_busy)."""
 
@@ -468,6 +480,11 @@ class Turn:
     @property
     def target(self) -> Target:
         return Target(self.account, self.chat)
+
+
+def output_key(turn: TurnId, ordinal: int) -> str:
+    """The idempotency key of an output: a turn that runs again adds nothing under a key that exists."""
+    return f"turn:{turn}:{ordinal}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -970,6 +970,10 @@ class Store(Protocol):
         """The turn answers these as well. None if it has ended; then nothing was written."""
         ...
 
+    async def say(self, turn: TurnId, draft: Draft) -> Accepted | None:
+        """Accepts what a turn says before its end. None if it has ended; then nothing was written. Raises as accept."""
+        ...
+
     async def end_turn(self, end: TurnEnd) -> tuple[Accepted, ...]:
         """Raises as accept, for any of the outputs; without outputs it needs no account. A turn that has ended
         takes no more outputs: those that were accepted at its end are answered."""
@@ -1109,6 +1113,10 @@ class Store(Protocol):
 
     async def turn(self, turn: TurnId) -> Turn:
         """Raises UnknownTurn."""
+        ...
+
+    async def spoken(self, turn: Turn) -> tuple[str, ...]:
+        """What the turn has said already, in order."""
         ...
 
     async def turns(self, where: TurnFilter, after: str | None, limit: int) -> Page[Turn]:

@@ -418,6 +418,24 @@ class Turns(_Section):
     while_busy: Literal["queue", "interrupt", "steer"] = Field(
         "queue", description="what a message does that comes while the agent works on one before"
     )
+    first_sentence: Literal["off", "free", "always"] = Field(
+        "off",
+        description="the first sentence goes ahead of the rest; free: where sends are not counted",
+    )
+    progress: Literal["off", "free", "always"] = Field(
+        "free", description="what an agent does meanwhile is told; free: where sends are not counted"
+    )
+    progress_every_s: Seconds = Field(
+        20,
+        le=3600,
+        description="least time between two progress messages of a turn; what lies between is merged",
+    )
+    progress_max: int = Field(6, ge=0, le=100, description="progress messages of one turn, at most")
+    ack_before_s: Seconds = Field(
+        45,
+        le=3600,
+        description="so long before a platform takes no answer any more, the chat hears that one is coming; 0: never",
+    )
     failure_notice: str | None = Field(
         None,
         description="said to the chat when a turn fails; unset: a sentence in `language`; empty: nothing",

@@ -71,13 +71,31 @@ def test_parts_beyond_the_allowance_go_unasked_where_the_chat_takes_that(home: P
 def test_an_answer_after_its_window_is_tried_once_as_a_message_that_nobody_asked_for(home: Path) -> None:
     """Three tries with the same dead message, then silence: a long job in a group was never answered."""
 
-    @on_qq(Says("done at last", takes_s=400))
+    @on_qq(Says("done at last", takes_s=400), turns={"ack_before_s": 0})
     async def story(tale: QqTale) -> None:
         tale.group("Ann", "Bob")
         await tale.says("do it", to="friends", at=True)
         await tale.passes(420)
         assert ["done at last"] == tale.phone("friends")
         assert 1 == len(tale.sends()), "the window is known, nothing is tried in vain"
+
+    story(home)
+
+
+@pytest.mark.field("F64")
+def test_a_group_hears_in_time_that_an_answer_takes_longer_than_it_may(home: Path) -> None:
+    """Five minutes of silence look like no answer; one sentence in time goes as an answer, and the answer follows."""
+
+    @on_qq(Says("done at last", takes_s=400), language="en")
+    async def story(tale: QqTale) -> None:
+        tale.group("Ann", "Bob")
+        await tale.says("do it", to="friends", at=True)
+        await tale.passes(280)
+        (patience,) = tale.phone("friends")
+        assert patience.startswith("Still working on it.")
+        assert [True] == [bool(record.token) for record in tale.sends()]
+        await tale.passes(160)
+        assert [patience, "done at last"] == tale.phone("friends")
 
     story(home)
 

@@ -19,6 +19,7 @@ PHRASES = MappingProxyType(
                 "help": "/stop 停止当前回答\n/new 开始新的对话\n/retry 重新回答上一条\n/status 查看状态\n"
                 "/agents 查看可选的助手\n/use 名称 换一个助手\n"
                 "/approve 代码 允许新朋友（管理员）\n/help 显示这份说明",
+                "patience": "还在处理，需要多一点时间。完成后就回复；如果没有收到，回复任意内容即可。",
                 "retrying": "好，重新回答。",
                 "nothing_to_retry": "没有可以重新回答的消息。",
                 "still_answering": "上一条还在回答中。发送 /stop 可以停止。",
@@ -48,6 +49,7 @@ PHRASES = MappingProxyType(
                 "/retry asks again about your last message\n/status shows how things are\n"
                 "/agents lists who can answer\n/use NAME lets another one answer\n"
                 "/approve CODE lets somebody in (admins)\n/help shows this text",
+                "patience": "Still working on it. The answer follows; if it does not, reply anything to get it.",
                 "retrying": "Trying again.",
                 "nothing_to_retry": "There is no message to answer again.",
                 "still_answering": "Your last message is still being answered. /stop ends that.",

@@ -330,6 +330,11 @@ class Outbound:
         lane = self.lanes.lane(target)
         return len(lane.window or ()) if lane else 0
 
+    def metered(self, target: Target) -> bool:
+        """Whether each send to the chat uses up something of which there is little."""
+        account = self.lanes.account_lanes(target.account)
+        return account is not None and bool(account.allowance.of(target.chat).sends)
+
     def owes_notice(self, target: Target) -> bool:
         """Whether the chat is still to be told that a turn has failed; a lower bound, as above."""
         lane = self.lanes.lane(target)

@@ -33,6 +33,7 @@ from yizhan.model import (
     Turn,
     TurnId,
     WaitingFor,
+    output_key,
 )
 from yizhan.ports import Counts, LaneView, MessageFilter, Page, Said, Tally, TimelineRow, TurnFilter
 from yizhan.store import queries, rows
@@ -243,6 +244,13 @@ def turn(connection: Connection, turn_id: TurnId) -> Turn:
     if row is None:
         raise UnknownTurn(f"There is no turn {turn_id}.", "See the turns with `yizhan turn list`.")
     return rows.turn_of(row).turn
+
+
+def spoken(connection: Connection, turn: Turn) -> tuple[str, ...]:
+    """By the keys of its outputs, of which it has so many."""
+    keys = [(turn.account, output_key(turn.id, ordinal)) for ordinal in range(turn.outputs)]
+    found = connection.execute(queries.messages_by_key(keys)) if keys else ()
+    return tuple(row.text for row in sorted(found, key=lambda row: int(row.ordinal or 0)))
 
 
 def turns(connection: Connection, where: TurnFilter, after: str | None, limit: int) -> Page[Turn]:

@@ -152,6 +152,9 @@ class SqlStore:
         claim = writes_in.ExtendTurn(turn.id, turn.person, turn.target, tuple(inbound), at_ms)
         return await self._committer.submit(claim)
 
+    async def say(self, turn: TurnId, draft: Draft) -> Accepted | None:
+        return await self._committer.submit(writes_in.Say(turn, draft))
+
     async def end_turn(self, end: TurnEnd) -> tuple[Accepted, ...]:
         return await self._committer.submit(writes_in.EndTurn(end))
 
@@ -278,6 +281,9 @@ class SqlStore:
 
     async def turn(self, turn: TurnId) -> Turn:
         return await self._read(lambda c: reads.turn(c, turn))
+
+    async def spoken(self, turn: Turn) -> tuple[str, ...]:
+        return await self._read(lambda c: reads.spoken(c, turn))
 
     async def turns(self, where: TurnFilter, after: str | None, limit: int) -> Page[Turn]:
         return await self._read(lambda c: reads.turns(c, where, after, limit))

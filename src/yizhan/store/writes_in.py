@@ -39,6 +39,7 @@ from yizhan.ports import (
     Accepted,
     Arrival,
     Consent,
+    Draft,
     Heard,
     InboundCommit,
     InboundCommitted,
@@ -426,6 +427,30 @@ class ExtendTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class Say:
+    """An open turn says something before its end; its outputs are counted as they come."""
+
+    label: ClassVar[str] = "say"
+    alone: ClassVar[bool] = False
+    turn: TurnId
+    draft: Draft
+
+    def wants(self, wants: Wants) -> None:
+        wants.turns.add(self.turn)
+        want_draft(self.draft, wants)
+
+    def apply(self, rows: WorkingSet) -> Accepted | None:
+        kept = rows.turns.get(self.turn)
+        if kept is None or kept.turn.ended_at_ms is not None:
+            return None
+        accepted = accept_draft(self.draft, rows)
+        if accepted.created and self.draft.ordinal is not None:
+            spoken = replace(kept.turn, outputs=kept.turn.outputs + 1)
+            rows.put_turn(kept._replace(turn=spoken), self.draft.created_at_ms)
+        return accepted
+
+
+@dataclass(frozen=True, slots=True)
 class EndTurn:
     """Ends a turn with its outputs. One that has ended takes no more: it only looks up what it has."""
 
@@ -452,7 +477,8 @@ class EndTurn:
         for draft in end.outputs:
             check_draft(draft, rows)
         accepted = tuple(accept_draft(draft, rows) for draft in end.outputs)
-        end_turn(kept, end, kept.turn.outputs + len(accepted), rows)
+        new = sum(answer.created for answer in accepted)
+        end_turn(kept, end, kept.turn.outputs + new, rows)
         if end.session is not None:
             _note_session(end.session, end.at_ms, rows)
         return accepted

@@ -21,6 +21,7 @@ class Desk:
     sender     who wrote what it answers
     answering  from the turn's opening until the agent has answered; until then it can be stopped
     stopped    why it was to end before that, None if nobody said so
+    spoken     some of its answer has been accepted: it cannot begin anew
     steered    a message came that the agent is to know of before it answers
     work       the agent at work, or the wait for a free worker
     """
@@ -33,6 +34,7 @@ class Desk:
     sender: str = ""
     answering: bool = False
     stopped: Reason | None = None
+    spoken: bool = False
     steered: bool = False
     work: asyncio.Task[Answer] | None = None
 
@@ -42,7 +44,7 @@ class Desk:
         return bool(self.answering or self.pending or self.resumed)
 
     def open(self) -> None:
-        self.answering, self.stopped, self.steered = True, None, False
+        self.answering, self.stopped, self.steered, self.spoken = True, None, False, False
 
     def close(self) -> None:
         self.turn, self.answering, self.steered, self.work = None, False, False, None
@@ -55,7 +57,9 @@ class Desk:
             self.work.cancel()
 
     def steer(self) -> None:
-        """The agent is to begin anew, with what has come meanwhile."""
+        """The agent is to begin anew, with what has come meanwhile; unless the chat has heard some of it already."""
+        if self.spoken:
+            return
         if self.answering:
             self.steered = True
         if self.work is not None:

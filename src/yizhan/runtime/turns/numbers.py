@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from yizhan.core.sessions import SessionRules
-from yizhan.model import WhileBusy
+from yizhan.model import Wanted, WhileBusy
 from yizhan.settings import Settings
 
 
@@ -21,6 +21,11 @@ class TurnNumbers:
     timeout_ms: int
     later_ms: int
     while_busy: WhileBusy
+    first_sentence: Wanted
+    progress: Wanted
+    progress_every_ms: int
+    progress_max: int
+    ack_before_ms: int
     failure_notice: str | None
     shows_codes: bool
     sessions: SessionRules
@@ -36,6 +41,11 @@ class TurnNumbers:
             timeout_ms=_ms(settings.turns.timeout_s),
             later_ms=_ms(settings.turns.later_s),
             while_busy=WhileBusy(settings.turns.while_busy),
+            first_sentence=Wanted(settings.turns.first_sentence),
+            progress=Wanted(settings.turns.progress),
+            progress_every_ms=_ms(settings.turns.progress_every_s),
+            progress_max=settings.turns.progress_max,
+            ack_before_ms=_ms(settings.turns.ack_before_s),
             failure_notice=settings.turns.failure_notice,
             shows_codes=settings.access.show_code,
             sessions=_session_rules_of(settings, zone),

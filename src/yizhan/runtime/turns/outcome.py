@@ -18,11 +18,12 @@ BROKEN = Reason("turn-broke", "the turn broke in the gateway; its log says how")
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What an agent has said. `session`: the one it was asked in, with its own name of it; None: it was not asked.
-    `later`: the rest comes through our API."""
+    `later`: the rest comes through our API. `spoken`: outputs that were accepted before these."""
 
     outputs: tuple[str, ...] = ()
     session: ChatSession | None = None
     later: bool = False
+    spoken: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from yizhan.core.parts import pack
 from yizhan.core.phrases import say
-from yizhan.model import Inbound, InboundId, MessageClass, Target, TurnId, TurnState
+from yizhan.model import Inbound, InboundId, MessageClass, Target, Turn, TurnId, TurnState, output_key
 from yizhan.ports import Draft
 from yizhan.runtime.drafts import Drafts
 from yizhan.runtime.turns.outcome import Outcome
@@ -19,19 +19,43 @@ class Speaking:
 
     def __init__(self, drafts: Drafts, language: str, failure_notice: str | None) -> None:
         self._drafts = drafts
+        self._patience = say(language, "patience")
         self._failure_notice = say(language, "turn_failed") if failure_notice is None else failure_notice
 
     def of_turn(
         self, target: Target, turn: TurnId, asked: Sequence[Inbound], outcome: Outcome
     ) -> tuple[Draft, ...]:
         """The outputs of a turn, packed into the fewest sends; of one that failed, at most one short notice."""
-        heard = [inbound.id for inbound in asked if not inbound.asked_by_schedule]
-        answers = heard[-1] if heard else None
+        answers = _answered(asked)
         if outcome.state is TurnState.FAILED:
             return self._notice(target, turn, answers) if answers else ()  # nobody waits for it
         said = [text for text in map(self._drafts.fit, outcome.answer.outputs) if text.strip()]
+        spoken = outcome.answer.spoken
         texts = pack(said, *self._drafts.room(target), self._drafts.text_max_chars)
-        return tuple(self._output(target, turn, answers, text, ordinal) for ordinal, text in enumerate(texts))
+        return tuple(
+            self._output(target, turn, answers, text, ordinal) for ordinal, text in enumerate(texts, spoken)
+        )
+
+    def first(self, turn: Turn, asked: Sequence[Inbound], text: str) -> Draft | None:
+        """The beginning of an answer that is still being said; None if nothing of it can be shown."""
+        fit = self._drafts.fit(text).strip()
+        return self._output(turn.target, turn.id, _answered(asked), fit, 0) if fit else None
+
+    def progress(self, turn: Turn, asked: Sequence[Inbound], text: str, number: int) -> Draft:
+        """What the agent does meanwhile."""
+        key = f"turn:{turn.id}:progress:{number}"
+        answers = _answered(asked)
+        order = Order(str(turn.target), text, MessageClass.PROGRESS, "turn", key, in_reply_to=answers)
+        return self._drafts.draft(turn.target, order, turn=turn.id, keep_first=True)
+
+    def patience(self, turn: Turn, asked: Sequence[Inbound]) -> Draft | None:
+        """That an answer is on its way; None where nobody waits for it."""
+        answers = _answered(asked)
+        if answers is None:
+            return None
+        key = f"turn:{turn.id}:patience"
+        order = Order(str(turn.target), self._patience, MessageClass.NOTICE, "turn", key, in_reply_to=answers)
+        return self._drafts.draft(turn.target, order, turn=turn.id, keep_first=True)
 
     def of_command(self, inbound: Inbound, text: str) -> Draft:
         """What is said to a command."""
@@ -57,7 +81,13 @@ class Speaking:
         self, target: Target, turn: TurnId, answers: InboundId | None, text: str, ordinal: int
     ) -> Draft:
         """An answer, or what a schedule has asked for and nobody waits for: a push."""
-        key = f"turn:{turn}:{ordinal}"
+        key = output_key(turn, ordinal)
         klass = MessageClass.REPLY if answers else MessageClass.PUSH
         order = Order(str(target), text, klass, "turn", key, in_reply_to=answers)
         return self._drafts.draft(target, order, turn=turn, ordinal=ordinal, keep_first=True)
+
+
+def _answered(asked: Sequence[Inbound]) -> InboundId | None:
+    """The message that is answered; None if a schedule has asked, and nobody waits."""
+    heard = [inbound.id for inbound in asked if not inbound.asked_by_schedule]
+    return heard[-1] if heard else None

@@ -18,7 +18,9 @@ from yizhan.runtime.turns.batches import next_batch
 from yizhan.runtime.turns.commands import Commands, Door
 from yizhan.runtime.turns.desk import INTERRUPTED, STOPPED, STOPPED_BY_OPERATOR, Desk
 from yizhan.runtime.turns.finishing import Finishing
+from yizhan.runtime.turns.holding import Holding
 from yizhan.runtime.turns.late import LateAnswers
+from yizhan.runtime.turns.listening import Listening
 from yizhan.runtime.turns.numbers import TurnNumbers
 from yizhan.runtime.turns.outcome import Outcome, outcome_of
 from yizhan.runtime.turns.questions import Questions
@@ -54,9 +56,18 @@ class Turns:
         self._steps = Steps(clock, outbound)
         self._workers = Workers(numbers.workers)
         self._signs = TypingSigns(clock, lines, outbound)
-        questions = Questions(store, self._steps, roster, numbers.language)
-        self._asking = Asking(store, clock, self._steps, questions, self._signs, roster, numbers.timeout_ms)
         speaking = Speaking(outbound.drafts, numbers.language, numbers.failure_notice)
+        self._asking = Asking(
+            store,
+            clock,
+            self._steps,
+            Questions(store, self._steps, roster, numbers.language),
+            self._signs,
+            roster,
+            Listening(store, clock, self._steps, speaking, outbound, numbers),
+            Holding(store, clock, self._steps, speaking, outbound, numbers.ack_before_ms),
+            numbers.timeout_ms,
+        )
         self._finishing = Finishing(store, clock, self._steps, speaking, outbound)
         self._late = LateAnswers(store, clock, self._steps, self._finishing, outbound, numbers.later_ms)
         self._commands = Commands(
@@ -303,7 +314,7 @@ class Turns:
     ) -> Outcome | None:
         """Has the agent asked, in a task of its own, so that /stop can reach it from here on. None: a message has come
         that it is to know of."""
-        work = desk.work = asyncio.create_task(self._asking.ask(turn, seat, begun, asked))
+        work = desk.work = asyncio.create_task(self._asking.ask(desk, turn, seat, begun, asked))
         try:
             if desk.stopped is not None:
                 work.cancel()

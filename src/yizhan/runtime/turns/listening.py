@@ -1,0 +1,139 @@
+"""Listening: an agent's pieces as they come. What is said early is accepted early: the first sentence, where that is
+wanted, and what the agent does meanwhile, merged into few lines. The rest waits for the end.
+
+Reading never waits for the store: pieces are read as soon as they are said (runtime/speech.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from yizhan.core.first_sentence import first_sentence
+from yizhan.core.text import clean, shorten
+from yizhan.model import Inbound, Turn
+from yizhan.ports import Clock, Draft, Later, OutputEnd, Piece, Progress, Session, Store, Text
+from yizhan.runtime.outbound import Outbound
+from yizhan.runtime.speech import eagerly
+from yizhan.runtime.turns.desk import Desk
+from yizhan.runtime.turns.numbers import TurnNumbers
+from yizhan.runtime.turns.speaking import Speaking
+from yizhan.runtime.turns.steps import Steps
+
+PROGRESS_LINES, PROGRESS_LINE_CHARS = 5, 200
+"""Of what an agent does between two progress messages, so much is told."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What has been heard so far. `spoken`: outputs that have been accepted already; `before`: those of them that were
+    accepted before the agent was asked this time."""
+
+    outputs: list[str] = field(default_factory=list)
+    said: str = ""
+    session: str | None = None
+    later: bool = False
+    spoken: int = 0
+    before: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What is still to be accepted. An agent that says again what the chat has heard is not heard twice."""
+        whole = [output for output in [*self.outputs, self.said] if output]
+        for known in self.before:
+            if whole and whole[0].lstrip().startswith(known.strip()):
+                whole[0] = whole[0].lstrip()[len(known.strip()) :].lstrip()
+        return tuple(output for output in whole if output)
+
+
+@dataclass(slots=True)
+class Meanwhile:
+    """Progress that is to be told: the last lines, and when the next message may go."""
+
+    lines: list[str] = field(default_factory=list)
+    due_ms: int = 0
+    told: int = 0
+
+
+class Listening:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        steps: Steps,
+        speaking: Speaking,
+        outbound: Outbound,
+        numbers: TurnNumbers,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._steps = steps
+        self._speaking = speaking
+        self._outbound = outbound
+        self._numbers = numbers
+
+    async def hear(
+        self, desk: Desk, turn: Turn, asked: Sequence[Inbound], pieces: AsyncIterable[Piece]
+    ) -> Heard:
+        """Everything an agent says. Raises what the agent raises."""
+        heard, meanwhile = await self._from_before(turn), Meanwhile()
+        desk.spoken = bool(heard.spoken)
+        metered = self._outbound.metered(turn.target)
+        early = self._numbers.first_sentence.allows(metered)
+        tells = self._numbers.progress.allows(metered)
+        async with aclosing(eagerly(pieces)) as read:
+            async for piece in read:
+                match piece:
+                    case Text(delta):
+                        heard.said += delta
+                        if early and not heard.spoken and not heard.outputs:
+                            await self._say_first(desk, turn, asked, heard)
+                    case OutputEnd():
+                        heard.outputs.append(heard.said)
+                        heard.said = ""
+                    case Session(name):
+                        heard.session = name
+                    case Later():
+                        heard.later = True
+                    case Progress(text):
+                        if tells:
+                            await self._tell(turn, asked, meanwhile, text)
+                    case _:
+                        assert_never(piece)
+        return heard
+
+    async def _from_before(self, turn: Turn) -> Heard:
+        """What the turn has said before a crash stays said."""
+        if not turn.outputs:
+            return Heard()
+        before = await self._steps.take(lambda: self._store.spoken(turn))
+        return Heard(spoken=len(before), before=before)
+
+    async def _say_first(self, desk: Desk, turn: Turn, asked: Sequence[Inbound], heard: Heard) -> None:
+        end = first_sentence(heard.said)
+        draft = self._speaking.first(turn, asked, heard.said[:end]) if end else None
+        if draft is None:
+            return
+        desk.spoken = True
+        await self._accept(turn, draft)
+        heard.spoken, heard.said = 1, heard.said[end:]
+
+    async def _tell(self, turn: Turn, asked: Sequence[Inbound], meanwhile: Meanwhile, text: str) -> None:
+        """Notes a line, and tells the last ones if it is time."""
+        line = shorten(" ".join(clean(text).split()), PROGRESS_LINE_CHARS)
+        if line and line not in meanwhile.lines[-1:]:
+            meanwhile.lines = [*meanwhile.lines, line][-PROGRESS_LINES:]
+        now_ms = self._clock.now_ms()
+        if not meanwhile.lines or now_ms < meanwhile.due_ms or meanwhile.told >= self._numbers.progress_max:
+            return
+        draft = self._speaking.progress(turn, asked, "\n".join(meanwhile.lines), meanwhile.told)
+        meanwhile.lines, meanwhile.told = [], meanwhile.told + 1
+        meanwhile.due_ms = now_ms + self._numbers.progress_every_ms
+        await self._accept(turn, draft)
+
+    async def _accept(self, turn: Turn, draft: Draft) -> None:
+        accepted = await self._steps.add(turn.target, lambda: self._store.say(turn.id, draft))
+        if accepted is not None:
+            self._outbound.admit(accepted)
