@@ -24,6 +24,7 @@ import structlog
 from yizhan import __version__, home, logs, systemd
 from yizhan.agents import make_agent
 from yizhan.errors import SettingsError, StoreError
+from yizhan.guarded import guarded_socket
 from yizhan.platforms.http import AiohttpHttp
 from yizhan.platforms.ilink import IlinkPlatform
 from yizhan.platforms.qq import QqPlatform
@@ -91,6 +92,7 @@ async def opened(settings: Settings, environ: Mapping[str, str] = os.environ) ->
         secret_key=home.secret_key(environ),
     )
     http, sockets = AiohttpHttp(), AiohttpSockets()
+    outside = AiohttpHttp(socket_for=None if settings.webhooks.allow_private else guarded_socket())
     try:
         agent = make_agent(settings.agent, settings, clock.now_ms)
         platforms = platforms_of(settings, http, sockets, clock, chance)
@@ -99,12 +101,13 @@ async def opened(settings: Settings, environ: Mapping[str, str] = os.environ) ->
             name: made for name in others_of(settings) if (made := make_agent(name, settings, clock.now_ms))
         }
         zone = home.time_zone(environ)
-        parts = Parts(settings, store, clock, chance, platforms, agent, free_bytes, zone, others)
+        parts = Parts(settings, store, clock, chance, platforms, agent, free_bytes, zone, others, outside)
         gateway = Gateway(parts)
         await gateway.open()
         yield gateway
     finally:
         await http.close()
+        await outside.close()
         await sockets.close()
         await store.close()
 

@@ -4,7 +4,7 @@
     ├─ SettingsError         the operator must change a key: says which, where, to what
     ├─ RequestError          the caller asked for the impossible (HTTP 4xx)
     │   ├─ UnknownAccount, UnknownChat, UnknownMessage, UnknownTurn, UnknownLogin, UnknownKey,
-    │   │   UnknownCode, UnknownSchedule
+    │   │   UnknownCode, UnknownSchedule, UnknownWebhook
     │   ├─ TextEmpty, TextTooLong, InvalidRequest
     │   ├─ IdempotencyConflict, NotRevivable, NotCancellable, TurnOpen, TurnEnded
     │   └─ CursorGone
@@ -83,6 +83,11 @@ class UnknownKey(RequestError):
 
 class UnknownCode(RequestError):
     name = "unknown-code"
+    status = 404
+
+
+class UnknownWebhook(RequestError):
+    name = "unknown-webhook"
     status = 404
 
 

@@ -31,8 +31,8 @@ class AddressForbidden(OSError):
         self.forbidden = forbidden
 
 
-def guarded_connector(judge: Judge = judge_address, limit: int = 100) -> aiohttp.TCPConnector:
-    """A connector that connects to what `judge` lets pass. It asks no proxy: that would resolve on its own."""
+def guarded_socket(judge: Judge = judge_address) -> Callable[[AddrInfoType], socket.socket]:
+    """Makes the sockets of a connector, for what `judge` lets pass."""
 
     def socket_for(address: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, place = address
@@ -40,7 +40,12 @@ def guarded_connector(judge: Judge = judge_address, limit: int = 100) -> aiohttp
             raise AddressForbidden(forbidden)
         return socket.socket(family, kind, protocol)
 
-    return aiohttp.TCPConnector(socket_factory=socket_for, limit=limit, force_close=True)
+    return socket_for
+
+
+def guarded_connector(judge: Judge = judge_address, limit: int = 100) -> aiohttp.TCPConnector:
+    """A connector that connects to what `judge` lets pass. It asks no proxy: that would resolve on its own."""
+    return aiohttp.TCPConnector(socket_factory=guarded_socket(judge), limit=limit, force_close=True)
 
 
 def why_forbidden(error: BaseException) -> Forbidden | None:

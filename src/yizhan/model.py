@@ -7,7 +7,7 @@ whatever the platform calls it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NewType
 
@@ -609,6 +609,37 @@ class Run:
     messages: tuple[MessageId, ...] = ()
     refused: tuple[tuple[Target, Reason], ...] = ()
     asked: tuple[InboundId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An address of a program that is posted events, in their order.
+
+    types         of events; empty: all but `message.received`
+    private       `message.received` is posted too, with its text
+    account       only this one's events; None: all
+    cursor        the last event that was taken or is not wanted
+    generation    counts how often the cursor was set by hand
+    failures      posts in a row that were not taken, since `failing_since_ms`; `reason`: why the last of them was not
+    missed        events that were not kept any more when their turn came
+    """
+
+    id: str
+    url: str
+    secret: str = field(repr=False)
+    created_at_ms: int
+    cursor: int
+    types: frozenset[str] = frozenset()
+    private: bool = False
+    account: AccountId | None = None
+    paused: bool = False
+    generation: int = 0
+    failures: int = 0
+    failing_since_ms: int | None = None
+    next_attempt_at_ms: int | None = None
+    last_success_at_ms: int | None = None
+    reason: Reason | None = None
+    missed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ from yizhan.model import (
     TurnId,
     TurnState,
     WaitingFor,
+    Webhook,
 )
 
 T = TypeVar("T")
@@ -1010,6 +1011,21 @@ class Store(Protocol):
         the run."""
         ...
 
+    # writes: webhooks
+    async def add_webhook(self, hook: Webhook) -> None: ...
+
+    async def change_webhook(self, hook: Webhook, rewound: bool) -> None:
+        """What people choose; `rewound`: from where on it goes as well. Raises UnknownWebhook."""
+        ...
+
+    async def webhook_progress(self, hook: Webhook) -> None:
+        """How far delivering has come; nothing if it was removed, or its cursor set by hand meanwhile."""
+        ...
+
+    async def remove_webhook(self, webhook: str) -> None:
+        """Raises UnknownWebhook."""
+        ...
+
     # writes: accounts, people, keys
     async def put_account(
         self, account: AccountId, credentials: Credentials, at_ms: int
@@ -1162,6 +1178,10 @@ class Store(Protocol):
 
     async def alerts_since(self, at_ms: int) -> tuple[Alert, ...]:
         """Every open alert, and those that were cleared since."""
+        ...
+
+    async def webhooks(self) -> tuple[Webhook, ...]:
+        """In the order of their making."""
         ...
 
     async def schedule(self, schedule: ScheduleId) -> Schedule:

@@ -485,6 +485,14 @@ class Sessions(_Section):
         return zone
 
 
+class Webhooks(_Section):
+    """Events that are posted to programs."""
+
+    allow_private: bool = Field(
+        False, description="also to addresses that only this machine or its network can reach"
+    )
+
+
 class Weixin(_Section):
     """WeChat by iLink."""
 
@@ -536,6 +544,7 @@ class Settings(_Section):
     turns: Turns = Turns()
     sessions: Sessions = Sessions()
     schedules: Schedules = Schedules()
+    webhooks: Webhooks = Webhooks()
     weixin: Weixin = Weixin()
     qq: Qq = Qq()
     logging: Logging = Logging()

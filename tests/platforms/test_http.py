@@ -397,3 +397,21 @@ async def test_after_closing_calls_end_at_once(http: AiohttpHttp) -> None:
     """A send that comes late during the stop is unsent, not an error."""
     await http.close()
     absent(AbsenceKind.NOT_SENT, await http.call(ask("http://127.0.0.1:1")))
+
+
+async def test_an_address_that_may_not_be_called_is_told_with_its_reason() -> None:
+    """Whatever its name was: the guard looks at what is connected to."""
+    from yizhan.guarded import guarded_socket
+
+    http = AiohttpHttp(socket_for=guarded_socket())
+    try:
+        for host, words in (
+            ("127.0.0.1", "may not be called: it is this machine"),
+            ("localhost", "localhost"),
+        ):
+            request = Request("webhook", "POST", f"http://{host}:9/hook", {}, b"{}", 5_000)
+            reply = await http.call(request)
+            assert isinstance(reply, Absence)
+            assert (AbsenceKind.NOT_SENT, True) == (reply.kind, words in reply.text)
+    finally:
+        await http.close()

@@ -14,9 +14,6 @@ Source: standardwebhooks/standard-webhooks, spec/standard-webhooks.md, "Signatur
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from collections.abc import AsyncGenerator, Callable
 
 import aiohttp
@@ -26,6 +23,7 @@ from yizhan.agents.answer import AnswerText, Language
 from yizhan.agents.completion import complaint
 from yizhan.agents.endpoint import MAX_COMPLAINT_BYTES, Endpoint
 from yizhan.agents.history import remembered
+from yizhan.core.signing import key_of, signature
 from yizhan.ports import AgentFailed, Later, OutputEnd, Piece, Question, Session, Text
 from yizhan.settings import WebhookAgent
 
@@ -135,17 +133,6 @@ def request_body(settings: WebhookAgent, question: Question) -> bytes:
         "history": [{"role": line.role, "text": line.text} for line in lines],
     }
     return msgspec.json.encode(shape)
-
-
-def key_of(secret: str) -> bytes:
-    """The bytes that sign; the settings have checked that they can be read."""
-    coded = secret.removeprefix("whsec_")
-    return base64.b64decode(coded) if coded != secret else secret.encode()
-
-
-def signature(key: bytes, message: str, stamp: str, body: bytes) -> str:
-    signed = hmac.new(key, f"{message}.{stamp}.".encode() + body, hashlib.sha256).digest()
-    return f"v1,{base64.b64encode(signed).decode()}"
 
 
 def _read(body: bytes) -> _Answer | None:

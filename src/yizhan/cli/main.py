@@ -21,6 +21,7 @@ from yizhan.cli import (
     stations,
     status,
     turns,
+    webhooks,
 )
 from yizhan.cli.trouble import FAILED, INTERRUPTED, USAGE, UsageMistake
 from yizhan.cli.verb import Common, HomeOption, JsonOption, report
@@ -79,6 +80,7 @@ def build() -> typer.Typer:
     turns.register(_group("turn", "Answers in the making, and what became of them.", root))
     schedules.register(_group("schedule", "What is said at set times.", root))
     schedules.register(_group("cron", "The same as schedule.", root))
+    webhooks.register(_group("webhook", "Addresses that events are posted to.", root))
     doctor.register(root)
     return root
 

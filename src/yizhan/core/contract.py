@@ -29,6 +29,7 @@ from yizhan.model import (
     Suppressed,
     Target,
     Turn,
+    Webhook,
 )
 
 PRIORITIES = {
@@ -356,6 +357,26 @@ def run_object(run: Run) -> JsonObject:
 
 def schedule_run_event(run: Run, schedule: Schedule) -> JsonObject:
     return _event("schedule.run", run.at_ms, None, {"name": schedule.name, "run": run_object(run)})
+
+
+def webhook_object(hook: Webhook) -> JsonObject:
+    """A webhook without its secret."""
+    return {
+        "id": hook.id,
+        "url": hook.url,
+        "types": sorted(hook.types),
+        "private": hook.private,
+        "account": hook.account,
+        "state": "paused" if hook.paused else "failing" if hook.failures else "active",
+        "cursor": str(hook.cursor),
+        "failures": hook.failures,
+        "failing_since": time_text(hook.failing_since_ms),
+        "next_attempt_at": time_text(hook.next_attempt_at_ms),
+        "last_success_at": time_text(hook.last_success_at_ms),
+        "reason": reason_object(hook.reason),
+        "missed": hook.missed,
+        "created_at": time_text(hook.created_at_ms),
+    }
 
 
 ACCOUNT_STATES = tuple(state.value for state in AccountState)

@@ -21,6 +21,7 @@ import re
 import socket
 import ssl
 import zlib
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -84,6 +85,7 @@ class AiohttpHttp:
     Args:  proxy               URL of an HTTP proxy for every request, None for direct connections
            connect_timeout_ms  bound of name resolution + connection + TLS
            tls                 a TLS context in place of the default one (system certificates)
+           socket_for          makes the sockets, or refuses an address by an OSError that has a reason
     """
 
     def __init__(
@@ -92,10 +94,12 @@ class AiohttpHttp:
         proxy: str | None = None,
         connect_timeout_ms: int = CONNECT_TIMEOUT_MS,
         tls: ssl.SSLContext | None = None,
+        socket_for: Callable[[aiohttp.AddrInfoType], socket.socket] | None = None,
     ) -> None:
         self._proxy = proxy
         self._connect_timeout_ms = connect_timeout_ms
         self._tls = tls
+        self._socket_for = socket_for or lasting_socket
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
@@ -164,7 +168,7 @@ class AiohttpHttp:
             limit=0,  # a long poll per account: a limit would make sends wait for polls
             ttl_dns_cache=30,
             keepalive_timeout=IDLE_CONNECTION_S,
-            socket_factory=lasting_socket,
+            socket_factory=self._socket_for,
             **tls,
         )
         self._session = aiohttp.ClientSession(
@@ -285,12 +289,19 @@ def words_of(error: BaseException, timeout_ms: int, connected: bool) -> str:
             return "the server closed the connection without an answer"
         case aiohttp.ClientResponseError():
             return "the answer is not HTTP"
+        case aiohttp.ClientConnectorError() if _is_ours(error.os_error):
+            return f"the address may not be called: {error.os_error}"
         case TimeoutError() if error.errno is None:
             return f"no {'answer' if connected else 'connection'} within {timeout_ms / 1000:g} s"
         case OSError():
             return os.strerror(error.errno).lower() if error.errno else "the connection failed"
         case _:
             return f"the request failed ({type(error).__name__})"
+
+
+def _is_ours(error: OSError) -> bool:
+    """Whether it was raised where sockets are made: the system's own have numbers."""
+    return type(error) is not OSError and error.errno is None and bool(str(error))
 
 
 def _certificate_fault(error: BaseException) -> str:

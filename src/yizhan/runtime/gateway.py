@@ -38,6 +38,7 @@ from yizhan.ports import (
     CallbackRefused,
     Chance,
     Clock,
+    Http,
     Page,
     Platform,
     Store,
@@ -69,6 +70,7 @@ from yizhan.runtime.turns import TurnNumbers, Turns, roster_of
 from yizhan.runtime.upkeep import Upkeep, UpkeepNumbers
 from yizhan.runtime.views import AccountView, Order, Readiness
 from yizhan.runtime.waits import Waits
+from yizhan.runtime.webhooks import Webhooks
 from yizhan.settings import Settings
 
 log = structlog.get_logger("gateway")
@@ -93,6 +95,8 @@ class Parts:
     """The machine's time zone, for schedules that name none."""
     agents: Mapping[str, Agent] = field(default_factory=dict)
     """Those who answer beside the default, by name."""
+    outside: Http | None = None
+    """For posts to programs; None: none are made."""
 
 
 class Gateway:
@@ -139,6 +143,10 @@ class Gateway:
             self.turns,
             lambda: self.running,
         )
+        self.webhooks = Webhooks(
+            store, clock, chance, parts.outside, self.supervisor, settings.webhooks.allow_private
+        )
+        store.subscribe(self.webhooks.note)
         self._cron = Cron(store, clock, chance, self.outbound, self.turns, lambda: self.running)
         self.schedules = Schedules(
             store,
@@ -199,6 +207,7 @@ class Gateway:
         """Reads what every verb needs. The store is not changed."""
         await self._door.open()
         await self._accounts.open()
+        await self.webhooks.open()
 
     async def start(self) -> None:
         """Recovers what a crash left open, then polls, answers and sends."""
@@ -217,6 +226,7 @@ class Gateway:
         await self.turns.recover()
         await self._inbound.recover()
         self.running = True
+        self.webhooks.start()
         self.supervisor.keep("cron", self._cron.run)  # last: what it asks is not to be recovered as well
 
     async def stop(self) -> None:

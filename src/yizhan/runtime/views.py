@@ -56,6 +56,17 @@ class ScheduleWish:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookWish:
+    """What a person wants of a webhook; None: as it is. An empty `account` means all of them."""
+
+    url: str | None = None
+    types: frozenset[str] | None = None
+    private: bool | None = None
+    account: AccountId | None = None
+    paused: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GateView:
     """A gate that is not wide open. `scope` is account, chat or host; `subject` names which one.
 

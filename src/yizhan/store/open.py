@@ -19,6 +19,7 @@ from yizhan.store import tables as t
 from yizhan.store.committer import Committer, InlineCommitter, ThreadCommitter
 from yizhan.store.engine import StoreEngine
 from yizhan.store.migrate import bring_up_to_date
+from yizhan.store.rows import secret_place
 from yizhan.store.secrets import (
     KEY_MISSING,
     KeySeal,
@@ -154,4 +155,11 @@ def _close_all(connection: Connection, seal: KeySeal) -> bool:
         key = r.c.account == account, r.c.chat == chat, r.c.token_sha256 == sha256
         connection.execute(r.update().where(*key).values(token=stored))
         closed += 1
+    w = t.webhook
+    for webhook, secret in connection.execute(queries.webhook_secrets()).all():
+        if not is_encrypted(secret):
+            place = secret_place(webhook)
+            stored = seal.close(PlainSeal().open(secret, place), place)
+            connection.execute(w.update().where(w.c.id == webhook).values(secret=stored))
+            closed += 1
     return closed > 0

@@ -8,7 +8,7 @@ bound: only then do the engines use them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -949,6 +949,40 @@ def old_runs(before_ms: int, limit: int) -> Select[Any]:
     """Runs from before a time."""
     r = t.schedule_run
     return select(r.c.schedule, r.c.key).where(r.c.at_ms < before_ms).order_by(r.c.at_ms).limit(limit)
+
+
+# Webhooks.
+
+
+def all_webhooks() -> Select[Any]:
+    """Every webhook, in the order of their making."""
+    return select(t.webhook).order_by(t.webhook.c.id)
+
+
+def webhook_by_id(webhook: str) -> Select[Any]:
+    """One webhook."""
+    return select(t.webhook).where(t.webhook.c.id == webhook)
+
+
+def webhook_secrets() -> Select[Any]:
+    """The secrets of all webhooks, as they are kept."""
+    return select(t.webhook.c.id, t.webhook.c.secret)
+
+
+def add_webhook() -> Insert:
+    """Adds a webhook."""
+    return insert(t.webhook)
+
+
+def change_webhook(webhook: str, values: Mapping[str, Any], generation: int | None = None) -> Update:
+    """Changes columns of a webhook; with a generation only if that is still its own."""
+    row = update(t.webhook).where(t.webhook.c.id == webhook).values(dict(values))
+    return row if generation is None else row.where(t.webhook.c.generation == generation)
+
+
+def erase_webhook(webhook: str) -> Delete:
+    """Removes a webhook."""
+    return delete(t.webhook).where(t.webhook.c.id == webhook)
 
 
 def meta_value(name: str) -> Select[Any]:

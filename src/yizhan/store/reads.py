@@ -33,6 +33,7 @@ from yizhan.model import (
     Turn,
     TurnId,
     WaitingFor,
+    Webhook,
     output_key,
 )
 from yizhan.ports import Counts, LaneView, MessageFilter, Page, Said, Tally, TimelineRow, TurnFilter
@@ -299,6 +300,10 @@ def sender(connection: Connection, account_id: AccountId, sender_id: str) -> Sen
 
 def keys(connection: Connection) -> tuple[ApiKey, ...]:
     return tuple(rows.key_of(row) for row in connection.execute(queries.all_keys()))
+
+
+def webhooks(connection: Connection, seal: Seal) -> tuple[Webhook, ...]:
+    return tuple(rows.webhook_of(row, seal) for row in connection.execute(queries.all_webhooks()))
 
 
 def events_after(connection: Connection, after_id: int, limit: int) -> tuple[Event, ...]:

@@ -35,6 +35,7 @@ from yizhan.model import (
     Target,
     Turn,
     TurnId,
+    Webhook,
 )
 from yizhan.ports import (
     Accepted,
@@ -72,6 +73,7 @@ from yizhan.store import (
     writes_out,
     writes_people,
     writes_schedules,
+    writes_webhooks,
 )
 from yizhan.store.committer import CLOSED, Committer
 from yizhan.store.engine import READERS, StoreEngine, cause_of
@@ -183,6 +185,20 @@ class SqlStore:
 
     async def fire(self, firings: Sequence[Firing]) -> tuple[Fired, ...]:
         return await self._committer.submit(writes_schedules.FireSchedules(tuple(firings)))
+
+    # Writes: webhooks.
+
+    async def add_webhook(self, hook: Webhook) -> None:
+        await self._committer.submit(writes_webhooks.AddWebhook(hook, self._seal))
+
+    async def change_webhook(self, hook: Webhook, rewound: bool) -> None:
+        await self._committer.submit(writes_webhooks.ChangeWebhook(hook, rewound))
+
+    async def webhook_progress(self, hook: Webhook) -> None:
+        await self._committer.submit(writes_webhooks.NoteProgress(hook))
+
+    async def remove_webhook(self, webhook: str) -> None:
+        await self._committer.submit(writes_webhooks.RemoveWebhook(webhook))
 
     # Writes: accounts, people, keys, and the broom.
 
@@ -326,6 +342,9 @@ class SqlStore:
 
     async def alerts_since(self, at_ms: int) -> tuple[Alert, ...]:
         return await self._read(lambda c: watching.alerts_since(c, at_ms))
+
+    async def webhooks(self) -> tuple[Webhook, ...]:
+        return await self._read(lambda c: reads.webhooks(c, self._seal))
 
     async def schedule(self, schedule: ScheduleId) -> Schedule:
         return await self._read(lambda c: schedules.schedule(c, schedule))

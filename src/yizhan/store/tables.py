@@ -18,6 +18,7 @@ and no transaction needs rows of two accounts to agree.
     schedule     what is to be said when
      └─ schedule_run  each time that it was due, once          (schedule, key)
     alert       troubles that a person should know of, open until they are cleared
+    webhook     addresses that events are posted to, and how far each has come
     event       facts for programs, numbered by the row `event` of `counter`
     api_key     keys of the HTTP API, hashed
     meta        what the store knows about itself: salt, owner
@@ -394,6 +395,28 @@ api_key = Table(
     _text("scopes"),
     _int("created_at_ms"),
     _int("revoked_at_ms", null=True),
+)
+
+webhook = Table(
+    "webhook",
+    metadata,
+    _name("id", key=True),
+    _text("url"),
+    _text("secret"),
+    _int("created_at_ms"),
+    _int("cursor"),
+    _text("types"),
+    _flag("private"),
+    _name("account", null=True),
+    _flag("paused"),
+    _int("generation"),
+    _int("failures"),
+    _int("failing_since_ms", null=True),
+    _int("next_attempt_at_ms", null=True),
+    _int("last_success_at_ms", null=True),
+    _text("reason_code", null=True),
+    _text("reason_text", null=True),
+    _int("missed"),
 )
 
 event = Table(

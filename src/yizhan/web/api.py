@@ -22,6 +22,7 @@ from yizhan.web import (
     chats,
     events,
     health,
+    hooks,
     keys,
     logins,
     messages,
@@ -52,6 +53,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     access.router,
     alerts.router,
     schedules.router,
+    hooks.router,
     keys.router,
     events.router,
     health.router,
@@ -69,6 +71,9 @@ BODIES: tuple[type[Body], ...] = (
     schedules.ScheduleBody,
     schedules.ScheduleChange,
     schedules.PreviewBody,
+    hooks.WebhookBody,
+    hooks.WebhookChange,
+    hooks.ReplayBody,
 )
 """Request bodies that routes read themselves; OpenAPI learns of them here."""
 

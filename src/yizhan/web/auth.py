@@ -34,6 +34,7 @@ SCOPES: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("GET", "/v1/messages/", ANY),
     ("GET", "/v1/keys", ADMIN),
     ("GET", "/v1/settings", ADMIN),
+    ("GET", "/v1/webhooks", ADMIN),
     ("GET", "/v1/accounts/weixin/login/", ADMIN),
     ("GET", "/v1/", READ),
     ("GET", "/metrics", READ),

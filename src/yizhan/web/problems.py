@@ -35,6 +35,7 @@ TITLES = {
     "unknown-key": "No such API key",
     "unknown-code": "Nobody was told this code",
     "unknown-schedule": "No such schedule",
+    "unknown-webhook": "No such webhook",
     "text-empty": "The text is empty",
     "text-too-long": "The text is too long",
     "idempotency-conflict": "The idempotency key was used for another message",

@@ -407,3 +407,41 @@ class RunPage(Shape):
 class Preview(Shape):
     zone: str
     due: list[Time]
+
+
+class Webhook(Shape):
+    id: str
+    url: str
+    types: list[str] = Field(description="empty: all that it may have")
+    private: bool = Field(description="message.received too, with its text")
+    account: str | None
+    state: Literal["active", "failing", "paused"]
+    cursor: str = Field(description="id of the last event that was taken, or that it does not want")
+    failures: int = Field(description="posts in a row that were not taken")
+    failing_since: Time | None
+    next_attempt_at: Time | None
+    last_success_at: Time | None
+    reason: Reason | None
+    missed: int = Field(description="events that were not kept any more when their turn came")
+    created_at: Time
+
+
+class WebhookAdded(Webhook):
+    secret: str = Field(description="what signs; shown this once")
+
+
+class WebhookList(Shape):
+    items: list[Webhook]
+
+
+class Post(Shape):
+    event: str
+    type: str
+    at: Time
+    took_ms: int
+    status: int | None
+    reason: Reason | None = Field(description="why it was not taken; null: it was")
+
+
+class PostList(Shape):
+    items: list[Post]

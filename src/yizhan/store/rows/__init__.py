@@ -46,6 +46,13 @@ from yizhan.store.rows.outbox import (
 from yizhan.store.rows.people import key_of, key_values, rule_of, rule_values
 from yizhan.store.rows.schedules import run_of, run_values, schedule_of, schedule_values
 from yizhan.store.rows.tokens import kept_token, token_news, token_of, token_values, usable_token
+from yizhan.store.rows.webhooks import (
+    secret_place,
+    webhook_choice,
+    webhook_of,
+    webhook_progress,
+    webhook_values,
+)
 
 __all__ = [
     "KeptChat",
@@ -91,6 +98,7 @@ __all__ = [
     "run_values",
     "schedule_of",
     "schedule_values",
+    "secret_place",
     "session_of",
     "session_values",
     "suppressed_of",
@@ -102,5 +110,9 @@ __all__ = [
     "turn_values",
     "usable_token",
     "waiting_of",
+    "webhook_choice",
+    "webhook_of",
+    "webhook_progress",
+    "webhook_values",
     "with_attempts",
 ]

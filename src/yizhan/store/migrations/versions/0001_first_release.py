@@ -461,4 +461,25 @@ def upgrade() -> None:
         sqlite_where=sa.text("ended_at_ms IS NULL"),
         postgresql_where=sa.text("ended_at_ms IS NULL"),
     )
+    op.create_table(
+        "webhook",
+        _name("id"),
+        _text("url"),
+        _text("secret"),
+        _int("created_at_ms"),
+        _int("cursor"),
+        _text("types"),
+        _flag("private"),
+        _name("account", null=True),
+        _flag("paused"),
+        _int("generation"),
+        _int("failures"),
+        _int("failing_since_ms", null=True),
+        _int("next_attempt_at_ms", null=True),
+        _int("last_success_at_ms", null=True),
+        _text("reason_code", null=True),
+        _text("reason_text", null=True),
+        _int("missed"),
+        sa.PrimaryKeyConstraint("id"),
+    )
     op.execute("INSERT INTO counter (name, value) VALUES ('event', 0)")

@@ -1,0 +1,97 @@
+"""`yizhan webhook …`: addresses that events are posted to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from yizhan.cli.client import Json
+from yizhan.cli.paper import local_time, reason_text, safe, table
+from yizhan.cli.verb import Desk, verb
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="As `webhook list` shows it.")]
+
+
+def register(group: typer.Typer) -> None:
+    """Adds the verbs of the group `webhook`."""
+    verb(group, "list")(list_webhooks)
+    verb(group)(add)
+    verb(group, "pause", help="Post nothing there until it is resumed.")(_switch(True))
+    verb(group, "resume", help="Go on where it was; what waits is tried at once.")(_switch(False))
+    verb(group)(replay)
+    verb(group)(remove)
+
+
+def list_webhooks(desk: Desk) -> None:
+    """List webhooks, how far each has come, and what is wrong."""
+    with desk.api() as api:
+        page = api.call("GET", "/v1/webhooks")
+    rows = page.get("items") or []
+    if desk.as_json:
+        desk.show(page)
+    elif not rows:
+        desk.note("no webhooks; add one with yizhan webhook add URL.")
+    else:
+        table(("id", "url", "state", "cursor", "next attempt", "why"), map(_row, rows))
+
+
+def add(
+    desk: Desk,
+    url: Annotated[str, typer.Argument(metavar="URL", help="http or https.")],
+    types: Annotated[
+        list[str] | None, typer.Option("--type", metavar="EVENT", help="Only these; several times.")
+    ] = None,
+    account: Annotated[str | None, typer.Option("--account", help="Only events of this one.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="message.received too, with its text.")] = False,
+) -> None:
+    """Post events to an address from now on; prints the secret that signs them, once."""
+    body = {"url": url, "types": types or [], "account": account, "private": private}
+    with desk.api() as api:
+        made = api.call("POST", "/v1/webhooks", body=body)
+    desk.note("this is the only time the secret is shown.")
+    desk.show(made, f"{safe(made.get('id'))}  {safe(made.get('secret'))}")
+
+
+def _switch(paused: bool) -> Callable[..., None]:
+    def switch(desk: Desk, webhook_id: Id) -> None:
+        with desk.api() as api:
+            changed = api.call("PATCH", _path(webhook_id), body={"paused": paused})
+        desk.show(changed, f"{safe(changed.get('id'))}  {safe(changed.get('state'))}")
+
+    return switch
+
+
+def replay(
+    desk: Desk,
+    webhook_id: Id,
+    after: Annotated[str, typer.Option("--after", metavar="EVENT", help="Behind this event's id; 0: all.")],
+) -> None:
+    """Post events once more, from behind one of them on."""
+    with desk.api() as api:
+        changed = api.call("POST", f"{_path(webhook_id)}/replay", body={"after": after})
+    desk.show(changed, f"{safe(changed.get('id'))}  goes on behind event {safe(changed.get('cursor'))}")
+
+
+def remove(desk: Desk, webhook_id: Id) -> None:
+    """Post nothing there any more."""
+    with desk.api() as api:
+        api.call("DELETE", _path(webhook_id))
+    desk.show({"id": webhook_id, "removed": True}, f"removed {safe(webhook_id)}")
+
+
+def _path(webhook_id: str) -> str:
+    return f"/v1/webhooks/{quote(webhook_id, safe='')}"
+
+
+def _row(row: Json) -> tuple[object, ...]:
+    return (
+        row.get("id"),
+        row.get("url"),
+        row.get("state"),
+        row.get("cursor"),
+        local_time(row.get("next_attempt_at")),
+        reason_text(row.get("reason")),
+    )

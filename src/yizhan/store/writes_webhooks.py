@@ -1,0 +1,91 @@
+"""The writes of webhooks. Rare, or one for each post that was answered, so they run alone.
+
+What people choose and how far delivering has come are written apart, so that neither undoes the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from yizhan.errors import UnknownWebhook
+from yizhan.model import Webhook
+from yizhan.store import queries, rows
+from yizhan.store.secrets import Seal
+from yizhan.store.working_set import Wants, WorkingSet
+
+
+@dataclass(frozen=True, slots=True)
+class AddWebhook:
+    label: ClassVar[str] = "add_webhook"
+    alone: ClassVar[bool] = True
+    hook: Webhook
+    seal: Seal
+
+    def wants(self, wants: Wants) -> None:
+        pass
+
+    def apply(self, known: WorkingSet) -> None:
+        if known.connection.execute(queries.webhook_by_id(self.hook.id)).first() is None:
+            known.changes += 1
+            known.connection.execute(queries.add_webhook(), [dict(rows.webhook_values(self.hook, self.seal))])
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeWebhook:
+    """What people choose; with `rewound` also from where on it goes."""
+
+    label: ClassVar[str] = "change_webhook"
+    alone: ClassVar[bool] = True
+    hook: Webhook
+    rewound: bool
+
+    def wants(self, wants: Wants) -> None:
+        pass
+
+    def apply(self, known: WorkingSet) -> None:
+        must_be_there(self.hook.id, known)
+        values = {
+            **rows.webhook_choice(self.hook),
+            **(rows.webhook_progress(self.hook) if self.rewound else {}),
+        }
+        known.changes += 1
+        known.connection.execute(queries.change_webhook(self.hook.id, values))
+
+
+@dataclass(frozen=True, slots=True)
+class NoteProgress:
+    """How far delivering has come, unless somebody has set the cursor meanwhile or removed it."""
+
+    label: ClassVar[str] = "webhook_progress"
+    alone: ClassVar[bool] = True
+    hook: Webhook
+
+    def wants(self, wants: Wants) -> None:
+        pass
+
+    def apply(self, known: WorkingSet) -> None:
+        known.changes += 1
+        values = rows.webhook_progress(self.hook)
+        known.connection.execute(queries.change_webhook(self.hook.id, values, self.hook.generation))
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveWebhook:
+    label: ClassVar[str] = "remove_webhook"
+    alone: ClassVar[bool] = True
+    webhook: str
+
+    def wants(self, wants: Wants) -> None:
+        pass
+
+    def apply(self, known: WorkingSet) -> None:
+        must_be_there(self.webhook, known)
+        known.changes += 1
+        known.connection.execute(queries.erase_webhook(self.webhook))
+
+
+def must_be_there(webhook: str, known: WorkingSet) -> None:
+    """Raises UnknownWebhook."""
+    if known.connection.execute(queries.webhook_by_id(webhook)).first() is None:
+        raise UnknownWebhook(f"There is no webhook {webhook}.", "See GET /v1/webhooks.")

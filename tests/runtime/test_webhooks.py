@@ -1,0 +1,280 @@
+"""Events posted to programs: signed, in order, each until it is taken, over crashes, outages and second thoughts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulation.virtual import SeededChance, VirtualClock, in_virtual_time
+from yizhan.core.signing import key_of, signature
+from yizhan.errors import CursorGone, InvalidRequest, UnknownWebhook
+from yizhan.model import Access, AccountId, ChatId, Credentials, Dispatch, InboundId, Webhook
+from yizhan.ports import Absence, AbsenceKind, Answer, Arrival, Heard, InboundCommit, Reply, Request
+from yizhan.runtime.supervisor import Supervisor
+from yizhan.runtime.views import WebhookWish
+from yizhan.runtime.webhooks import WAIT_CAP_MS, Webhooks
+from yizhan.store import SqlStore, open_store
+
+A, B = AccountId("weixin:a@im.bot"), AccountId("weixin:b@im.bot")
+URL = "https://example.com/hook"
+TAKEN = Answer(204, {}, b"")
+AWAY = Absence(AbsenceKind.NOT_SENT, "example.com: the connection failed")
+
+
+class Program:
+    """Who is posted to. `says` decides what each request is answered."""
+
+    def __init__(self) -> None:
+        self.got: list[Request] = []
+        self.at_ms: list[int] = []
+        self.says: Callable[[Request], Reply] = lambda request: TAKEN
+        self.clock: VirtualClock
+
+    async def call(self, request: Request) -> Reply:
+        self.got.append(request)
+        self.at_ms.append(self.clock.now_ms())
+        await asyncio.sleep(0.01)
+        return self.says(request)
+
+    async def close(self) -> None:
+        pass
+
+    def events(self) -> list[int]:
+        return [int(json.loads(request.body)["id"]) for request in self.got]
+
+
+class House:
+    """A store and what posts its events; can be crashed and started again."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.program = Program()
+        self.store: SqlStore
+        self.hooks: Webhooks
+
+    async def start(self, private_allowed: bool = False) -> None:
+        clock, chance = VirtualClock(), SeededChance(1)
+        self.program.clock = clock
+        self.clock = clock
+        self.store = await open_store(None, self.home, clock=clock, chance=chance, inline=True)
+        self._supervisor = Supervisor(clock, chance)
+        self.hooks = Webhooks(self.store, clock, chance, self.program, self._supervisor, private_allowed)
+        self.store.subscribe(self.hooks.note)
+        await self.hooks.open()
+        self.hooks.start()
+
+    async def crash(self) -> None:
+        await self._supervisor.stop()
+        await self.store.close()
+
+    async def happens(self, times: int = 1, account: AccountId = A) -> None:
+        """One event each."""
+        for _ in range(times):
+            await self.store.put_account(account, Credentials("s", "http://x"), self.clock.now_ms())
+
+    async def heard(self, text: str) -> None:
+        heard = Heard(ChatId("c"), "c2c", None, "s", "Ann", text, "", (), 0)
+        arrival = Arrival(InboundId(f"in_{text}"), heard, 5, Access.ALLOWED, Dispatch.DONE)
+        await self.store.commit_inbound(InboundCommit(A, (arrival,), None, 5))
+
+
+@pytest.fixture
+def house(home: Path) -> House:
+    return House(home)
+
+
+async def _added(house: House, **wish: Any) -> Webhook:
+    return await house.hooks.add(URL, WebhookWish(**wish))
+
+
+@in_virtual_time
+async def test_each_event_is_posted_once_in_order_and_signed(house: House) -> None:
+    """As Standard Webhooks have it: whoever has the secret can check id, time and body."""
+    await house.start()
+    await house.happens()
+    hook = await _added(house)
+    await house.happens(5)
+    await asyncio.sleep(1)
+    assert [2, 3, 4, 5, 6] == house.program.events(), "what was before it is not posted"
+    for request in house.program.got:
+        name, stamp = request.headers["webhook-id"], request.headers["webhook-timestamp"]
+        expected = signature(key_of(hook.secret), name, stamp, request.body)
+        assert (expected, f"evt_{json.loads(request.body)['id']}") == (
+            request.headers["webhook-signature"],
+            name,
+        )
+        assert abs(int(stamp) * 1000 - house.clock.now_ms()) < 5_000
+    assert (6, 0) == (house.hooks.one(hook.id).cursor, house.hooks.one(hook.id).failures)
+    assert [(204, None)] * 5 == [(post.status, post.reason) for post in house.hooks.posts(hook.id)]
+    await house.crash()
+
+
+@in_virtual_time
+async def test_what_is_not_taken_is_posted_again_and_nothing_overtakes_it(house: House) -> None:
+    """An hour's outage: a handful of tries, ever rarer, then everything in order."""
+    await house.start()
+    hook = await _added(house)
+    house.program.says = lambda request: AWAY
+    await house.happens(3)
+    await asyncio.sleep(3_600)
+    tries = len(house.program.got)
+    assert {1} == set(house.program.events())
+    assert 8 <= tries <= 25
+    gaps = [late - early for early, late in zip(house.program.at_ms, house.program.at_ms[1:], strict=False)]
+    assert max(gaps) <= WAIT_CAP_MS + 1_000
+    shown = house.hooks.one(hook.id)
+    assert (tries, "no-answer") == (shown.failures, shown.reason and shown.reason.code)
+    assert shown.next_attempt_at_ms is not None
+    house.program.says = lambda request: TAKEN
+    await asyncio.sleep(WAIT_CAP_MS / 1000)
+    assert [1, 2, 3] == house.program.events()[-3:]
+    assert (0, None, None) == (
+        house.hooks.one(hook.id).failures,
+        house.hooks.one(hook.id).failing_since_ms,
+        house.hooks.one(hook.id).reason,
+    )
+    await house.crash()
+
+
+@in_virtual_time
+async def test_after_a_crash_it_goes_on_where_it_was(house: House) -> None:
+    """What was taken is not posted again; what was not comes first."""
+    await house.start()
+    hook = await _added(house)
+    await house.happens(3)
+    await asyncio.sleep(1)
+    house.program.says = lambda request: Answer(500, {}, b"what?")
+    await house.happens(2)
+    await asyncio.sleep(1)
+    await house.crash()
+    house.program.got.clear()
+    house.program.says = lambda request: TAKEN
+    await house.start()
+    assert (1, "http-500") <= (house.hooks.one(hook.id).failures, house.hooks.one(hook.id).reason.code)
+    await asyncio.sleep(1)
+    assert [4, 5] == house.program.events()
+    assert hook.secret == house.hooks.one(hook.id).secret
+    await house.crash()
+
+
+@in_virtual_time
+async def test_text_goes_only_where_it_may(house: House) -> None:
+    """And filters leave out the rest, without holding anything up."""
+    await house.start()
+    plain = await _added(house)
+    private = await _added(house, private=True, types=frozenset({"message.received"}))
+    other = await _added(house, account=B)
+    await house.happens()
+    await house.heard("secret words")
+    await house.happens(account=B)
+    await asyncio.sleep(1)
+    by_hook = {
+        hook.id: [post.type for post in reversed(house.hooks.posts(hook.id))]
+        for hook in (plain, private, other)
+    }
+    assert {
+        plain.id: ["account.state", "account.state"],
+        private.id: ["message.received"],
+        other.id: ["account.state"],
+    } == by_hook
+    assert 1 == sum(b"secret words" in request.body for request in house.program.got)
+    assert {3} == {hook.cursor for hook in house.hooks.all()}
+    await house.crash()
+
+
+@in_virtual_time
+async def test_replay_pause_resume_and_remove(house: House) -> None:
+    """A person who has mended his program wants the night once more."""
+    await house.start()
+    hook = await _added(house)
+    await house.happens(3)
+    await asyncio.sleep(1)
+    await house.hooks.replay(hook.id, 1)
+    await asyncio.sleep(1)
+    assert [1, 2, 3, 2, 3] == house.program.events()
+    with pytest.raises(CursorGone):
+        await house.hooks.replay(hook.id, 99)
+    await house.hooks.change(hook.id, WebhookWish(paused=True))
+    await house.happens()
+    await asyncio.sleep(120)
+    assert 5 == len(house.program.got)
+    await house.hooks.change(hook.id, WebhookWish(paused=False, url="https://example.com/other"))
+    await asyncio.sleep(1)
+    assert (4, "https://example.com/other") == (house.program.events()[-1], house.program.got[-1].url)
+    await house.hooks.remove(hook.id)
+    await house.happens()
+    await asyncio.sleep(120)
+    assert 6 == len(house.program.got)
+    with pytest.raises(UnknownWebhook):
+        house.hooks.one(hook.id)
+    await house.crash()
+
+
+@in_virtual_time
+async def test_a_program_that_is_gone_is_left_alone(house: House) -> None:
+    """410 is the word for it; also after a restart."""
+    await house.start()
+    hook = await _added(house)
+    house.program.says = lambda request: Answer(410, {}, b"")
+    await house.happens()
+    await asyncio.sleep(3_600)
+    assert (1, True) == (len(house.program.got), house.hooks.one(hook.id).paused)
+    await house.crash()
+    await house.start()
+    await asyncio.sleep(60)
+    assert 1 == len(house.program.got)
+    await house.crash()
+
+
+@in_virtual_time
+async def test_events_that_are_not_kept_any_more_are_counted(house: House) -> None:
+    """Down for longer than events are kept: it is said, and the rest comes."""
+    await house.start()
+    hook = await _added(house)
+    house.program.says = lambda request: AWAY
+    await house.happens(4)
+    await asyncio.sleep(1)
+    await house.crash()
+    await house.start()
+    await house.crash()
+    house.program.says = lambda request: TAKEN
+    house.program.got.clear()
+    store = await open_store(None, house.home, clock=house.clock, chance=SeededChance(2), inline=True)
+    await store.prune(house.clock.now_ms() + 10, 0, house.clock.now_ms() + 10, 3)
+    await store.close()
+    await house.start()
+    await asyncio.sleep(1)
+    assert [4] == house.program.events()
+    assert 3 == house.hooks.one(hook.id).missed
+    await house.crash()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/x",
+        "http://[::1]/",
+        "http://10.0.0.1/",
+        "http://169.254.169.254/",
+        "http://2130706433/",
+    ],
+)
+def test_private_addresses_are_refused_unless_they_are_allowed(house: House, url: str) -> None:
+    """Whoever may add a webhook may not look around in the operator's network."""
+
+    @in_virtual_time
+    async def story() -> None:
+        await house.start()
+        with pytest.raises(InvalidRequest, match="Nothing is posted"):
+            await house.hooks.add(url, WebhookWish())
+        await house.crash()
+        await house.start(private_allowed=True)
+        assert url == (await house.hooks.add(url, WebhookWish())).url
+        await house.crash()
+
+    story()
