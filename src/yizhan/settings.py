@@ -92,6 +92,15 @@ class Server(_Section):
     allowed_hosts: tuple[str, ...] = Field(
         (), description="further Host names accepted, for example behind a proxy; loopback names always are"
     )
+    key_requests_per_minute: int = Field(
+        60_000, ge=0, le=10_000_000, description="requests with one key; 0: as many as it likes"
+    )
+    wrong_keys_per_minute: int = Field(
+        300,
+        ge=0,
+        le=1_000_000,
+        description="requests with wrong keys from one address; 0: as many as it likes",
+    )
 
 
 class Console(_Section):

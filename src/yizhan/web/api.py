@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
@@ -38,7 +38,9 @@ from yizhan.web.exchange import Body
 from yizhan.web.hub import EventHub
 from yizhan.web.keys import KeyRing
 from yizhan.web.metrics import Metrics
+from yizhan.web.quotas import Quotas
 from yizhan.web.sessions import Sessions
+from yizhan.web.strict import known_parameters_only
 
 if TYPE_CHECKING:
     from yizhan.runtime.gateway import Gateway
@@ -121,7 +123,8 @@ class Express:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != "/v1/messages" or scope["method"] != "POST":
+        ours = scope["type"] == "http" and scope["path"] == "/v1/messages" and scope["method"] == "POST"
+        if not ours or scope["query_string"]:
             await self._app(scope, receive, send)
             return
         try:
@@ -133,7 +136,7 @@ class Express:
 
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(known_parameters_only)])
     if settings.console.enabled:
         app.include_router(sessions.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -147,6 +150,11 @@ def _add_guard(app: FastAPI, settings: Settings) -> None:
         keys=app.state.keys,
         sessions=app.state.sessions,
         names=HostNames(settings.server),
+        quotas=Quotas(
+            app.state.gateway.clock,
+            settings.server.key_requests_per_minute,
+            settings.server.wrong_keys_per_minute,
+        ),
         body_max_bytes=max(BODY_MAX_BYTES, BYTES_PER_CHAR * settings.delivery.text_max_chars),
     )
 

@@ -22,6 +22,7 @@ from yizhan.errors import StoreError
 from yizhan.settings import Server
 from yizhan.web.keys import ALL_SCOPES, NO_SCOPES, KeyRing
 from yizhan.web.problems import TOO_LARGE, BodyTooLarge, Problem, problem_of
+from yizhan.web.quotas import Quotas
 from yizhan.web.sessions import Sessions, sign_in_page
 
 READ = frozenset({"read", "admin"})
@@ -166,9 +167,11 @@ class Guard:
         keys: KeyRing,
         sessions: Sessions,
         names: HostNames,
+        quotas: Quotas,
         body_max_bytes: int = BODY_MAX_BYTES,
     ) -> None:
         self._app = app
+        self._quotas = quotas
         self._keys = keys
         self._sessions = sessions
         self._names = names
@@ -199,6 +202,8 @@ class Guard:
                 scopes = await self._scopes(headers)
             except StoreError as error:
                 return problem_of(error)
+            if (too_often := self._too_often(scope, headers, scopes)) is not None:
+                return too_often
             needed = scopes_needed(scope["method"] if is_http else "GET", scope["path"])
             if not scopes & needed:
                 return _missing(needed) if scopes else _UNAUTHORIZED
@@ -210,6 +215,15 @@ class Guard:
             kind, _, key = headers.authorization.partition(b" ")
             return await self._keys.scopes_of(key.strip()) if kind.lower() == b"bearer" else NO_SCOPES
         return ALL_SCOPES if self._sessions.valid(headers.cookie) else NO_SCOPES
+
+    def _too_often(self, scope: Scope, headers: _Headers, scopes: frozenset[str]) -> Problem | None:
+        """Nobody counts callers who show nothing: they cost nothing and learn nothing."""
+        if headers.authorization is None:
+            return None
+        if scopes:
+            return self._quotas.called(headers.authorization)
+        client = scope.get("client")
+        return self._quotas.failed(client[0] if client else "")
 
     def _too_large(self, length: bytes | None) -> bool:
         return length is not None and not (length.isdigit() and int(length[:20]) <= self._body_max_bytes)

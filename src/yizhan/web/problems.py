@@ -48,6 +48,7 @@ TITLES = {
     "busy": "Nothing can be stored at the moment",
     "unauthorized": "A key is needed",
     "forbidden": "This is not allowed",
+    "too-many-requests": "Too many requests",
     "not-signed": "The platform's signature is missing, wrong or old",
     "not-found": "No such address",
     "method-not-allowed": "The address does not know this method",
