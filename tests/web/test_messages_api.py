@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 import time
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from tests.web.conftest import ACCOUNT, CHAT, Station, problem_name
 from yizhan.errors import StoreBusy, StoreUnavailable
-from yizhan.web import shapes
+from yizhan.web import exports, shapes
 
 TARGET = f"{ACCOUNT}:{CHAT}"
 
@@ -301,3 +303,24 @@ async def test_a_list_shows_no_attempts_and_one_message_does(station: Station) -
     assert [] == message["parts"][0]["attempts"]
     listed = (await station.client.get("/v1/messages")).json()["items"][0]
     assert "attempts" not in listed["parts"][0]
+
+
+async def test_a_filter_of_the_outbox_as_a_file(station: Station) -> None:
+    """More than a page, without text, and nothing that a spreadsheet would compute."""
+    await station.with_account()
+    for number in range(exports.PAGE + 3):
+        assert 202 == (await station.send(f"a secret {number}", idempotency_key=f"=cmd{number}")).status_code
+    path = "/v1/export/messages?state=queued"
+    answer = await station.client.get(path)
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert exports.PAGE + 3 == len(rows) == len({row["id"] for row in rows})
+    assert ("queued", "1", "0", f"'=cmd{exports.PAGE + 2}") == tuple(
+        rows[0][name] for name in ("state", "parts", "delivered_parts", "idempotency_key")
+    )
+    assert "secret" not in answer.text
+    assert "attachment" in answer.headers["Content-Disposition"]
+    as_json = (await station.client.get(f"{path}&format=json")).json()
+    assert [row["id"] for row in rows] == [row["id"] for row in as_json["items"]]
+    assert 1 == len((await station.client.get("/v1/export/messages?state=failed")).text.splitlines())
+    for wrong in ("format=xml", "state=lost", "chat=nonsense"):
+        assert 422 == (await station.client.get(f"/v1/export/messages?{wrong}")).status_code

@@ -21,6 +21,7 @@ from yizhan.web import (
     alerts,
     chats,
     events,
+    exports,
     health,
     hooks,
     keys,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 ROUTERS: tuple[APIRouter, ...] = (
     messages.router,
+    exports.router,
     turns.router,
     logins.router,
     accounts.router,

@@ -142,17 +142,28 @@ async def list_messages(
 ) -> Response:
     """Messages, newest first, without their attempts."""
     gateway = gateway_of(request)
+    where = await filter_of(gateway, account, chat, state, since, cause)
+    page = await gateway.store.messages(where, cursor, limit)
+    rows = [message_object(gateway.overlay(row), with_attempts=False) for row in page.rows]
+    return answer({"items": rows, "next": page.next})
+
+
+async def filter_of(
+    gateway: Gateway,
+    account: str | None,
+    chat: str | None,
+    state: Iterable[str] | None,
+    since: str | None,
+    cause: str | None,
+) -> MessageFilter:
+    """The query parameters of lists of messages. Raises InvalidRequest, UnknownAccount, UnknownChat."""
     where = MessageFilter(
         account=AccountId(account) if account else None,
         states=_states(state or ()),
         since_ms=time_ms(since, "since") if since else None,
         cause=cause or "",
     )
-    if chat:
-        where = await _within_chat(gateway, where, chat)
-    page = await gateway.store.messages(where, cursor, limit)
-    rows = [message_object(gateway.overlay(row), with_attempts=False) for row in page.rows]
-    return answer({"items": rows, "next": page.next})
+    return await _within_chat(gateway, where, chat) if chat else where
 
 
 def _states(given: Iterable[str]) -> frozenset[MessageState]:
