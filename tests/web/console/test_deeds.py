@@ -23,16 +23,33 @@ from yizhan.model import (
     MessageClass,
     MessageId,
     MessageState,
+    Missed,
     Reason,
     Rule,
+    Run,
+    RunCause,
+    RunId,
+    RunState,
+    Schedule,
+    ScheduleId,
     SenderRule,
     Target,
     WaitingFor,
 )
-from yizhan.ports import MessageFilter, Tally
+from yizhan.ports import MessageFilter, RunView, Tally
 from yizhan.runtime.views import AccountView, AllowanceView, ChatAllowanceView, GateView
 from yizhan.settings import Settings
-from yizhan.web.console import accounts, day, desk, outbox, overview, people, settings_rows, timeline
+from yizhan.web.console import (
+    accounts,
+    day,
+    desk,
+    outbox,
+    overview,
+    people,
+    schedules,
+    settings_rows,
+    timeline,
+)
 from yizhan.web.console.accounts import qq_of
 from yizhan.web.console.sentences import SENTENCES
 from yizhan.web.console.words import Words
@@ -313,6 +330,93 @@ def test_keys_in_use_come_first_and_are_revoked_only_after_a_question() -> None:
     assert [("revoke", True), ("revoke", True)] == asked(html)
     assert "canary" not in html
     assert "No keys yet" in settings_rows.key_table(EN, [])
+
+
+def schedule(**more: object) -> Schedule:
+    made = Schedule(
+        ScheduleId("sch_1"), "", "0 9 * * *", "Asia/Shanghai", "good <b>morning</b>", (Target(ACCOUNT, CHAT),),
+        NOW_MS, NOW_MS, NOW_MS, next_due_ms=NOW_MS + 9,
+    )  # fmt: skip
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def test_a_schedule_tells_when_it_is_due_next() -> None:
+    html = schedules.schedule_table(EN, [schedule(), schedule(paused=True), schedule(next_due_ms=None)])
+    assert "<b>" not in html
+    assert f'data-ms="{NOW_MS + 9}" data-form="until"' in html
+    assert ["pause", "resume", "pause"] == [act for act, _ in asked(html) if act in ("pause", "resume")]
+    assert {True} == {sure for act, sure in asked(html) if act == "remove"}
+    assert "never again" in seen(html)
+    assert "No schedules yet" in seen(schedules.schedule_table(EN, []))
+
+
+def test_a_run_tells_the_fate_of_what_it_said() -> None:
+    refused = ((Target(ACCOUNT, ChatId("gone")), Reason("unknown-account", "no such <account>")),)
+    run = Run(
+        RunId("run_1"),
+        ScheduleId("sch_1"),
+        "k",
+        RunCause.MANUAL,
+        RunState.FIRED,
+        NOW_MS,
+        NOW_MS,
+        3,
+        refused=refused,
+    )
+    said = schedules.run_table(EN, [RunView(run, (message(waiting_for=WaitingFor.LIMIT),))])
+    assert "by hand missed: 3 Waiting o9cq@im.wechat the platform limits sending gone" in seen(said)
+    assert "<account>" not in said
+    assert "Delivered" not in seen(said)
+    skipped = schedules.run_table(EN, [RunView(replace(run, state=RunState.SKIPPED, refused=()), ())])
+    assert "skipped" in seen(skipped)
+
+
+def test_what_is_typed_becomes_a_wish_and_back() -> None:
+    typed = {
+        "called": [" Morning  call "], "due": ["0 9 * * *"], "zone": [""], "kind": ["prompt"], "said": ["hi\r\nthere"],
+        "to": ["weixin:a@im.bot:u1\r\n\r\nweixin:a@im.bot:u2"], "missed": ["all"], "most": ["3"], "jitter": ["5"],
+        "expires": [""], "ends": ["2030-01-01T09:00"],
+    }  # fmt: skip
+    wish = schedules.wish_of(typed, "Asia/Shanghai")
+    assert ("Morning call", "Asia/Shanghai", None, "hi\nthere") == (
+        wish.name,
+        wish.zone,
+        wish.text,
+        wish.prompt,
+    )
+    assert ("weixin:a@im.bot:u1", "weixin:a@im.bot:u2") == wish.to
+    assert (Missed.ALL, 3, 5_000, 0) == (wish.missed, wish.missed_most, wish.jitter_ms, wish.lifetime_ms)
+    assert 1_893_459_600_000 == wish.ends_at_ms
+    html = schedules.form(EN, schedule(ends_at_ms=wish.ends_at_ms), "UTC", [])
+    assert 'value="2030-01-01T09:00"' in html
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("jitter", "-1"),
+        ("jitter", "4000"),
+        ("most", "x"),
+        ("expires", "1e9"),
+        ("ends", "soon"),
+        ("ends", "10000-1"),
+    ],
+)
+def test_what_is_no_number_and_no_time_is_refused(name: str, typed: str) -> None:
+    with pytest.raises(InvalidRequest):
+        schedules.wish_of({"due": ["30m"], name: [typed]}, "UTC")
+
+
+def test_an_end_in_no_time_zone_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="time zone"):
+        schedules.wish_of({"zone": ["Mars/Olympus"], "ends": ["2030-01-01T09:00"]}, "UTC")
+
+
+def test_due_times_are_told_on_the_clock_that_is_meant() -> None:
+    assert "Next (Asia/Shanghai): 2027-01-15 16:00 Fri" == seen(
+        schedules.preview(EN, [NOW_MS], "Asia/Shanghai")
+    )
+    assert "Never due any more" in schedules.preview(EN, [], "UTC")
 
 
 def test_every_sentence_stands_in_both_languages_with_the_same_blanks() -> None:

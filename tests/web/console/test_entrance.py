@@ -60,6 +60,8 @@ async def test_a_session_opens_every_page(open_house: Served) -> None:
             "outbox",
             "accounts",
             "people",
+            "schedules",
+            "schedule",
             "settings",
         ):
             answer = await client.get(f"/console/{path}")

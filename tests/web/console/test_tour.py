@@ -36,7 +36,7 @@ pytestmark = [
 ]
 
 PATIENCE_S = 60
-PAGES = ("", "chats", "chat", "outbox", "accounts", "people", "settings")
+PAGES = ("", "chats", "chat", "outbox", "accounts", "people", "schedules", "schedule", "settings")
 SERIOUS = ("serious", "critical")
 
 
@@ -275,6 +275,33 @@ async def test_a_dead_letter_is_found_revived_and_delivered(browser: Any, tour: 
         assert message in _text_of(await (await download.value).path())
 
 
+async def test_a_schedule_is_made_runs_and_its_delivery_is_seen(browser: Any, tour: Tour) -> None:
+    """With the next five times as one types, and with what became of what a run said."""
+    async with tour.looking(browser, "schedules") as seen:
+        page = seen.page
+        await page.get_by_role("link", name="New schedule").click()
+        await page.get_by_label("When", exact=True).fill("every banana")
+        await page.locator("#preview .tone-bad").wait_for()
+        await page.get_by_label("Time zone").fill("Asia/Shanghai")
+        await page.get_by_label("When", exact=True).fill("30 9 * * *")
+        await page.locator("#preview li").nth(4).wait_for()
+        assert 5 == await page.locator("#preview li", has_text="09:30").count()
+        await page.get_by_label("Words").fill("stand up and stretch")
+        await page.locator("select[data-append]").select_option(str(tour.chat))
+        assert str(tour.chat) == await page.get_by_label("To whom").input_value()
+        await page.get_by_role("button", name="Add it").click()
+        await page.get_by_text("It has not run yet").wait_for()
+        await page.get_by_role("button", name="Run now").click()
+        await page.get_by_text("It has run: what it says is queued, not delivered yet").wait_for()
+        await page.locator("tr[data-run]").get_by_text("Delivered", exact=True).wait_for()
+        await tour.until(lambda: "stand up and stretch" in tour.shown())
+        await page.get_by_role("button", name="Pause", exact=True).click()
+        await page.get_by_role("button", name="Resume", exact=True).wait_for()
+        await page.get_by_role("button", name="Remove").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Yes, do it").click()
+        await page.get_by_text("There is no such schedule").wait_for()
+
+
 def _text_of(file: Path) -> str:
     return file.read_text(encoding="utf-8-sig")
 
@@ -312,7 +339,7 @@ async def test_every_page_fits_a_phone_and_is_open_to_everybody(
     async with tour.looking(browser, **chosen) as seen:
         for page in PAGES:
             await seen.page.goto(tour.url(page))
-            await seen.page.locator("article, .list").first.wait_for()
+            await seen.page.locator("article, .list, .panel, .empty").first.wait_for()
             assert locale.startswith(await seen.page.evaluate("document.documentElement.lang")), page
             assert await seen.page.evaluate("document.documentElement.scrollWidth") <= width, page
             found = (await Axe().run(seen.page)).response["violations"]

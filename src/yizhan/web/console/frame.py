@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ RETRY_MS = 2_000
 
 ON_CLICK = "(event) => window.yizhan.click(event, emit)"
 ON_SUBMIT = "(event) => window.yizhan.submit(event, emit)"
+ON_TYPE = "(event) => window.yizhan.typed(event, emit)"
 """What a click or a sent form asks for, is read in static/console.js, which also asks "are you sure?"."""
 ABOUT_MAX = 20_000
 """Characters of what an act is about: a key, or the ids of the chosen rows."""
@@ -140,6 +142,17 @@ class Frame:
 
         self.main.on("submit", take, js_handler=ON_SUBMIT)
 
+    def on_type(self, takes: Mapping[str, Take]) -> None:
+        """Forms with `data-types` are shown to these while somebody types, by their names."""
+
+        async def take(event: GenericEventArguments) -> None:
+            name, fields = event.args
+            if (chosen := takes.get(str(name))) is not None and isinstance(fields, dict):
+                typed = {str(key): list(map(str, values)) for key, values in fields.items()}
+                await self._carry_out(chosen(typed))
+
+        self.main.on("input", take, js_handler=ON_TYPE)
+
     async def _carry_out(self, act: Awaitable[None]) -> None:
         """An act that a person asked for. What became of it is said, also if nothing did."""
         try:
@@ -157,6 +170,14 @@ class Frame:
         lang = "en" if english else None
         told = tag("p", text, class_=f"result {tone}", lang=lang, data_at=self.now_ms())
         self.result.set_content(told)
+
+    def fill(self, place: str, content: Html) -> None:
+        """Puts HTML into the element with this id, which the page does not draw anew."""
+        self.client.run_javascript(f"window.yizhan.fill({json.dumps(place)}, {json.dumps(content)})")
+
+    def go(self, link: str) -> None:
+        """On to another page of the console, relative to this one."""
+        self.client.run_javascript(f"location.assign({json.dumps(link)})")
 
     def clear_form(self, form: str) -> None:
         """Empties the form with this id, for what comes next."""
@@ -214,6 +235,7 @@ def _top(words: Words, theme: str, here: str) -> Html:
         ("outbox", links.OUTBOX),
         ("accounts", links.ACCOUNTS),
         ("people", links.PEOPLE),
+        ("schedules", links.SCHEDULES),
         ("settings", links.SETTINGS),
     )
     return join(

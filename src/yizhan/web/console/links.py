@@ -11,6 +11,8 @@ OUTBOX = "outbox"
 ACCOUNTS = "accounts"
 PEOPLE = "people"
 SETTINGS = "settings"
+SCHEDULES = "schedules"
+SCHEDULE = "schedule"
 
 
 def chats(account: AccountId | None = None) -> str:
@@ -25,3 +27,7 @@ def asking(page: str, **wishes: str) -> str:
 
 def chat(target: Target) -> str:
     return f"chat?chat={quote(str(target), safe='')}"
+
+
+def schedule(schedule_id: str) -> str:
+    return asking(SCHEDULE, id=schedule_id)

@@ -7,6 +7,7 @@ from yizhan.web.console import (
     page_outbox,
     page_overview,
     page_people,
+    page_schedules,
     page_settings,
 )
 
@@ -17,5 +18,6 @@ __all__ = [
     "page_outbox",
     "page_overview",
     "page_people",
+    "page_schedules",
     "page_settings",
 ]

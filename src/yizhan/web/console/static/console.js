@@ -177,6 +177,29 @@
     for (const [name, typed] of new FormData(form, event.submitter)) (fields[name] ??= []).push(String(typed));
     emit(form.dataset.do, fields);
   };
+  // What is typed is shown to the page a moment after the last key; forms that want that say so.
+  let typing = null;
+  told.typed = (event, emit) => {
+    const form = event.target.closest("form[data-types]");
+    if (!form) return;
+    clearTimeout(typing);
+    typing = setTimeout(() => {
+      const fields = {};
+      for (const [name, typed] of new FormData(form)) (fields[name] ??= []).push(String(typed));
+      emit(form.dataset.do, fields);
+    }, 250);
+  };
+  told.fill = (place, content) => document.getElementById(place)?.setHTML(content);
+
+  // A line that is chosen is added to those in a text box.
+  document.addEventListener("change", ({ target }) => {
+    const box = document.getElementById(target.dataset?.append ?? "");
+    if (!box || !target.value) return;
+    const lines = box.value.split(/\s+/).filter(Boolean);
+    if (!lines.includes(target.value)) box.value = [...lines, target.value].join("\n");
+    target.value = "";
+  });
+
   document.addEventListener("reset", (event) => delete event.target.dataset.once);
 
   document.addEventListener("keydown", (event) => {
