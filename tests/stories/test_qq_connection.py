@@ -118,6 +118,7 @@ def test_no_step_of_connecting_is_the_last_that_is_tried(home: Path, kind: str, 
 
 
 @pytest.mark.field("F53")
+@pytest.mark.field("F89")
 def test_a_connection_that_ends_at_once_again_and_again_is_no_hot_loop(home: Path) -> None:
     """A closed socket returned at once and reset the back-off: 78 minutes of full CPU."""
 

@@ -264,6 +264,26 @@ def test_an_answer_in_a_guild_whose_receipt_was_lost_is_not_sent_twice(home: Pat
     story(home)
 
 
+@pytest.mark.field("F73")
+def test_the_same_words_are_the_same_requests_whoever_sends_them(home: Path) -> None:
+    """A scheduled message went another way: without Markdown, cut elsewhere, past the limits of the chat."""
+    text = "# News\n\n- **one**\n- two\n\n" + "words " * 500
+
+    @on_qq(Says(text))
+    async def story(tale: QqTale) -> None:
+        await tale.says("hi")
+        await tale.passes(20)
+        answer = tale.phone()
+        assert len(answer) > 1
+        await tale.push(text)
+        await tale.passes(20)
+        assert answer + answer == tale.phone()
+        sends = [(record.call, record.text, record.detail) for record in tale.sends()]
+        assert sends[: len(answer)] == sends[len(answer) :]
+
+    story(home)
+
+
 @pytest.mark.parametrize("trouble", ["no token", "token late", "answer late", "no sign", "both late"])
 def test_a_send_takes_ten_seconds_at_most_whatever_is_slow_about_it(home: Path, trouble: str) -> None:
     """Token, request, another token and a sign of life, each with a patience of its own: 45 s, and the chat waited."""
