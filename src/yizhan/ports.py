@@ -504,12 +504,17 @@ class Platform(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A line of a chat's history. `role` is `user` or `assistant`; `undelivered`: the chat has not seen all of it."""
+    """A line of a chat's history. `role` is `user` or `assistant`.
+
+    undelivered  the chat has not seen all of it
+    unasked      said on our side, and not by an agent that was asked: by a program, a schedule, a person
+    """
 
     role: str
     text: str
     at_ms: int
     undelivered: bool = False
+    unasked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

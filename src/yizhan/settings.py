@@ -109,6 +109,10 @@ class Console(_Section):
     enabled: bool = Field(True, description="serve the console")
 
 
+MEANWHILE_LINES = 20
+"""So many lines of history are looked through for what an agent that remembers by itself cannot know."""
+
+
 class OpenAiAgent(_Section):
     """Any OpenAI-compatible chat-completions endpoint."""
 
@@ -134,6 +138,11 @@ class OpenAiAgent(_Section):
     timeout_s: Patience = Field(600, description="the whole answer")
     max_answer_chars: int = Field(100_000, ge=100, description="a longer answer is cut there, visibly")
 
+    @property
+    def lines_needed(self) -> int:
+        """Lines of history that a question to it is asked with."""
+        return max(self.history_messages, MEANWHILE_LINES)
+
 
 class CommandAgent(_Section):
     """A program: text on stdin, answer on stdout. Never a shell string."""
@@ -152,6 +161,10 @@ class CommandAgent(_Section):
         description="address space of the program and of each of its children, in MiB; unset: no bound",
     )
     max_answer_chars: int = Field(100_000, ge=100, description="a longer answer is cut there, visibly")
+
+    @property
+    def lines_needed(self) -> int:
+        return 0 if self.dialect == "text" else MEANWHILE_LINES
 
 
 class Route(_Section):
@@ -193,6 +206,10 @@ class WebhookAgent(_Section):
             except binascii.Error:
                 raise ValueError("what follows whsec_ must be base64") from None
         return secret
+
+    @property
+    def lines_needed(self) -> int:
+        return self.history_messages
 
 
 AGENT_KINDS: Mapping[str, type[_Section]] = {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agents.conftest import DONE, QUESTION, Play, ask, chunk, streams
-from yizhan.agents.history import LINE_TOKENS, UNSEEN, remembered, tokens
+from yizhan.agents.history import LINE_TOKENS, UNSEEN, caught_up, remembered, tokens
 from yizhan.agents.openai import OpenAiAnswers
 from yizhan.agents.presets import PRESETS, plain_name
 from yizhan.ports import Piece, Progress, Said, Session, Text
@@ -90,6 +90,39 @@ async def test_tools_of_hermes_are_progress_and_no_part_of_the_answer(play: Play
         play, "hermes", "", {}, running, done, odd, chunk("Three files.", finish="stop"), DONE
     )
     assert [Progress("ls -l"), Text("Three files.")] == said
+
+
+@pytest.mark.parametrize(
+    ("preset", "said"),
+    [
+        ("hermes", "(Since you were asked last, the chat was also told:)\n> deploy?\n\nyes, do it"),
+        ("plain", "yes, do it"),
+    ],
+)
+async def test_what_others_said_meanwhile_is_told_to_those_who_remember(
+    play: Play, preset: Any, said: str
+) -> None:
+    """A schedule asked, a person says "yes, do it": an agent with a memory of its own has to know to what."""
+    endpoint = await play(streams(chunk("ok", finish="stop"), DONE))
+    settings = OpenAiAgent(kind="openai", base_url=endpoint.base_url, model="m", preset=preset)
+    agent = OpenAiAnswers("main", settings, "en")
+    history = (
+        Said("user", "hi", 1),
+        Said("assistant", "hello", 2),
+        Said("assistant", "deploy?", 3, unasked=True),
+    )
+    question = replace(ask("yes, do it"), history=history, language="en")
+    try:
+        assert [Text("ok")] == [piece async for piece in agent.answer(question)]
+    finally:
+        await agent.close()
+    assert said == endpoint.asked[0]["messages"][-1]["content"]
+
+
+def test_what_was_answered_since_is_not_told_again() -> None:
+    """Only what came after the agent's last words is news to it."""
+    lines = (Said("assistant", "old", 1, unasked=True), Said("user", "hi", 2), Said("assistant", "hello", 3))
+    assert "now" == caught_up(replace(ask("now"), history=lines))
 
 
 @given(st.text(max_size=300))

@@ -104,6 +104,22 @@ async def test_the_agent_is_told_what_did_not_arrive(home: Path) -> None:
         assert [("one", False), ("re: one", True)] == [(line.text, line.undelivered) for line in told]
 
 
+@pytest.mark.parametrize("preset", ["plain", "hermes"])
+@in_virtual_time
+async def test_agent_can_tell_its_own_words_from_those_of_others(home: Path, preset: str) -> None:
+    """Whatever remembers by itself knows the one and not the other: a push has to reach it with the next question."""
+    agent = _open()
+    model = MODEL["agents"]["model"] | {"preset": preset}
+    async with ann_at(home, answers=agent, agent="model", agents={"model": model}) as (station, ann, account):
+        await _ask(station, ann, agent, "one")
+        await station.push(account, ann, "deploy?")
+        await station.until_quiet()
+        told = (await _ask(station, ann, agent, "yes, do it")).history
+        assert [("one", False), ("re: one", False), ("deploy?", True)] == [
+            (line.text, line.unasked) for line in told
+        ]
+
+
 async def _waits(station: Station) -> bool:
     return any(message.state is MessageState.WAITING for message in await station.messages())
 

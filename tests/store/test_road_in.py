@@ -377,4 +377,7 @@ async def test_history_is_the_conversation_of_the_present_session(desk: Desk) ->
         ("assistant", "broken", True),
         ("assistant", "news", False),
     ] == [(line.role, line.text, line.undelivered) for line in said]
+    assert all(line.unasked == (line.role == "assistant") for line in said), (
+        "no turn of an agent has said them"
+    )
     assert said[-2:] == await desk.store.history(session, 2)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from yizhan.agents.answer import AnswerText, Language
 from yizhan.agents.dialects import DIALECTS, SESSION_LOST, Dialect, NoSense
+from yizhan.agents.history import caught_up
 from yizhan.agents.limits import limited
 from yizhan.agents.program import Program, started
 from yizhan.ports import AgentFailed, Piece, Question, Session
@@ -91,7 +92,8 @@ class CommandAnswers:
             ) from None
 
     async def _start(self, question: Question, session: str) -> Program:
-        text = question.text.encode("utf-8", "replace")
+        asked = question.text if self._settings.dialect == "text" else caught_up(question)
+        text = asked.encode("utf-8", "replace")
         environment = self._environment(question)
         argv = self._asks(self._settings.argv, session)
         try:

@@ -1,4 +1,8 @@
-"""What of a chat's history a model is told that remembers nothing: the newest lines that fit. Pure.
+"""What an agent is told of a chat's history. Pure.
+
+One that remembers by itself is told what it cannot know: what programs, schedules and persons have said to the chat
+since it was asked last. Else "yes, do it" would mean nothing to it. One that remembers nothing is told the newest
+lines that fit.
 
 Bounded by lines and, where the operator says so, by tokens. Tokens are estimated, since every model counts its own
 way: a Chinese character is taken for one, other text for one in four bytes, and each line for four more. That
@@ -8,8 +12,9 @@ is rather too many than too few.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from yizhan.ports import Said
+from yizhan.ports import Question, Said
 
 LINE_TOKENS = 4
 UNSEEN = {
@@ -17,6 +22,12 @@ UNSEEN = {
     "en": "(The other side has not seen all of this yet.)",
 }
 """Closes a line that has not been delivered, so that the model does not build on it."""
+
+
+MEANWHILE = {
+    "zh": "（在此之前，聊天中还收到了这些消息：）",
+    "en": "(Since you were asked last, the chat was also told:)",
+}
 
 
 def remembered(history: Sequence[Said], max_lines: int, max_tokens: int | None, language: str) -> list[Said]:
@@ -31,6 +42,19 @@ def remembered(history: Sequence[Said], max_lines: int, max_tokens: int | None, 
                 break
         kept.append(told)
     return kept[::-1]
+
+
+def caught_up(question: Question) -> str:
+    """The question's text, after what the agent has missed."""
+    missed: list[str] = []
+    for line in reversed(question.history):
+        if not line.unasked:
+            break
+        missed.append(line.text)
+    if not missed:
+        return question.text
+    told = "\n".join(f"> {line}" for text in reversed(missed) for line in text.splitlines())
+    return f"{MEANWHILE.get(question.language, MEANWHILE['en'])}\n{told}\n\n{question.text}"
 
 
 def tokens(text: str) -> int:
@@ -53,4 +77,4 @@ def alternating(lines: Sequence[Said]) -> list[dict[str, str]]:
 def _marked(line: Said, language: str) -> Said:
     if not line.undelivered:
         return line
-    return Said(line.role, f"{line.text}\n{UNSEEN.get(language, UNSEEN['en'])}", line.at_ms, True)
+    return replace(line, text=f"{line.text}\n{UNSEEN.get(language, UNSEEN['en'])}")

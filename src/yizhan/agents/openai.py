@@ -26,7 +26,7 @@ import msgspec
 from yizhan.agents.answer import AnswerText, Language
 from yizhan.agents.completion import NoCompletion, Reading, complaint
 from yizhan.agents.endpoint import MAX_COMPLAINT_BYTES, Endpoint
-from yizhan.agents.history import alternating, remembered
+from yizhan.agents.history import alternating, caught_up, remembered
 from yizhan.agents.presets import PRESETS
 from yizhan.agents.sse import EventStream, EventTooLong
 from yizhan.ports import AgentFailed, Piece, Question, Said, Session
@@ -170,5 +170,6 @@ def _messages(settings: OpenAiAgent, question: Question) -> list[dict[str, str]]
     prompt = settings.system_prompt if preset.takes_system else ""
     system = [{"role": "system", "content": prompt}] if prompt else []
     most = 0 if preset.remembers else settings.history_messages
+    text = caught_up(question) if preset.remembers else question.text
     lines = remembered(question.history, most, settings.history_tokens, question.language)
-    return [*system, *alternating([*lines, Said("user", question.text, 0)])]
+    return [*system, *alternating([*lines, Said("user", text, 0)])]

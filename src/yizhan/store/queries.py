@@ -705,7 +705,7 @@ def said_lines(session: ChatSession, limit: int) -> Select[Any]:
     Of one person: what answered him, and what was said to all."""
     m, i = t.message, t.inbound
     query = (
-        select(m.c.seq, m.c.text, m.c.created_at_ms, m.c.state)
+        select(m.c.seq, m.c.text, m.c.created_at_ms, m.c.state, m.c.turn_id, m.c.in_reply_to)
         .where(m.c.account == session.account, m.c.chat == session.chat)
         .where(m.c["class"].not_in(_ASIDE), m.c.created_at_ms >= session.since_ms)
         .order_by(m.c.seq.desc())

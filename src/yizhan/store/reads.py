@@ -224,7 +224,10 @@ def history(connection: Connection, session: ChatSession, limit: int) -> tuple[S
     said = connection.execute(queries.said_lines(session, limit))
     newest_first = merge(
         ((seq, Said("user", text, at_ms)) for seq, text, at_ms in heard),
-        ((seq, Said("assistant", text, at_ms, state in _UNSEEN)) for seq, text, at_ms, state in said),
+        (
+            (seq, Said("assistant", text, at_ms, state in _UNSEEN, turn_id is None and answered is None))
+            for seq, text, at_ms, state, turn_id, answered in said
+        ),
         key=lambda line: line[0],
         reverse=True,
     )

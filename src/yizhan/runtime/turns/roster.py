@@ -85,4 +85,4 @@ def roster_of(settings: Settings, default: Agent | None, others: Mapping[str, Ag
 
 def _history_limit_of(settings: Settings, name: str) -> int:
     agent = settings.agents.get(name)
-    return agent.history_messages if agent and agent.kind != "command" else 0
+    return 0 if agent is None else agent.lines_needed
