@@ -117,6 +117,6 @@ def test_more_than_nine_parts_have_room_for_their_numbers() -> None:
     assert {1000} == {len(part) for part in parts[9:-1]}
 
 
-def test_a_megabyte_is_laid_out_quickly() -> None:
+def test_a_long_text_is_laid_out_quickly() -> None:
     """Work in proportion to the text."""
-    assert len(pages(f"{CODE}\n" * 2500, 2000, 8000, True)) > 400
+    assert len(pages(f"{CODE}\n" * 800, 2000, 8000, True)) > 140

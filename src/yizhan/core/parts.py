@@ -20,7 +20,7 @@ _BLOCK = re.compile(r"\n{2,}")
 _SEAMS = (
     _BLOCK,
     re.compile(r"\n"),
-    re.compile(r"[。！？；…]+|[.!?;]+(?=\s)"),
+    re.compile(r"[。！？；…]+|(?<![.!?;])[.!?;]++(?=\s)"),
     re.compile(r"[，、：]|[,:](?=\s)|\s+"),
 )
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)

@@ -28,10 +28,11 @@ TABLE_COLUMNS = 4
 _AUTOLINK = re.compile(r"<(https?://[^\s<>]+)>")
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 _IMAGE = re.compile(r"!\[([^\[\]\n]*)\]\(([^()\s]+)\)")
-_DEEP_HEADING = re.compile(r" {0,3}#{5,6}[ \t]+(.*?)[ \t]*#*[ \t]*")
+_DEEP_HEADING = re.compile(r" {0,3}#{5,6}[ \t]")
 _ESCAPED = re.compile(r"\\([_<])")
 _UNDERSCORED = re.compile(r"(?<![A-Za-z0-9_*])_(?![_\s])([^_\n]+?)(?<!\s)_(?![A-Za-z0-9_])")
-_NAME = re.compile(r"[\w./\\-]*[^\W_][\w./\\-]*|_+", re.ASCII)
+_NAME = re.compile(r"[\w./\\-]+", re.ASCII)
+_ALNUM = re.compile(r"[A-Za-z0-9]")
 _STARRED = re.compile(r"(?<![A-Za-z0-9*])\*(?![*\s])([^*\n]+?)(?<!\s)\*(?!\*)")
 _CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
 
@@ -78,9 +79,10 @@ def _listed(table: Sequence[str]) -> Iterator[str]:
 
 
 def _line(line: str, breaks: str) -> str:
-    deep = _DEEP_HEADING.fullmatch(line)
+    deep = _DEEP_HEADING.match(line)
     if deep is not None:
-        line = f"**{deep[1]}**" if deep[1] and "*" not in deep[1] else deep[1]
+        title = line[deep.end() :].rstrip().rstrip("#").strip()
+        line = f"**{title}**" if title and "*" not in title else title
     line = _IMAGE.sub(lambda found: f"[{found[1] or found[2]}]({found[2]})", line)
     line = _AUTOLINK.sub(r"\1", line)
     ticks = stray_ticks(line)
@@ -97,7 +99,7 @@ def _words(prose: str, breaks: str, ticks: bool) -> str:
 
 def _as_code(name: re.Match[str]) -> str:
     """A name keeps its underscores as code, and can be copied; a line to write on is drawn with wide ones."""
-    return f"`{name[0]}`" if "_" in name[0] and name[0].strip("_") else _wide(name)
+    return f"`{name[0]}`" if "_" in name[0] and _ALNUM.search(name[0]) else _wide(name)
 
 
 def _wide(name: re.Match[str]) -> str:
