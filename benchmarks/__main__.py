@@ -10,7 +10,7 @@ import asyncio
 import sys
 import time
 
-from benchmarks import figures, limits, load, qq, recoveries, schedules, stories
+from benchmarks import figures, limits, load, qq, recoveries, schedules, stories, turns
 from benchmarks.figure import Figure, Measure
 
 ALL: tuple[Measure, ...] = (
@@ -19,6 +19,8 @@ ALL: tuple[Measure, ...] = (
     recoveries.refusals_in_a_window,
     recoveries.after_an_outage,
     figures.echo,
+    turns.turn_overhead,
+    turns.streams,
     figures.idle_latency,
     figures.throughput,
     figures.stop_and_start,

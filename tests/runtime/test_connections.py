@@ -9,6 +9,7 @@ import pytest
 
 from simulation.station import SIM_URL, Station
 from simulation.virtual import run
+from tests.runtime.answers import Gated, ann_at, until, until_shown
 from yizhan.errors import StoreBusy
 from yizhan.model import Account, AccountId, AccountState, Credentials
 from yizhan_simulator import Fault, Outage
@@ -255,19 +256,30 @@ def test_a_paused_account_rests_and_goes_on_where_it_was(home: Path) -> None:
     run(story())
 
 
-def test_typing_is_shown_while_the_agent_works_and_always_ends(home: Path) -> None:
-    """ "typing…" that never ends is a lie on the phone."""
+@pytest.mark.field("F82")
+@pytest.mark.parametrize("ends", ["answer", "/stop"])
+def test_typing_is_shown_while_the_agent_works_and_always_ends(home: Path, ends: str) -> None:
+    """ "typing…" that never ends is a lie on the phone; for an answer that is there at once it is not worth showing."""
 
     async def story() -> None:
-        async with Station(home) as station:
-            ann = station.world.add_user("Ann")
-            account = await station.link(ann)
+        agent = Gated()
+        async with ann_at(home, answers=agent) as (station, ann, account):
             bot_id = account.split(":", 1)[1]
+
+            def typing() -> bool:
+                return bool(station.world.typing(ann, bot_id, station.clock.now_ms()))
+
+            agent.release()
             station.say(ann, "hi")
-            await asyncio.sleep(3)
-            calls = station.world.ledger.select("sendtyping")
-            assert calls, "typing was never shown"
-            assert not station.world.typing(ann, bot_id, station.clock.now_ms())
+            await until_shown(station, ann, "re: hi")
+            assert not station.world.ledger.select("sendtyping")
+            station.say(ann, "think")
+            await until(typing)
+            if ends == "/stop":
+                station.say(ann, "/stop")
+            agent.release()
+            await until(lambda: not typing())
+            await until(lambda: len(station.shown(ann)) == 2)
 
     run(story())
 

@@ -12,6 +12,8 @@ from yizhan.runtime.lines import Lines, OpenLine
 from yizhan.runtime.outbound import Outbound
 
 TYPING_EVERY_MS = 5_000
+TYPING_FIRST_MS = 150
+"""An answer that is there sooner needs no sign: two requests less, and none beside the question on its way."""
 TYPING_AFTER_MS = 2_000
 GOODBYE_S = 0.5
 """How long a stop of the gateway waits for signs to be taken down."""
@@ -45,6 +47,7 @@ class TypingSigns:
         if line.platform.policy.typing_costs:
             await self._show_once(line, target)
             return
+        await self._clock.sleep_ms(TYPING_FIRST_MS)
         try:
             while True:
                 await self._show(target, True)
