@@ -20,6 +20,7 @@ ALL: tuple[Measure, ...] = (
     recoveries.after_an_outage,
     figures.echo,
     turns.turn_overhead,
+    turns.first_bubble,
     turns.streams,
     figures.idle_latency,
     figures.throughput,
