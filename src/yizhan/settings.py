@@ -423,6 +423,12 @@ class Alerts(_Section):
     dead_letter_s: Seconds = Field(
         86_400, le=31_536_000, description="messages that failed or expired within this time"
     )
+    tell: str | None = Field(
+        None, description="a TARGET in which alerts are told; best on another platform; unset: nobody is told"
+    )
+    tell_every_s: Seconds = Field(
+        300, le=86_400, description="least time between two such messages; what happens meanwhile is gathered"
+    )
     disk_free_mib: int = Field(500, ge=0, le=1_048_576, description="less room than this in the home, in MiB")
 
 

@@ -8,6 +8,9 @@ PHRASES = MappingProxyType(
     {
         "zh": MappingProxyType(
             {
+                "alerts": "驿站提醒：",
+                "alert_over": "已恢复",
+                "more_alerts": "还有 {more} 条，见 yizhan status。",
                 "turn_failed": "抱歉，这条消息暂时没能得到回答，管理员已能看到原因。稍后可以再发一次。",
                 "stopped": "已停止。",
                 "nothing_to_stop": "现在没有正在进行的回答。",
@@ -35,6 +38,9 @@ PHRASES = MappingProxyType(
         ),
         "en": MappingProxyType(
             {
+                "alerts": "Yizhan:",
+                "alert_over": "over",
+                "more_alerts": "and {more} more; see yizhan status.",
                 "turn_failed": "Sorry, this message could not be answered just now. The operator can see why. "
                 "You may send it again later.",
                 "stopped": "Stopped.",

@@ -37,7 +37,7 @@ SOON_MS = 2_000
 
 class Watch:
     """Owns the board. `free_bytes` tells how much room the store has left, None where nobody knows; `not_granted`
-    which accounts hear less than they could."""
+    which accounts hear less than they could; `on_change` hears of each alert that is raised or cleared."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Watch:
         numbers: AlertNumbers,
         free_bytes: Callable[[], int | None],
         not_granted: Callable[[], Mapping[AccountId, NotGranted]],
+        on_change: Callable[[Alert], None] = lambda alert: None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -56,6 +57,7 @@ class Watch:
         self._numbers = numbers
         self._free_bytes = free_bytes
         self._not_granted = not_granted
+        self._on_change = on_change
         self._board = Board()
         self._began_ms = 0
         self._limited_since: dict[AccountId, int] = {}
@@ -161,6 +163,7 @@ class Watch:
         alert = change.alert
         if not change.told:
             return
+        self._on_change(alert)
         told = log.warning if alert.open else log.info
         told(
             "alert.raised" if alert.open else "alert.cleared",

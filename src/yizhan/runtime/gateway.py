@@ -47,6 +47,7 @@ from yizhan.runtime.accounts import Accounts
 from yizhan.runtime.alerts import Watch
 from yizhan.runtime.changes import Changes
 from yizhan.runtime.connections import Connections
+from yizhan.runtime.crier import Crier
 from yizhan.runtime.cron import Cron
 from yizhan.runtime.door import Door
 from yizhan.runtime.gates import gates_of
@@ -123,6 +124,14 @@ class Gateway:
         self._changes = Changes(self.stopping)
         store.subscribe(self._changes.note)
         self._build_roads(TurnNumbers.of(settings, parts.zone))
+        self._crier = Crier(
+            clock,
+            self.outbound,
+            self.resolve,
+            settings.alerts.tell or "",
+            int(settings.alerts.tell_every_s * 1_000),
+            settings.language,
+        )
         self.watch = Watch(
             store,
             clock,
@@ -131,6 +140,7 @@ class Gateway:
             alert_numbers_of(settings),
             parts.free_bytes,
             lambda: not_granted(self._lines),
+            self._crier.note,
         )
         self._waits = Waits(self.outbound.lanes, self._reach.hosts, self.standing, clock)
         self._accounts = Accounts(
@@ -222,6 +232,8 @@ class Gateway:
         self.supervisor.keep("sweeper", self.outbound.expiry.run)
         self.supervisor.keep("upkeep", self._upkeep.run)
         self.supervisor.keep("watch", self.watch.run)
+        if self._crier.wanted:
+            self.supervisor.keep("crier", self._crier.run)
         self.supervisor.keep("summary", self.outbound.carrier.attempts.run)
         await self.turns.recover()
         await self._inbound.recover()

@@ -1,0 +1,39 @@
+"""Alerts that are told in a chat of another account."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from simulation.station import Station
+from simulation.virtual import in_virtual_time
+from yizhan.model import AccountId
+
+
+@in_virtual_time
+async def test_the_operator_hears_of_a_login_that_ended_and_of_its_end(home: Path) -> None:
+    """By another bot of his; once when it begins, once when it is over, and never of the teller itself."""
+
+    known = {"to": ""}
+    async with Station(home, agent="none") as station:
+        station.world.turn(quota_per_inbound=0)
+        boss = station.world.add_user("Boss")
+        teller = await station.link(boss)
+        known["to"] = f"{teller}:{boss}"
+        station.say(boss, "hi", teller)
+        await asyncio.sleep(2)
+    again = Station(home, world=station.world, agent="none", language="en", alerts={"tell": known["to"]})
+    again.host = station.host
+    async with again:
+        ann = again.world.add_user("Ann")
+        account = AccountId(await again.link(ann))
+        await asyncio.sleep(2)
+        again.world.revoke(account.split(":", 1)[1], again.host.true_ms())
+        await asyncio.sleep(90)
+        (told,) = again.shown(boss)
+        assert f"‼ {account}:" in told
+        assert "yizhan login weixin" in told
+        await again.gateway.remove_account(account)
+        await asyncio.sleep(400)
+        (over,) = again.shown(boss)[1:]
+        assert f"✓ over {account}: The login is over" in over
