@@ -11,6 +11,7 @@ import binascii
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeGuard
 from zoneinfo import ZoneInfo, available_timezones
@@ -20,6 +21,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
@@ -553,6 +555,15 @@ class Logging(_Section):
     )
 
 
+class _Sources(dict[str, str]):
+    """Where values come from. Settings are the same wherever they come from, so these never differ."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Sources)
+
+    __hash__ = None
+
+
 class Settings(_Section):
     """Everything an operator can set. `home` comes from --home or YIZHAN_HOME."""
 
@@ -580,6 +591,13 @@ class Settings(_Section):
     weixin: Weixin = Weixin()
     qq: Qq = Qq()
     logging: Logging = Logging()
+
+    _sources: _Sources = PrivateAttr(default_factory=lambda: _Sources())
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Where each key has its value from, by its dotted name: default, file, environment, command line."""
+        return self._sources
 
     @classmethod
     def _sections(cls) -> set[str]:
@@ -619,9 +637,35 @@ def load(home: Path, environ: Mapping[str, str], overrides: Mapping[str, Any] | 
     if "home" in merged:
         raise SettingsError("home cannot be set among the keys.", "Use --home or YIZHAN_HOME.")
     try:
-        return Settings.model_validate({**merged, "home": home})
+        settings = Settings.model_validate({**merged, "home": home})
     except ValidationError as error:
         raise _explain(error, file, layers) from None
+    settings._sources.update(_sources_of(layers))
+    return settings
+
+
+def _sources_of(layers: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Which layer has decided each key, by its dotted name."""
+    sources = {name: "default" for name, _, _ in keys()}
+    for layer, source in zip(layers, ("file", "environment", "command line"), strict=True):
+        sources |= dict.fromkeys(_leaves(layer), source)
+    return sources
+
+
+@lru_cache(maxsize=1)
+def _section_names() -> frozenset[str]:
+    """Every section, with those around it."""
+    around = [name.split(".")[:-1] for name, _, _ in keys()]
+    return frozenset(".".join(path[:end]) for path in around for end in range(1, len(path) + 1)) | {"agents"}
+
+
+def _leaves(layer: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted names of all values. A section in which nothing is set has none."""
+    for name, value in layer.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        elif value is not None or f"{prefix}{name}" not in _section_names():
+            yield f"{prefix}{name}"
 
 
 def default_home(environ: Mapping[str, str] = os.environ) -> Path:

@@ -250,3 +250,30 @@ def test_home_comes_from_its_variable_or_the_user(monkeypatch: pytest.MonkeyPatc
 def test_programs_inherit_everything_but_our_own(tmp_path: Path) -> None:
     """A program that we start needs PATH, and none of our secrets."""
     assert {"PATH": "/bin"} == inherited_environment({"PATH": "/bin", "YIZHAN_SECRET_KEY": "x"})
+
+
+def test_each_value_tells_where_it_comes_from(tmp_path: Path) -> None:
+    """ "Which of the three places did I change?" is the first question when a setting seems to be ignored."""
+    (tmp_path / "config.yaml").write_text(
+        "language: en\nserver: {port: 1, host: 127.0.0.2}\nagents: {main: {kind: command, argv: [cat]}}\nconsole:\n"
+    )
+    environ = {"YIZHAN_SERVER__PORT": "2", "YIZHAN_LANGUAGE": "zh"}
+    sources = load(tmp_path, environ, {"server": {"port": 3}}).sources
+    assert {
+        "language": "environment",
+        "server.host": "file",
+        "server.port": "command line",
+        "agents.main.argv": "file",
+        "agent": "default",
+        "delivery.limiter.max_quiet_s": "default",
+    } == {
+        name: sources[name]
+        for name in (
+            "language",
+            "server.host",
+            "server.port",
+            "agents.main.argv",
+            "agent",
+            "delivery.limiter.max_quiet_s",
+        )
+    }

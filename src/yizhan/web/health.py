@@ -66,7 +66,8 @@ async def get_metrics(request: Request) -> Response:
 @router.get("/v1/settings", responses={200: {"model": shapes.Settings}})
 async def get_settings(request: Request) -> Response:
     """What is in force, from file, environment and defaults; secrets are replaced."""
-    return answer({"settings": without_secrets(gateway_of(request).settings)})
+    settings = gateway_of(request).settings
+    return answer({"settings": without_secrets(settings), "sources": dict(settings.sources)})
 
 
 def without_secrets(section: BaseModel) -> dict[str, Any]:

@@ -338,6 +338,9 @@ class Ticket(Shape):
 
 class Settings(Shape):
     settings: dict[str, Any] = Field(description="what is in force, secrets replaced")
+    sources: dict[str, str] = Field(
+        description="where each key, by its dotted name, has its value from: default, file, environment, command line"
+    )
 
 
 class Health(Shape):
