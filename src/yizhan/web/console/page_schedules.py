@@ -5,6 +5,8 @@ from __future__ import annotations
 from nicegui import ui
 from starlette.requests import Request
 
+from yizhan.core.schedule import rest
+from yizhan.core.timetable import Unreadable
 from yizhan.errors import InvalidRequest, RequestError
 from yizhan.model import Schedule, ScheduleId
 from yizhan.runtime.views import ScheduleWish
@@ -119,7 +121,7 @@ class SchedulePage(Deeds):
         with frame.main:
             self._title = ui.html("")
             with ui.element("section").classes("panel"):
-                ui.html(schedules.form(words, schedule, gateway.schedules.zone, chats))
+                ui.html(schedules.form(words, schedule, gateway.schedules.zone, chats, self._due_ms()))
             self._runs = ui.html("")
         acts = {"run": self._run, "pause": self._pause, "resume": self._resume, "remove": self._remove}
         frame.on_click(acts)
@@ -128,6 +130,16 @@ class SchedulePage(Deeds):
         await frame.attempt(self._refresh)
         if schedule is not None:
             frame.keep_true(self._watch, self._refresh, CALM_GAP_MS)
+
+    def _due_ms(self) -> tuple[int, ...]:
+        """The next due times of the schedule as it was kept; none where its words are not understood any more."""
+        schedule = self._schedule
+        if schedule is None or schedule.next_due_ms is None:
+            return ()
+        try:
+            return rest(schedule, PREVIEWED, self._frame.now_ms())
+        except Unreadable:
+            return ()
 
     async def _refresh(self) -> int:
         words, schedules_of = self._frame.words, self._frame.console.gateway.schedules

@@ -138,8 +138,10 @@ def _fates(words: Words, view: RunView) -> list[Html]:
 # the form
 
 
-def form(words: Words, schedule: Schedule | None, zone: str, chats: Sequence[Chat]) -> Html:
-    """To add one, or to change one. `zone`: what is meant where none is named."""
+def form(
+    words: Words, schedule: Schedule | None, zone: str, chats: Sequence[Chat], due_ms: Sequence[int] = ()
+) -> Html:
+    """To add one, or to change one. `zone`: what is meant where none is named; `due_ms`: the next due times."""
     kinds = [("text", words("schedules.kind.text")), ("prompt", words("schedules.kind.prompt"))]
     rules = [(rule.value, words(f"schedules.missed.{rule}")) for rule in Missed]
     said = schedule.text if schedule else ""
@@ -161,7 +163,14 @@ def form(words: Words, schedule: Schedule | None, zone: str, chats: Sequence[Cha
         controls.field(
             "zone", words("schedules.zone"), value=schedule.zone if schedule else zone, maxlength=100
         ),
-        tag("div", id="preview", class_="preview", role="status", aria_live="polite"),
+        tag(
+            "div",
+            preview(words, due_ms, schedule.zone) if schedule and due_ms else None,
+            id="preview",
+            class_="preview",
+            role="status",
+            aria_live="polite",
+        ),
         controls.choice(
             "kind", words("schedules.kind"), kinds, "prompt" if schedule and schedule.prompt else "text"
         ),

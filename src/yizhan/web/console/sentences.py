@@ -179,6 +179,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "source.command": ("指令", "command"),
     "source.api": ("接口", "API"),
     "source.cli": ("命令行", "command line"),
+    "source.schedule": ("定时", "schedule"),
     "source.console": ("控制台", "console"),
     "part": ("第 {no}/{of} 段", "Part {no} of {of}"),
     "parts.delivered": ("{done}/{of} 段已送达", "{done} of {of} parts delivered"),
