@@ -10,7 +10,7 @@ import asyncio
 import sys
 import time
 
-from benchmarks import figures, limits, load, qq, recoveries, schedules, stories, turns
+from benchmarks import figures, limits, load, qq, recoveries, schedules, stories, turns, windows
 from benchmarks.figure import Figure, Measure
 
 ALL: tuple[Measure, ...] = (
@@ -31,6 +31,8 @@ ALL: tuple[Measure, ...] = (
     load.queue,
     load.idle_accounts,
     schedules.schedules,
+    windows.console_page,
+    windows.event_readers,
     qq.muted_socket,
     qq.qq_reconnects,
     qq.qq_bots,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from yizhan_simulator import World
 from yizhan_simulator.ledger import Record
@@ -35,6 +36,7 @@ class Gateway:
     url: str = ""
     process: asyncio.subprocess.Process | None = None
     http: aiohttp.ClientSession | None = field(default=None, repr=False)
+    jar: aiohttp.CookieJar | None = field(default=None, repr=False)
     command: tuple[str, ...] = (sys.executable, "-m", "yizhan", "run")
 
     async def start(self) -> float:
@@ -81,12 +83,18 @@ class Gateway:
             return dict(json.loads(await answer.read()))
 
     @contextlib.asynccontextmanager
-    async def console_tab(self) -> AsyncIterator[None]:
-        """A console page with its socket, as a browser holds them; signs in by a ticket."""
-        ticket = await self.post("/v1/console/ticket", {})
-        jar = aiohttp.CookieJar(unsafe=True)
-        async with aiohttp.ClientSession(cookie_jar=jar) as tab:
-            async with tab.get(str(ticket["url"])) as answer:
+    async def console_tab(self, page: str = "") -> AsyncIterator[None]:
+        """A console page with its socket, as a browser holds them; signs in by a ticket the first time."""
+        if self.jar is None:
+            ticket = await self.post("/v1/console/ticket", {})
+            self.jar = aiohttp.CookieJar(unsafe=True)
+            async with (
+                aiohttp.ClientSession(cookie_jar=self.jar) as tab,
+                tab.get(str(ticket["url"])) as answer,
+            ):
+                answer.raise_for_status()
+        async with aiohttp.ClientSession(cookie_jar=self.jar) as tab:
+            async with tab.get(URL(f"{self.url}/console/{page}", encoded=True)) as answer:
                 answer.raise_for_status()
                 query = _socket_query(await answer.text())
             address = f"{self.url}/console/_nicegui_ws/socket.io/"
