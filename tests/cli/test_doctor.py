@@ -13,11 +13,11 @@ import pytest
 
 from tests.cli.conftest import Ran, SmallGateway, account
 from yizhan.cli.checkup import EARLIEST_MS, check_clock, check_home, check_port, check_secrets
-from yizhan.cli.checkup_agent import check_agent
+from yizhan.cli.checkup_agent import _check_key, check_agent
 from yizhan.cli.checkup_gateway import check_logins
 from yizhan.cli.findings import Finding, Level
 from yizhan.core.connection import Lost, LostKind, NotGranted
-from yizhan.settings import Settings, load
+from yizhan.settings import OpenAiAgent, Settings, load
 
 Run = Callable[..., Ran]
 NOW_MS = int(datetime(2026, 11, 21, tzinfo=UTC).timestamp() * 1000)
@@ -47,8 +47,7 @@ def endpoint(gateway: SmallGateway) -> SmallGateway:
 
 def ask_endpoint(home: Path, url: str, model: str = "small") -> Finding:
     agents = {"main": {"kind": "openai", "base_url": url, "model": model, "api_key": "sk"}}
-    [finding] = check_agent(settings_of(home, agent="main", agents=agents))
-    return finding
+    return next(check_agent(settings_of(home, agent="main", agents=agents)))
 
 
 def test_a_working_endpoint_is_asked_for_its_models_with_its_key(home: Path, endpoint: SmallGateway) -> None:
@@ -94,6 +93,32 @@ def test_an_endpoint_nobody_listens_on_is_a_failure(home: Path, url: str) -> Non
     finding = ask_endpoint(home, url)
     assert Level.FAIL is finding.level
     assert "base_url" in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("base_url", "told"),
+    [
+        ("http://models.example.com/v1", True),
+        ("http://93.184.216.34/v1", True),
+        ("https://models.example.com/v1", False),
+        ("http://192.168.1.5:18789/v1", False),
+        ("http://ollama:11434/v1", False),
+        ("http://box.local/v1", False),
+    ],
+)
+def test_a_key_that_travels_in_the_clear_is_told(home: Path, base_url: str, told: bool) -> None:
+    """The key of an agent is often good for everything that the agent can do. Nobody is asked for this."""
+    agent = OpenAiAgent(kind="openai", base_url=base_url, model="m", api_key="sk")
+    findings = list(_check_key("main", agent))
+    assert [Level.WARN] * told == [finding.level for finding in findings]
+    assert all("agents.main.base_url" in (finding.fix or "") for finding in findings)
+
+
+def test_every_agent_that_may_be_asked_is_checked(home: Path) -> None:
+    """Routes and choices lead to agents as well as the default does; those that nothing names are left alone."""
+    agents = {name: {"kind": "command", "argv": ["no-such-program-here"]} for name in ("a", "b", "c", "d")}
+    settings = settings_of(home, agent="a", agents=agents, routes=[{"agent": "b"}], agent_choices=["c"])
+    assert ["a", "b", "c"] == [finding.text.split(":")[0] for finding in check_agent(settings)]
 
 
 def test_a_command_agent_must_be_a_program_that_can_be_run(home: Path) -> None:

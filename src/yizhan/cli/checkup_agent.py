@@ -11,14 +11,27 @@ from typing import assert_never
 from urllib.parse import urlsplit
 
 from yizhan.cli.findings import Finding, fail, ok, warn
+from yizhan.core.addresses import judge_address, number_of
 from yizhan.settings import AgentSettings, CommandAgent, OpenAiAgent, Settings, WebhookAgent
 
 TIMEOUT_S = 5
 READ_MAX_BYTES = 4 * 1024 * 1024
 
 
+_AT_HOME = (".local", ".lan", ".internal", ".home.arpa", ".localhost")
+
+
 def check_agent(settings: Settings) -> Iterator[Finding]:
-    """The agent that `agent` names."""
+    """The agent that `agent` names, and those that routes and choices name beside it."""
+    yield from _check_default(settings)
+    beside = {route.agent for route in settings.routes} | set(settings.agent_choices)
+    for name in sorted((beside & set(settings.agents)) - {settings.agent}):
+        yield _check(name, settings.agents[name], settings)
+    for name in sorted((beside | {settings.agent}) & set(settings.agents)):
+        yield from _check_key(name, settings.agents[name])
+
+
+def _check_default(settings: Settings) -> Iterator[Finding]:
     if settings.agent == "none":
         yield warn(
             "agent",
@@ -41,6 +54,30 @@ def _check(name: str, agent: AgentSettings, settings: Settings) -> Finding:
             return _check_webhook(name, agent)
         case _:
             assert_never(agent)
+
+
+def _check_key(name: str, agent: AgentSettings) -> Iterator[Finding]:
+    """A key that travels in the clear can be read on the way; that of an agent may be good for everything it can do."""
+    if isinstance(agent, OpenAiAgent) and agent.api_key and _in_the_clear(agent.base_url):
+        yield warn(
+            "agent",
+            f"{name}: the key is sent without TLS to {urlsplit(agent.base_url).hostname}",
+            f"Use https in agents.{name}.base_url, or an address at home.",
+        )
+
+
+def _in_the_clear(url: str) -> bool:
+    """Whether the URL leads out of the house without TLS. Names without a dot are taken for machines at home."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    host = (parts.hostname or "").rstrip(".").lower()
+    if parts.scheme != "http" or not host:
+        return False
+    if (number := number_of(host)) is not None:
+        return judge_address(str(number)) is None
+    return "." in host and not host.endswith(_AT_HOME)
 
 
 def _check_command(name: str, agent: CommandAgent, settings: Settings) -> Finding:
