@@ -59,6 +59,21 @@ async def test_the_last_part_is_missing_and_the_page_says_so(tale: Tale) -> None
     assert pages(3) == tale.phone()
 
 
+@pytest.mark.field("F37")
+@in_virtual_time(delivery={"number_parts": True})
+async def test_the_reader_cannot_tell_whether_more_will_come(tale: Tale) -> None:
+    """Each part says which one it is, and of how many; what fits into one says nothing."""
+    await tale.ann_writes("the report, please")
+    await tale.push("short", priority="reply")
+    await tale.push("word " * 2_300, priority="reply")
+    await tale.until_quiet(60)
+    short, *parts = tale.phone()
+    assert "short" == short
+    assert ["(1/3)", "(2/3)", "(3/3)"] == [part.rpartition("\n\n")[2] for part in parts]
+    assert all(len(part) <= PART_CHARS for part in parts)
+    assert ["word"] * 2_300 == " ".join(part.rpartition("\n\n")[0] for part in parts).split()
+
+
 @pytest.mark.field("F39")
 @pytest.mark.parametrize("letter", ["长", "x", "👨‍👩‍👧"], ids=["chinese", "ascii", "emoji"])
 @in_virtual_time()
