@@ -12,8 +12,10 @@ import pytest
 from simulation.checker import findings
 from simulation.virtual import in_virtual_time
 from tests.runtime.answers import ann_at, turns_of, until, until_shown
+from yizhan.errors import TextEmpty
 from yizhan.model import MessageClass, MessageState, TurnState
 from yizhan.ports import AgentFailed, OutputEnd, Piece, Progress, Question, Text
+from yizhan.runtime.turns.speaking import Speaking
 
 EARLY = {"turns": {"first_sentence": "always"}}
 FIRST, REST = "The answer is forty-two. ", "It took a while to find out."
@@ -189,6 +191,28 @@ async def test_what_an_agent_does_is_told_in_few_lines_and_the_answer_arrives(ho
         told = [message for message in await station.messages() if message.klass is MessageClass.PROGRESS]
         assert 3 == len(told)
         assert {MessageState.DELIVERED, MessageState.CANCELLED} >= {message.state for message in told}
+
+
+@pytest.mark.field("F08")
+@in_virtual_time
+async def test_a_line_that_cannot_be_said_early_does_not_cost_the_answer(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither progress nor a first sentence is worth a failed turn."""
+
+    def unsayable(*_: Any) -> Any:
+        raise TextEmpty("Nothing of it can be shown.")
+
+    monkeypatch.setattr(Speaking, "progress", unsayable)
+    monkeypatch.setattr(Speaking, "first", unsayable)
+    agent = Says([Progress("looking"), Text(FIRST), Text(REST)])
+    settings = {"turns": {"progress": "always", "first_sentence": "always"}}
+    async with ann_at(home, answers=agent, **settings) as (station, ann, account):
+        station.say(ann, "go")
+        await until_shown(station, ann, FIRST + REST)
+        await station.until_quiet()
+        (turn,) = await turns_of(station, account, ann)
+        assert (TurnState.DONE, 1) == (turn.state, turn.outputs)
 
 
 @pytest.mark.field("F08")

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from yizhan.errors import RequestError
 from yizhan.model import Inbound, Turn
 from yizhan.ports import AgentFailed, Clock, Store, TurnOpened
 from yizhan.runtime.turns.desk import Desk
@@ -75,8 +74,6 @@ class Asking:
             heard = await self._listening.hear(desk, opened.turn, asked, agent.answer(question))
         except AgentFailed:
             raise
-        except RequestError as error:  # what was to be said early has nowhere to go
-            raise AgentFailed(error.name, error.detail) from error
         except Exception as error:  # a broken agent ends its turn, never the chat's loop
             raise AgentFailed("agent-broke", repr(error)) from error
         name = agents_name(opened) if heard.session is None else heard.session

@@ -6,13 +6,14 @@ Reading never waits for the store: pieces are read as soon as they are said (run
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from yizhan.core.first_sentence import first_sentence
 from yizhan.core.text import clean, shorten
+from yizhan.errors import RequestError
 from yizhan.model import Inbound, Turn
 from yizhan.ports import Clock, Draft, Later, OutputEnd, Piece, Progress, Session, Store, Text
 from yizhan.runtime.outbound import Outbound
@@ -113,12 +114,12 @@ class Listening:
 
     async def _say_first(self, desk: Desk, turn: Turn, asked: Sequence[Inbound], heard: Heard) -> None:
         end = first_sentence(heard.said)
-        draft = self._speaking.first(turn, asked, heard.said[:end]) if end else None
-        if draft is None:
+        if not end:
             return
-        desk.spoken = True
-        await self._accept(turn, draft)
-        heard.spoken, heard.said = 1, heard.said[end:]
+        said = heard.said[:end]
+        if await self._accept(turn, lambda: self._speaking.first(turn, asked, said)):
+            desk.spoken = True
+            heard.spoken, heard.said = 1, heard.said[end:]
 
     async def _tell(self, turn: Turn, asked: Sequence[Inbound], meanwhile: Meanwhile, text: str) -> None:
         """Notes a line, and tells the last ones if it is time."""
@@ -128,12 +129,21 @@ class Listening:
         now_ms = self._clock.now_ms()
         if not meanwhile.lines or now_ms < meanwhile.due_ms or meanwhile.told >= self._numbers.progress_max:
             return
-        draft = self._speaking.progress(turn, asked, "\n".join(meanwhile.lines), meanwhile.told)
+        text, number = "\n".join(meanwhile.lines), meanwhile.told
         meanwhile.lines, meanwhile.told = [], meanwhile.told + 1
         meanwhile.due_ms = now_ms + self._numbers.progress_every_ms
-        await self._accept(turn, draft)
+        await self._accept(turn, lambda: self._speaking.progress(turn, asked, text, number))
 
-    async def _accept(self, turn: Turn, draft: Draft) -> None:
-        accepted = await self._steps.add(turn.target, lambda: self._store.say(turn.id, draft))
-        if accepted is not None:
-            self._outbound.admit(accepted)
+    async def _accept(self, turn: Turn, make: Callable[[], Draft | None]) -> bool:
+        """Whether it was accepted. What cannot be said early costs nothing but that: the answer is still to come."""
+        try:
+            if (draft := make()) is None:
+                return False
+            accepted = await self._steps.add(turn.target, lambda: self._store.say(turn.id, draft))
+        except RequestError as error:
+            self._outbound.log.warning("turn.unsaid", account=turn.account, turn=turn.id, code=error.name)
+            return False
+        if accepted is None:
+            return False
+        self._outbound.admit(accepted)
+        return True
