@@ -162,6 +162,8 @@ class AlertKind(StrEnum):
     EXPIRED = "expired"
     WAITING = "waiting"
     """A message waits longer than it should."""
+    QUEUE = "queue"
+    """More messages wait than should."""
     LIMITED = "limited"
     IN_DOUBT = "in_doubt"
     """A part whose answer was lost is held for an operator."""

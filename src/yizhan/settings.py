@@ -422,6 +422,9 @@ class Alerts(_Section):
     limited_s: Seconds = Field(
         3600, le=604_800, description="an account that has been limited for so long without a break"
     )
+    queue_above: int = Field(
+        10_000, ge=0, le=100_000_000, description="messages that wait for an account, more than this"
+    )
     dead_letter_s: Seconds = Field(
         86_400, le=31_536_000, description="messages that failed or expired within this time"
     )

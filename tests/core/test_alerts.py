@@ -273,3 +273,15 @@ def test_rows_are_bounded_by_accounts_and_kinds() -> None:
         board.judge([failed(minute), failed(minute * 2, B)], (), True, T0 + minute * MINUTE_MS)
     assert 2 == len(board.open())
     assert {Severity.WARNING} == {alert.severity for alert in board.open()}
+
+
+def test_a_queue_that_grows_too_long_is_one_alert() -> None:
+    """Counted, and cleared after a while of calm."""
+    board = Board()
+    troubles = Troubles(queues=((A, 10_001),))
+    (concern,) = concerns(look(troubles=troubles), NUMBERS)
+    assert ("queue", A, 10_001) == (concern.kind.value, concern.account, concern.many)
+    assert [("queue", True)] == judge(board, concern, at_ms=T0)
+    assert [] == judge(board, at_ms=T0 + 1)
+    assert [("queue", False)] == judge(board, at_ms=T0 + 2 * MINUTE_MS)
+    assert () == concerns(look(troubles=troubles), replace(NUMBERS, queue=0))

@@ -263,3 +263,15 @@ async def test_a_sender_who_was_never_heard_was_never_seen(desk: Desk) -> None:
     await desk.receive(desk.arrival(sender_id="o7@im.wechat", access=Access.DENIED, dispatch=Dispatch.DONE))
     (seen,) = await desk.store.rules(A)
     assert seen.first_seen_at_ms == seen.last_seen_at_ms is not None
+
+
+async def test_long_queues_are_counted_by_account(desk: Desk) -> None:
+    """What has ended waits for nothing."""
+    first = await desk.accept("1")
+    await desk.accept("2", chat="o2@im.wechat")
+    await desk.accept("3", chat="o2@im.wechat")
+    found = await desk.store.troubles(replace(NUMBERS, queue=2), desk.tick())
+    assert ((A, 3),) == found.queues
+    await desk.deliver(first)
+    assert () == (await desk.store.troubles(replace(NUMBERS, queue=2), desk.tick())).queues
+    assert () == (await desk.store.troubles(replace(NUMBERS, queue=0), desk.tick())).queues

@@ -53,7 +53,14 @@ KEPT_QUIET_MS = 600_000
 CRITICAL = frozenset({AlertKind.LOGIN_NEEDED, AlertKind.BARRED, AlertKind.UNCONFIRMED, AlertKind.STORE})
 
 _FROM_STORE = frozenset(
-    {AlertKind.WAITING, AlertKind.IN_DOUBT, AlertKind.DEAD_LETTER, AlertKind.EXPIRED, AlertKind.UNCONFIRMED}
+    {
+        AlertKind.WAITING,
+        AlertKind.QUEUE,
+        AlertKind.IN_DOUBT,
+        AlertKind.DEAD_LETTER,
+        AlertKind.EXPIRED,
+        AlertKind.UNCONFIRMED,
+    }
 )
 _OF_LOGIN = frozenset({AlertKind.LOGIN_NEEDED, AlertKind.BARRED})
 _UNWELL = frozenset({AccountState.STARTING, AccountState.DEGRADED, AccountState.DOWN})
@@ -63,12 +70,14 @@ _UNWELL = frozenset({AccountState.STARTING, AccountState.DEGRADED, AccountState.
 class AlertNumbers:
     """What an operator may set (docs/configuration.md, `alerts`); 0 switches a rule off.
 
+    queue   messages that wait for an account
     ghosts  sends in a row that were owed a receipt and got none
     """
 
     down_ms: int = 300_000
     waiting_ms: int = 900_000
     limited_ms: int = 3_600_000
+    queue: int = 10_000
     dead_letter_ms: int = 86_400_000
     ghosts: int = 3
     disk_free_bytes: int = 500 * 1024 * 1024
@@ -108,6 +117,8 @@ class Troubles:
     failed: tuple[Pile, ...] = ()
     expired: tuple[Pile, ...] = ()
     ghosts: tuple[GhostRun, ...] = ()
+    queues: tuple[tuple[AccountId, int], ...] = ()
+    """How many messages wait for an account, where they are too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +233,10 @@ def _of_messages(troubles: Troubles, numbers: AlertNumbers) -> Iterator[Concern]
     for pile in troubles.waiting if numbers.waiting_ms else ():
         text = f"{_messages(pile)} {_have(pile)} waited longer than {span(numbers.waiting_ms)}"
         yield _about(AlertKind.WAITING, pile, text, f"yizhan outbox show {pile.message}")
+    for account, waiting in troubles.queues if numbers.queue else ():
+        text = f"{waiting} messages wait to be sent; more than {numbers.queue} are too many."
+        action = "yizhan status shows what holds them; ask who sends so much"
+        yield Concern(AlertKind.QUEUE, account, text, action, many=waiting)
     for pile in troubles.failed if numbers.dead_letter_ms else ():
         text = f"{_messages(pile)} {_have(pile)} failed lately"
         yield _about(AlertKind.DEAD_LETTER, pile, text, "yizhan outbox list --state failed")

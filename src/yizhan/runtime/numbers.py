@@ -91,6 +91,7 @@ def alert_numbers_of(settings: Settings) -> AlertNumbers:
         down_ms=_ms(alerts.account_down_s),
         waiting_ms=_ms(alerts.waiting_s),
         limited_ms=_ms(alerts.limited_s),
+        queue=alerts.queue_above,
         dead_letter_ms=_ms(alerts.dead_letter_s),
         ghosts=settings.delivery.ghosts.alarm_after,
         disk_free_bytes=alerts.disk_free_mib * 1024 * 1024,

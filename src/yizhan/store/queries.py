@@ -850,6 +850,13 @@ def waiting_long(before_ms: int) -> Select[Any]:
     )
 
 
+def long_queues(most: int) -> Select[Any]:
+    """Accounts for which more messages wait than these, and how many. Reads the index of live rows only."""
+    m = t.message
+    query = select(m.c.account, func.count()).where(LIVE).group_by(m.c.account)
+    return query.having(func.count() > most).order_by(m.c.account)
+
+
 def held_in_doubt() -> Select[Any]:
     """Messages that wait for an operator, by chat, as waiting_long."""
     m = t.message

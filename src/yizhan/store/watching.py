@@ -33,6 +33,7 @@ def troubles(connection: Connection, numbers: AlertNumbers, now_ms: int) -> Trou
         held=_piles(connection, queries.held_in_doubt(), min),
         failed=ended(MessageState.FAILED),
         expired=ended(MessageState.EXPIRED),
+        queues=_queues(connection, numbers.queue) if numbers.queue else (),
         ghosts=_ghost_runs(connection, numbers.ghosts, now_ms) if numbers.ghosts else (),
     )
 
@@ -51,6 +52,12 @@ def _pile(
     at_ms, message, chat, _ = telling
     total = sum(count for *_, count in found)
     return Pile(AccountId(account), ChatId(chat), MessageId(message), total, len(found), at_ms)
+
+
+def _queues(connection: Connection, most: int) -> tuple[tuple[AccountId, int], ...]:
+    return tuple(
+        (AccountId(account), count) for account, count in connection.execute(queries.long_queues(most))
+    )
 
 
 def _ghost_runs(connection: Connection, at_least: int, now_ms: int) -> tuple[GhostRun, ...]:

@@ -75,6 +75,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "alert.login_needed": ("登录失效，需要重新登录", "The login is over"),
     "alert.barred": ("平台禁止了这个账号", "The platform bars the account"),
     "alert.account_down": ("平台很久没有应答", "The platform has not answered for long"),
+    "alert.queue": ("等待发送的消息太多", "Too many messages wait to be sent"),
     "alert.not_granted": ("平台没有授予全部事件权限", "The platform keeps some events from the account"),
     "alert.unconfirmed": (
         "连续多条消息没有回执，对方可能一条都看不到",
