@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from simulation.station import Station, target
 from simulation.virtual import run
 from yizhan.errors import StoreUnavailable
 from yizhan.model import AccountId, MessageState, Rule
+from yizhan.ports import OutputEnd, Piece, Question, Text
 from yizhan.runtime.patience import to_the_end
+from yizhan.runtime.views import ScheduleWish
 from yizhan.web.keys import ALL_SCOPES, KeyRing
 
 COMMIT_S = 2.0
@@ -80,6 +82,53 @@ def test_what_a_person_decided_and_did_not_wait_for_holds(home: Path) -> None:
             assert ["one"] == station.shown(ann)
             (live,) = [message for message in await station.messages() if message.state.live]
             assert (MessageState.QUEUED, "two") == (live.state, live.text)
+
+    run(story())
+
+
+class Slow:
+    """An agent that takes its time."""
+
+    name = "slow"
+
+    async def answer(self, question: Question) -> AsyncIterator[Piece]:
+        await asyncio.sleep(20 * COMMIT_S)
+        yield Text("the agent's answer")
+        yield OutputEnd()
+
+    async def close(self) -> None:
+        pass
+
+
+def test_an_agent_does_not_go_on_in_a_chat_that_somebody_took_over_in_a_hurry(home: Path) -> None:
+    """Taken over in the table, the chat was answered by two."""
+
+    async def story() -> None:
+        async with Station(home, answers=Slow(), latency_s=lambda: COMMIT_S) as station:
+            account, ann = await _linked(station)
+            assert station.gateway.turns.running(target(account, ann))
+            await hangs_up(station, station.gateway.take_over(target(account, ann), True))
+            await asyncio.sleep(10 * COMMIT_S)
+            assert not station.gateway.turns.running(target(account, ann))
+            await asyncio.sleep(30 * COMMIT_S)
+            assert [] == station.shown(ann)
+
+    run(story())
+
+
+def test_a_schedule_whose_maker_hung_up_says_its_text_at_its_time(home: Path) -> None:
+    """Its first time was missed by up to a minute; run by hand, what it said waited for a restart."""
+
+    async def story() -> None:
+        async with Station(home, agent="none", latency_s=lambda: COMMIT_S) as station:
+            account, ann = await _linked(station)
+            wish = ScheduleWish(when="every 1h", text="tick", to=(f"{account}:{ann}",))
+            await hangs_up(station, station.gateway.schedules.add(wish))
+            await asyncio.sleep(10 * COMMIT_S)
+            (made,) = (await station.gateway.schedules.page(None, 10)).rows
+            await hangs_up(station, station.gateway.schedules.run(made.id, None))
+            await asyncio.sleep(10 * COMMIT_S)
+            assert ["tick"] == station.shown(ann)
 
     run(story())
 

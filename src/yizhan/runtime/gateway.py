@@ -266,6 +266,7 @@ class Gateway:
         self.platforms[target.platform].codec.check_chat(target.chat)
         return target
 
+    @to_the_end
     async def accept(self, order: Order) -> Accepted:
         """Commits a message; it is owed an outcome from now on. Raises RequestError, StoreError."""
         accepted = await self.outbound.accept(await self.resolve(order.to), order)
@@ -315,6 +316,7 @@ class Gateway:
         self.outbound.pause(target, chat.paused)
         return chat
 
+    @to_the_end
     async def take_over(self, target: Target, taken: bool) -> Chat:
         """A person answers the chat instead of the agent, or hands it back. What the agent was at is over."""
         now_ms = self.clock.now_ms()
@@ -326,6 +328,7 @@ class Gateway:
 
     # turns
 
+    @to_the_end
     async def rerun(self, turn: TurnId) -> Turn:
         """Asks the agent again about the messages of a turn that has ended, in a new turn.
 
@@ -339,6 +342,7 @@ class Gateway:
             self.turns.resume(again)
         return again
 
+    @to_the_end
     async def stop_turn(self, turn: TurnId) -> Turn:
         """Ends an open turn at once. Raises UnknownTurn, TurnEnded."""
         known = await self.store.turn(turn)

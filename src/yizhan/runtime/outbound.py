@@ -29,7 +29,7 @@ from yizhan.runtime.drafts import Drafts
 from yizhan.runtime.expiry import Expiry
 from yizhan.runtime.lines import Lines
 from yizhan.runtime.numbers import RoadNumbers
-from yizhan.runtime.patience import STORE_PAUSE_MS, to_the_end
+from yizhan.runtime.patience import STORE_PAUSE_MS
 from yizhan.runtime.reach import Reach
 from yizhan.runtime.silence import Silence
 from yizhan.runtime.views import Order
@@ -98,7 +98,6 @@ class Outbound:
 
     # accept
 
-    @to_the_end
     async def accept(self, target: Target, order: Order) -> Accepted:
         """Commits a message to the outbox.
 

@@ -14,6 +14,7 @@ from yizhan.model import Schedule, ScheduleId, Target
 from yizhan.ports import Chance, Clock, Fired, Firing, Page, RunView, Store
 from yizhan.runtime.cron import Cron
 from yizhan.runtime.drafts import Drafts
+from yizhan.runtime.patience import to_the_end
 from yizhan.runtime.views import Order, ScheduleWish
 
 TARGETS_MAX = 100
@@ -46,6 +47,7 @@ class Schedules:
         self.zone = zone
         self._answers = answers
 
+    @to_the_end
     async def add(self, wish: ScheduleWish) -> Schedule:
         """Raises InvalidRequest, UnknownAccount, UnknownChat, TextEmpty, TextTooLong, StoreError."""
         now_ms = self._clock.now_ms()
@@ -64,6 +66,7 @@ class Schedules:
         self._cron.poke()
         return schedule
 
+    @to_the_end
     async def change(self, schedule_id: ScheduleId, wish: ScheduleWish) -> Schedule:
         """Raises as `add`, and UnknownSchedule."""
         for _ in range(TRIES):
@@ -74,11 +77,13 @@ class Schedules:
                 return changed
         raise StoreBusy("The schedule is changing all the time.", "Try again.")
 
+    @to_the_end
     async def remove(self, schedule_id: ScheduleId) -> None:
         """Raises UnknownSchedule. What its runs have accepted stays."""
         await self._store.remove_schedule(schedule_id)
         self._cron.poke()
 
+    @to_the_end
     async def run(self, schedule_id: ScheduleId, key: str | None) -> tuple[RunView, bool]:
         """Runs it now, whether it is paused or over; the same key is the same run. Answers whether it is new."""
         for _ in range(TRIES):

@@ -22,7 +22,7 @@ from yizhan.core.signing import key_of, secret_of, signature
 from yizhan.errors import CursorGone, InvalidRequest, StoreError, UnknownWebhook
 from yizhan.model import Event, Reason, Webhook
 from yizhan.ports import Absence, Answer, Chance, Clock, Http, Reply, Request, Store
-from yizhan.runtime.patience import STORE_PAUSE_MS
+from yizhan.runtime.patience import STORE_PAUSE_MS, to_the_end
 from yizhan.runtime.supervisor import Supervisor
 from yizhan.runtime.views import WebhookWish
 
@@ -110,6 +110,7 @@ class Webhooks:
         """The latest first. Raises UnknownWebhook."""
         return tuple(reversed(self._desk(webhook).posts))
 
+    @to_the_end
     async def add(self, url: str, wish: WebhookWish) -> Webhook:
         """From now on. Its secret is shown this once. Raises InvalidRequest, StoreError."""
         if len(self._desks) >= HOOKS_MAX:
@@ -128,6 +129,7 @@ class Webhooks:
         self._begin(self._desks[hook.id])
         return hook
 
+    @to_the_end
     async def change(self, webhook: str, wish: WebhookWish) -> Webhook:
         """What waits for its next try is tried at once. Raises UnknownWebhook, InvalidRequest, StoreError."""
         desk = self._desk(webhook)
@@ -139,6 +141,7 @@ class Webhooks:
         oldest, _ = await self._store.event_range()
         return max(0, oldest - 1)
 
+    @to_the_end
     async def replay(self, webhook: str, after: int) -> Webhook:
         """Goes on behind this event. Raises UnknownWebhook, CursorGone, StoreError."""
         desk = self._desk(webhook)
@@ -151,6 +154,7 @@ class Webhooks:
         hook = replace(desk.hook, cursor=after, generation=desk.hook.generation + 1)
         return await self._written(desk, hook, rewound=True)
 
+    @to_the_end
     async def remove(self, webhook: str) -> None:
         """Raises UnknownWebhook, StoreError."""
         await self._store.remove_webhook(self._desk(webhook).hook.id)
