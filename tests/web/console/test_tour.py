@@ -194,7 +194,7 @@ async def test_a_limit_shows_why_a_part_waits_and_then_that_it_arrived(browser: 
         refusing = tour.world.add_fault(
             Fault("refuse", user=tour.ann, refusal=Refusal(errmsg="rate limited")), tour.sim.clock.now_ms()
         )
-        message = await tour.push("<b>first</b> & <script>alert(1)</script>\u202e\x07")
+        message = await tour.push("`<b>first</b> & <script>alert(1)</script>`\u202e\x07")
         row = page.locator(f'[data-message="{message}"]')
         await row.get_by_text("the platform limits sending", exact=True).first.wait_for()
         assert 0 == await row.get_by_text("Delivered").count()
