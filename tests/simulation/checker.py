@@ -14,13 +14,16 @@ from itertools import pairwise
 from simulation.books import Books, Lane, collect, lane_of
 from simulation.station import Station
 from yizhan.core.allowance import NOTICE_SOURCE
-from yizhan.model import Attempt, Entry, Message, MessageClass, MessageState, TurnState
+from yizhan.model import Attempt, Entry, Message, MessageClass, MessageState, TurnState, WaitingFor
 from yizhan_simulator.ledger import Effect, Record
 
 _ACKNOWLEDGED = {Effect.SHOWN, Effect.DELAYED, Effect.REPEAT, Effect.DROPPED}
 _ON_THE_PHONE = {Effect.SHOWN, Effect.DELAYED}
 _NOT_SHOWN = {MessageState.FAILED, MessageState.EXPIRED, MessageState.CANCELLED}
 _GIVEN_UP = _NOT_SHOWN | {MessageState.UNCONFIRMED}
+
+AUDIT = "304023"
+"""With this code QQ takes a message and holds it back until somebody there has looked at it."""
 
 ARROWS: dict[str, frozenset[str]] = {
     "": frozenset({"queued"}),
@@ -90,19 +93,25 @@ def lost(books: Books) -> Iterator[str]:
         if promise.message not in by_id:
             yield f"{promise.message} was accepted and is not in the store"
     for message in books.messages:
-        if message.state.live:
+        if message.state.live and message.waiting_for is not WaitingFor.AUDIT:  # its result may be lost
             yield f"{message.id} is still {message.state.value} ({message.waiting_for})"
 
 
 def conserved(books: Books) -> Iterator[str]:
     """What was ever announced is in the store, in the state that was announced last; nothing is there unannounced,
     and no state was left by an arrow that does not exist. So accepted = live + ended, at every commit."""
+    passed = {str(message.id) for message, entry in _entries(books) if _audited(entry)}
     parts: dict[str, tuple[str, ...]] = {}
     states: dict[str, str] = {}
     for told in books.events:
         before = parts.get(told.message) or ("",) * len(told.parts)
         for no, (was, now) in enumerate(zip(before, told.parts, strict=False), 1):
-            if now not in ARROWS[was] and not (now == "queued" and told.message in books.retried):
+            audited = (was, now) == ("waiting", "delivered") and told.message in passed
+            if (
+                now not in ARROWS[was]
+                and not audited
+                and not (now == "queued" and told.message in books.retried)
+            ):
                 yield f"{told.message}/{no} went from {was or 'nothing'} to {now}"
         parts[told.message], states[told.message] = told.parts, told.state
     stored = {str(message.id): message.state.value for message in books.messages}
@@ -147,10 +156,24 @@ def copies(books: Books) -> Iterator[str]:
             yield f"{message.id}/{entry.no} is doubled on the phone and not marked"
 
 
+def _doubted(attempt: Attempt) -> bool:
+    """Its answer was lost; taken for an audit it is known where it is."""
+    return attempt.verdict == "InDoubt" and attempt.code != AUDIT
+
+
+def _audited_in(shown: list[tuple[Message, Entry]]) -> set[str]:
+    """Messages of which a part was held back."""
+    return {message.id for message, _ in shown if any(map(_audited, message.entries))}
+
+
+def _audited(entry: Entry) -> bool:
+    return any(attempt.code == AUDIT for attempt in entry.attempts)
+
+
 def unmarked(books: Books) -> Iterator[str]:
     """Whoever reads a part learns whether it may be there twice, also if it is not."""
     for message, entry in _entries(books):
-        if not entry.possibly_doubled and any(attempt.verdict == "InDoubt" for attempt in entry.attempts):
+        if not entry.possibly_doubled and any(map(_doubted, entry.attempts)):
             yield f"{message.id}/{entry.no} was in doubt and is not marked"
 
 
@@ -158,7 +181,7 @@ def given_up(books: Books) -> Iterator[str]:
     """A wait is not an attempt: only what the platform refused for good is called failed."""
     for message, entry in _entries(books):
         rejected = any(attempt.verdict == "Rejected" for attempt in entry.attempts)
-        if entry.state is MessageState.FAILED and not rejected:
+        if entry.state is MessageState.FAILED and not rejected and not _audited(entry):
             yield f"{message.id}/{entry.no} is called failed, and was never refused for good"
 
 
@@ -183,8 +206,11 @@ def keys(books: Books) -> Iterator[str]:
 
 
 def order(books: Books) -> Iterator[str]:
-    """Within a chat and a class nothing older appears behind something newer, be it a second copy."""
+    """Within a chat and a class nothing older appears behind something newer, be it a second copy. A message
+    that was held back for an audit goes on when that is over."""
     for lane, shown in _shown(books).items():
+        audited = _audited_in(shown)
+        shown = [each for each in shown if each[0].id not in audited]
         newest: dict[int, tuple[int, int]] = {}
         for message, entry in shown:
             if message.source == NOTICE_SOURCE:  # it takes the last place there is, and tells what waits
@@ -202,7 +228,8 @@ def unbroken(books: Books) -> Iterator[str]:
         aside = {MessageClass.NOTICE}
         if lane[0] in books.repeats_from_ms:
             aside.add(MessageClass.PROGRESS)
-        told = [each for each in shown if each[0].klass not in aside]
+        audited = _audited_in(shown)
+        told = [each for each in shown if each[0].klass not in aside and each[0].id not in audited]
         firsts = dict.fromkeys((message.id, entry.no) for message, entry in told)
         runs = [message for message, _ in firsts]
         runs = [message for place, message in enumerate(runs) if place == 0 or runs[place - 1] != message]

@@ -379,7 +379,7 @@ class Voyage:
         end_s = the_loop().time() + within_s
         spoken: Counter[str] = Counter()
         while True:
-            live = [message for message in await self._messages() if message.state.live]
+            live = [message for message in await self._messages() if _owed(message)]
             if not live and await self._all_answered():
                 return
             if the_loop().time() > end_s and self._patience and all(map(self._promised, live)):
@@ -570,3 +570,8 @@ def listening() -> Iterator[list[str]]:
         yield heard
     finally:
         structlog.configure(processors=before)
+
+
+def _owed(message: Message) -> bool:
+    """Still to be ended by us. The result of an audit may be lost with a session; then its time ends it, one day."""
+    return message.state.live and message.waiting_for is not WaitingFor.AUDIT

@@ -549,6 +549,24 @@ def test_a_message_held_back_for_an_audit_ends_as_the_audit_does(
     story(home)
 
 
+def test_a_message_that_is_cancelled_while_it_is_held_back_may_still_be_shown_and_says_so(home: Path) -> None:
+    """Cancelled, said the gateway, and two minutes later it was on the screen."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.turn(audit="pass", audit_s=120)
+        room = tale.world.qq.add_channel("news", ("Ann",), (BOT,))
+        held = await tale.push("held back", f"{tale.account_id}:channel/{room.room_id.split(':')[1]}")
+        await tale.passes(30)
+        await tale.station.gateway.cancel(held.id)
+        await tale.passes(150)
+        told = await tale.look(held)
+        assert (MessageState.CANCELLED, True) == (told.state, told.possibly_doubled)
+        assert ["held back"] == tale.phone("news")
+
+    story(home)
+
+
 def test_two_words_in_one_second_are_two_words(home: Path) -> None:
     """QQ tells time in seconds: the same person, the same second, the same "yes" are two messages by their ids."""
 

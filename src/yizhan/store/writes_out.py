@@ -140,9 +140,21 @@ def change_entries(message: Message, change: Callable[[Entry], Entry]) -> Messag
     return replace(message, entries=tuple(change(entry) for entry in message.entries))
 
 
+_GIVEN_UP_BY_US = frozenset({MessageState.CANCELLED, MessageState.EXPIRED})
+
+
 def ended(entry: Entry, state: MessageState, reason: Reason) -> Entry:
-    """The entry, over for good."""
-    return replace(entry, state=state, reason=reason, waiting_for=None, next_attempt_at_ms=None)
+    """The entry, over for good. What the platform has taken, and holds back for an audit, it may still show after we
+    have given it up."""
+    shown_yet = entry.waiting_for is WaitingFor.AUDIT and state in _GIVEN_UP_BY_US
+    return replace(
+        entry,
+        state=state,
+        reason=reason,
+        waiting_for=None,
+        next_attempt_at_ms=None,
+        possibly_doubled=entry.possibly_doubled or shown_yet,
+    )
 
 
 @dataclass(frozen=True, slots=True)
