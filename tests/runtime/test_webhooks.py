@@ -33,12 +33,13 @@ class Program:
         self.got: list[Request] = []
         self.at_ms: list[int] = []
         self.says: Callable[[Request], Reply] = lambda request: TAKEN
+        self.takes_s = 0.01
         self.clock: VirtualClock
 
     async def call(self, request: Request) -> Reply:
         self.got.append(request)
         self.at_ms.append(self.clock.now_ms())
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.takes_s)
         return self.says(request)
 
     async def close(self) -> None:
@@ -159,6 +160,24 @@ async def test_after_a_crash_it_goes_on_where_it_was(house: House) -> None:
     await asyncio.sleep(1)
     assert [4, 5] == house.program.events()
     assert hook.secret == house.hooks.one(hook.id).secret
+    await house.crash()
+
+
+@in_virtual_time
+async def test_a_crash_while_a_post_is_on_its_way_posts_it_again(house: House) -> None:
+    """Under the same id: the program may have taken it, and knows it then."""
+    await house.start()
+    hook = await _added(house)
+    house.program.takes_s = 5
+    await house.happens()
+    await asyncio.sleep(1)
+    await house.crash()
+    house.program.takes_s = 0.01
+    await house.start()
+    await asyncio.sleep(1)
+    assert [1, 1] == house.program.events()
+    assert 1 == len({request.headers["webhook-id"] for request in house.program.got})
+    assert 1 == house.hooks.one(hook.id).cursor
     await house.crash()
 
 
