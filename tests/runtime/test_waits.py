@@ -124,6 +124,31 @@ def test_a_push_behind_a_limit_and_missing_receipts_names_the_later_time(home: P
     run(story())
 
 
+def test_a_push_that_leaves_the_room_to_answers_says_so_and_until_when(home: Path) -> None:
+    """Under a limit that is known by heart nothing is refused any more, and "queued" alone explains nothing."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            account, ann = await _linked(station)
+            station.world.add_limit(Limit(count=1, per_s=10), station.clock.now_ms())
+            bob = station.world.add_user("Bob")
+            station.say(bob, "hi", account)
+            await asyncio.sleep(2)
+            for number in range(12):
+                await station.push(
+                    account, (ann, bob)[number % 2], f"answer {number}", klass=MessageClass.REPLY
+                )
+                await station.push(account, (ann, bob)[number % 2], f"push {number}")
+            told = set()
+            while live := await _waiting(station):
+                told |= {(each.klass, *_told(each)) for each in live if each.next_attempt_at_ms}
+                await asyncio.sleep(0.5)
+            assert (MessageClass.PUSH, WaitingFor.LIMIT, "answers-first") in told
+            assert (MessageClass.REPLY, WaitingFor.LIMIT, "answers-first") not in told
+
+    run(story())
+
+
 def test_a_parked_message_promises_no_try_before_its_gate_opens(home: Path) -> None:
     """The extra send is due, and the chat is limited as well: it comes when both allow it."""
 

@@ -13,6 +13,7 @@ from yizhan.core.hosts import Hosts
 from yizhan.core.lane import AccountLanes
 from yizhan.core.lanes import Lanes
 from yizhan.core.release import head_of
+from yizhan.core.shares import is_bulk
 from yizhan.model import AccountId, AccountState, Message, MessageState, Reason, Target, WaitingFor
 from yizhan.ports import Clock
 from yizhan.runtime.standing import Standing
@@ -27,6 +28,7 @@ NO_RECEIPTS = Reason(
 )
 UNREACHABLE = Reason("unreachable", "the platform cannot be reached, or its answers are lost")
 LIMITED = Reason("limited", "the platform limits sending")
+ANSWERS_FIRST = Reason("answers-first", "the platform limits the account; answers go before pushes")
 BEHIND = Reason("behind-another", "a message before it in the chat is held until somebody acts")
 
 
@@ -74,6 +76,8 @@ class Waits:
         push_ms = self._push_waits_until(message)
         if push_ms > (wait.until_ms or 0) and wait.waiting_for in (None, WaitingFor.LIMIT):
             return Wait(WaitingFor.LIMIT, push_ms, NO_RECEIPTS)
+        if wait.waiting_for is None and (share_ms := self._share_waits_until(message)):
+            return Wait(WaitingFor.LIMIT, share_ms, ANSWERS_FIRST)
         if wait.waiting_for is None:
             released = message.waiting_for in PARKED  # and on its way
             return Wait() if released else _as_written(message)
@@ -119,6 +123,14 @@ class Waits:
         if lane is None or not slowed(message) or lane.push_at_ms <= self._clock.now_ms():
             return 0
         return lane.push_at_ms
+
+    def _share_waits_until(self, message: Message) -> int:
+        """Until when a push leaves what room its account has to answers; 0 if it does not."""
+        now_ms, account = self._clock.now_ms(), self._lanes.account_lanes(message.account)
+        if account is None or not is_bulk(message.klass):
+            return 0
+        ready_ms = account.share.bulk_ready_at(account.gates.account, now_ms)
+        return ready_ms if ready_ms > now_ms else 0
 
     def _why_not_sending(self, account_id: AccountId) -> Reason | None:
         account = self._standing.known(account_id)

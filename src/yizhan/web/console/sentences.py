@@ -292,6 +292,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "这个会话最近的消息没有回执，推送放慢",
         "The chat’s last messages got no receipt; pushes to it are slowed down",
     ),
+    "reason.answers-first": (
+        "平台限制了这个账号，回答先于推送",
+        "The platform limits the account; answers go before pushes",
+    ),
     "reason.unreachable": (
         "连不上平台，或收不到应答",
         "The platform cannot be reached, or its answers are lost",
