@@ -113,6 +113,15 @@ async def tour(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tour]:
         yield made
 
 
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def _fair_weather(tour: Tour) -> AsyncIterator[None]:
+    """Whatever a test has done to the weather, the next one finds it fair, and the agent answering."""
+    yield
+    tour.world.clear_weather()
+    tour.world.turn(silent_drop=[], client_id_dedupe=True)
+    await tour.gateway.take_over(tour.chat, False)
+
+
 async def _gateway(home: Path, sim: SimServer, stack: AsyncExitStack) -> Gateway:
     clock, chance = SystemClock(), SystemChance()
     settings = Settings.model_validate(
@@ -194,11 +203,10 @@ async def test_a_limit_shows_why_a_part_waits_and_then_that_it_arrived(browser: 
         refusing = tour.world.add_fault(
             Fault("refuse", user=tour.ann, refusal=Refusal(errmsg="rate limited")), tour.sim.clock.now_ms()
         )
-        message = await tour.push("`<b>first</b> & <script>alert(1)</script>`\u202e\x07")
+        message = await tour.push("first")
         row = page.locator(f'[data-message="{message}"]')
         await row.get_by_text("the platform limits sending", exact=True).first.wait_for()
         assert 0 == await row.get_by_text("Delivered").count()
-        await row.get_by_text("<b>first</b> & <script>alert(1)</script>").wait_for()
         await row.get_by_role("button", name="Attempts:").click()
         await row.get_by_text("rate limited", exact=False).first.wait_for()
         tour.world.remove(refusing)
@@ -206,6 +214,18 @@ async def test_a_limit_shows_why_a_part_waits_and_then_that_it_arrived(browser: 
         await page.get_by_text("Back in the queue; not sent yet").wait_for()
         await row.get_by_text("Delivered", exact=True).first.wait_for()
         await tour.until(lambda: any("first" in text for text in tour.shown()))
+
+
+async def test_what_a_stranger_writes_is_text_and_nothing_else(browser: Any, tour: Tour) -> None:
+    """Markup stays what was typed, and what is invisible is seen."""
+    async with tour.looking(browser, "chat") as seen:
+        page = seen.page
+        await tour.gateway.take_over(tour.chat, True)
+        tour.say("<b>bold</b> <img src=x onerror='window.hit=1'> <script>window.hit=1</script> a\u202eb")
+        said = page.locator(".inbound .text", has_text="<b>bold</b>")
+        await said.get_by_text("<script>window.hit=1</script> a\ufffdb").wait_for()
+        assert 0 == await said.locator("b, img, script").count()
+        assert await page.evaluate("window.hit === undefined")
 
 
 async def test_a_ghost_is_shown_as_unconfirmed(browser: Any, tour: Tour) -> None:
@@ -223,7 +243,6 @@ async def test_a_ghost_is_shown_as_unconfirmed(browser: Any, tour: Tour) -> None
         await page.get_by_role("dialog").get_by_role("button", name="Yes, do it").click()
         await row.get_by_text("Delivered", exact=True).wait_for()
         await row.get_by_text("Possibly doubled").wait_for()
-        tour.world.turn(client_id_dedupe=True)
 
 
 async def test_a_person_takes_over_answers_and_hands_back(browser: Any, tour: Tour) -> None:

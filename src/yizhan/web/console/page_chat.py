@@ -128,7 +128,7 @@ class ChatPage:
         account = gateway.standing.account(await gateway.store.account(chat.account))
         left = (await gateway.outbound.allowances.of_chats([chat.target])).get(chat.target)
         self._head.set_content(desk.head(words, chat, account, left, self._search))
-        self._who.set_content(desk.who_answers(words, chat, gateway.settings.agent))
+        self._who.set_content(desk.who_answers(words, chat, gateway.roster.of(chat.target).agent))
         self._answer.set_visibility(chat.taken_over_at_ms is not None)
 
     def _edge(self, any_rows: bool) -> Html:
