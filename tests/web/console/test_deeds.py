@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from dataclasses import replace
+from html import unescape
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -153,22 +153,26 @@ def test_the_filter_offers_every_state_and_keeps_what_was_typed() -> None:
     assert 'value="a&quot;b"' in html
 
 
-@pytest.mark.parametrize("beginning", ["=", "+", "-", "@"])
-def test_an_exported_cell_is_no_formula(beginning: str) -> None:
-    """A stranger's words are opened in the operator's spreadsheet."""
-    said = f'{beginning}cmd|"calc"!A1, two\nlines'
-    rows = list(csv.DictReader(io.StringIO(outbox.csv_of([message(text=said)]))))
-    assert [f"'{said}"] == [row["text"] for row in rows]
-    assert ("m_1", str(Target(ACCOUNT, CHAT)), "waiting") == (rows[0]["id"], rows[0]["to"], rows[0]["state"])
-
-
 def test_many_at_once_are_counted_and_asked_first() -> None:
     assert "Back in the queue: 3; 2 had changed meanwhile and were left alone" == outbox.done_words(
         EN, "retried", 3, 2, False
     )
     assert "Cancelled: 1000; there are more, do it again" == outbox.done_words(EN, "cancelled", 1000, 0, True)
-    many = [act for act in asked(outbox.bulk_bar(EN)) if act[0] != "export"]
+    many = asked(outbox.bulk_bar(EN, outbox.Wish()))
     assert [("retry", True), ("cancel", True), ("retry_all", True), ("cancel_all", True)] == many
+
+
+def test_the_export_is_of_what_is_shown() -> None:
+    """The file of the API, with the page's own filter."""
+    here = Target(ACCOUNT, CHAT)
+    html = outbox.bulk_bar(EN, outbox.Wish("dead", ACCOUNT, here, str(here), "-2"))
+    asked_for = re.search(r'href="([^"]*)"', html)
+    assert asked_for is not None
+    page, _, query = unescape(asked_for[1]).partition("?")
+    assert "../v1/export/messages" == page
+    wished = {"state": "expired,failed", "account": ACCOUNT, "chat": str(here), "cause": "-2"}
+    assert wished == dict(parse_qsl(query))
+    assert "href" not in outbox.bulk_bar(EN, outbox.Wish(chat_typed="nonsense"))
 
 
 def test_the_day_is_counted_by_hours() -> None:
@@ -317,6 +321,11 @@ def test_settings_show_what_differs_first_and_no_secret() -> None:
     assert "agents.main.timeout_s" not in changed
     assert 'data-setting="server.port"' in html
     assert "canary" not in html
+    told = Settings.model_validate({"home": "/h", "language": "en"})
+    told._sources.update({"language": "environment", "server.port": "default"})
+    row = settings_rows.settings_tables(EN, told).partition("<details")[0]
+    assert "language en environment" in seen(row)
+    assert "server.port" not in row
     fresh = settings_rows.settings_tables(EN, Settings.model_validate({"home": "/h"}))
     assert "Everything has its default" in fresh
 

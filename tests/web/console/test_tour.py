@@ -290,7 +290,7 @@ async def test_a_dead_letter_is_found_revived_and_delivered(browser: Any, tour: 
         await page.goto(tour.url("outbox?state=delivered"))
         await page.locator(f'tr[data-message="{message}"]').get_by_text("Delivered").wait_for()
         async with page.expect_download() as download:
-            await page.get_by_role("button", name="Export as CSV").click()
+            await page.get_by_role("link", name="Export as CSV").click()
         assert message in _text_of(await (await download.value).path())
 
 

@@ -12,6 +12,7 @@ ACCOUNTS = "accounts"
 PEOPLE = "people"
 SETTINGS = "settings"
 SCHEDULES = "schedules"
+EXPORT = "../v1/export/messages"
 SCHEDULE = "schedule"
 
 

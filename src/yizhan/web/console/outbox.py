@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from yizhan.core.contract import time_text
 from yizhan.core.text import shorten
 from yizhan.model import AccountId, Message, MessageState, Target, WaitingFor
 from yizhan.ports import MessageFilter
@@ -82,7 +79,7 @@ def filter_form(words: Words, wish: Wish, accounts: Sequence[AccountId]) -> Html
     )
 
 
-def bulk_bar(words: Words) -> Html:
+def bulk_bar(words: Words, wish: Wish) -> Html:
     """What may be done with those chosen, and with all that fit."""
     return controls.buttons(
         tag("span", words("chosen", n=0), class_="quiet", data_chosen_count=True, aria_live="polite"),
@@ -90,8 +87,17 @@ def bulk_bar(words: Words) -> Html:
         _bulk(words, "cancel", chosen=True),
         _bulk(words, "retry_all"),
         _bulk(words, "cancel_all"),
-        controls.button("export", words("outbox.export"), "small"),
+        tag("a", words("outbox.export"), href=_export(wish), download=True, class_="button small")
+        if not wish.wrong
+        else None,
     )
+
+
+def _export(wish: Wish) -> str:
+    """The same wish as the API takes it."""
+    states = ",".join(sorted(GROUPS.get(wish.state, ())))
+    chat = str(wish.chat) if wish.chat else ""
+    return links.asking(links.EXPORT, state=states, account=wish.account, chat=chat, cause=wish.cause)
 
 
 def _bulk(words: Words, act: str, chosen: bool = False) -> Html:
@@ -169,47 +175,6 @@ def _fate(words: Words, message: Message) -> list[Html]:
         told.append(tag("span", words.reason(message.reason), class_="because quiet"))
     told.append(controls.buttons(*timeline.acts_on(words, message)))
     return told
-
-
-COLUMNS = (
-    "id", "to", "priority", "state", "waiting_for", "reason", "reason_text", "possibly_doubled", "parts",
-    "delivered_parts", "created_at", "expires_at", "text",
-)  # fmt: skip
-
-
-def csv_of(messages: Iterable[Message]) -> str:
-    """The messages as a spreadsheet reads them."""
-    text = io.StringIO()
-    rows = csv.writer(text)
-    rows.writerow(COLUMNS)
-    for message in messages:
-        rows.writerow([_harmless(cell) for cell in _cells(message)])
-    return text.getvalue()
-
-
-def _cells(message: Message) -> list[str]:
-    reason = message.reason
-    delivered = sum(entry.state is MessageState.DELIVERED for entry in message.entries)
-    return [
-        message.id,
-        str(message.target),
-        message.klass.name.lower(),
-        message.state.value,
-        message.waiting_for.value if message.waiting_for else "",
-        reason.code if reason else "",
-        reason.text if reason else "",
-        "yes" if message.possibly_doubled else "",
-        str(len(message.entries)),
-        str(delivered),
-        time_text(message.created_at_ms) or "",
-        time_text(message.expires_at_ms) or "",
-        message.text,
-    ]
-
-
-def _harmless(cell: str) -> str:
-    """A cell that a spreadsheet would take for a formula is made text: strangers write some of them."""
-    return "'" + cell if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 def done_words(words: Words, act: str, done: int, left: int, more: bool) -> str:

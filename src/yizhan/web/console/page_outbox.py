@@ -19,7 +19,6 @@ LOOK_AGAIN_MS = 5_000
 """What waiting messages wait for, changes without an event."""
 AT_ONCE_MAX = 1_000
 """Messages that one press of a button concerns."""
-EXPORT_MAX = 10_000
 READ_ROWS = 200
 
 Deed = Callable[[MessageId], Awaitable[Message]]
@@ -61,7 +60,7 @@ class OutboxPage:
             ui.html(outbox.filter_form(words, self._wish, accounts))
             if self._wish.wrong:
                 ui.html(tag("p", words("filter.chat.wrong"), class_="banner wait", role="alert"))
-            ui.html(outbox.bulk_bar(words)).classes("bulk")
+            ui.html(outbox.bulk_bar(words, self._wish)).classes("bulk")
             self._table = ui.html("")
             self._pager = ui.html("")
         frame.on_click(
@@ -72,7 +71,6 @@ class OutboxPage:
                 "cancel": self._cancel,
                 "retry_all": self._retry_all,
                 "cancel_all": self._cancel_all,
-                "export": self._export,
             }
         )
         await frame.attempt(self._refresh)
@@ -136,14 +134,6 @@ class OutboxPage:
             ids += [str(message.id) for message in messages]
             if after is None or len(ids) >= AT_ONCE_MAX:
                 return ids[:AT_ONCE_MAX][::-1], after is not None
-
-    async def _export(self, _: str) -> None:
-        found, after = await self._read(None, READ_ROWS)
-        while after is not None and len(found) < EXPORT_MAX:
-            messages, after = await self._read(after, READ_ROWS)
-            found += messages
-        ui.download.content(outbox.csv_of(found).encode("utf-8-sig"), "yizhan-outbox.csv", "text/csv")
-        self._frame.tell(self._frame.words("outbox.exported", n=len(found)))
 
     async def _older(self, _: str) -> None:
         if self._next is not None:

@@ -139,7 +139,6 @@ MORE: dict[str, tuple[str, str]] = {
     "outbox.left": ("，{n} 条状态已变，没有动", "; {n} had changed meanwhile and were left alone"),
     "outbox.more": ("，还有更多，请再来一次", "; there are more, do it again"),
     "outbox.export": ("导出 CSV", "Export as CSV"),
-    "outbox.exported": ("已导出 {n} 条", "Exported: {n}"),
     "outbox.total": ("第 {from_} – {to} 条", "{from_} to {to}"),
     # accounts
     "accounts.weixin": ("微信", "WeChat"),
@@ -298,7 +297,7 @@ MORE: dict[str, tuple[str, str]] = {
     "settings.set": ("已设置", "set"),
     "settings.file": ("配置文件", "file"),
     "settings.environment": ("环境变量", "environment"),
-    "settings.command": ("命令行", "command line"),
+    "settings.command line": ("命令行", "command line"),
     "settings.how": (
         "这里只能看。修改 config.yaml 或环境变量后重启生效；密码和密钥不显示。",
         "To read only. Change config.yaml or the environment and restart; secrets are not shown.",

@@ -35,36 +35,41 @@ def defaults_of(settings: Settings) -> dict[str, Any]:
 
 
 def settings_tables(words: Words, settings: Settings) -> Html:
-    """First what differs from the defaults, then everything, folded."""
-    defaults, rows = defaults_of(settings), list(flat(without_secrets(settings)))
-    changed = [(name, value) for name, value in rows if name not in defaults or defaults[name] != value]
+    """First what somebody has set, then everything, folded; each with where its value comes from."""
+    rows = list(flat(without_secrets(settings)))
+    sources = sources_of(settings, rows)
+    chosen = [row for row in rows if sources[row[0]] != "default"]
     first = (
-        _table(words, "settings.changed", changed, defaults)
-        if changed
+        _table(words, "settings.changed", chosen, sources)
+        if chosen
         else tag("p", words("settings.unchanged"), class_="quiet")
     )
-    every = tag(
-        "details",
-        tag("summary", words("settings.all")),
-        _table(words, "settings.all", rows, defaults),
-        class_="panel",
-    )
+    told = tag("summary", words("settings.all"))
+    every = tag("details", told, _table(words, "settings.all", rows, sources), class_="panel")
     return join(tag("p", words("settings.how"), class_="quiet"), first, every)
 
 
-def _table(words: Words, caption: str, rows: Sequence[tuple[str, Any]], defaults: Mapping[str, Any]) -> Html:
+def sources_of(settings: Settings, rows: Sequence[tuple[str, Any]]) -> dict[str, str]:
+    """Dotted name → where its value comes from. Of what nobody has told, its difference from the default tells."""
+    defaults = defaults_of(settings)
+    return {
+        name: settings.sources.get(name) or ("default" if defaults.get(name, ...) == value else "set")
+        for name, value in rows
+    }
+
+
+def _table(words: Words, caption: str, rows: Sequence[tuple[str, Any]], sources: Mapping[str, str]) -> Html:
     heads = [words("settings.name"), words("settings.value"), words("settings.source")]
-    made = [_row(words, name, value, defaults.get(name, ...) == value) for name, value in rows]
+    made = [_row(words, name, value, sources[name]) for name, value in rows]
     return controls.table(words(caption), heads, made, "settings")
 
 
-def _row(words: Words, name: str, value: Any, is_default: bool) -> Html:
-    source = words("settings.default" if is_default else "settings.set")
+def _row(words: Words, name: str, value: Any, source: str) -> Html:
     return tag(
         "tr",
         tag("th", tag("code", name), scope="row"),
         tag("td", tag("bdi", _value(value)), data_label=words("settings.value"), class_="value"),
-        tag("td", source, data_label=words("settings.source"), class_="quiet"),
+        tag("td", words(f"settings.{source}"), data_label=words("settings.source"), class_="quiet"),
         data_setting=name,
     )
 
