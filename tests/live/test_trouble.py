@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from benchmarks.stage import Stage, stage
-from tests.web.console.conftest import chromium, window
+from tests.web.console.conftest import launched, window
 from yizhan_simulator import Limit
 from yizhan_simulator.ledger import Effect
 
@@ -148,7 +148,7 @@ async def test_a_storm_behind_a_limit_is_quiet_in_the_log_and_quick_to_stop() ->
 @contextlib.asynccontextmanager
 async def _browser_tab(made: Stage) -> AsyncIterator[None]:
     """The console in a real browser, signed in, its socket open."""
-    async with window(chromium()) as seen:
+    async with launched() as browser, window(browser) as seen:
         async with seen.page.expect_event("websocket"):
             await seen.page.goto(str((await made.gateway.post("/v1/console/ticket", {}))["url"]))
         await seen.page.wait_for_function("window.did_handshake")

@@ -303,9 +303,9 @@ def chromium() -> str:
     pytest.skip(missing)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Any]:
-    """One browser for all tests of a module: starting it costs more than they do."""
+@contextlib.asynccontextmanager
+async def launched() -> AsyncIterator[Any]:
+    """A browser, until the end of the context."""
     from playwright.async_api import async_playwright
 
     path = chromium()
@@ -313,6 +313,13 @@ async def browser() -> AsyncIterator[Any]:
         browser = await playwright.chromium.launch(executable_path=path, args=QUIET)
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Any]:
+    """One browser for all tests of a module: starting it costs more than they do."""
+    async with launched() as browser:
+        yield browser
 
 
 @dataclass
