@@ -55,7 +55,7 @@ def test_the_head_of_a_window_is_the_head_of_the_whole_list(
     head = window.head(now_ms)
     if head is None:
         assert not may
-        assert window.due_ms() == min((each.not_before_ms or 0 for each in everything), default=None)
+        assert window.due_ms(now_ms) == min((each.not_before_ms or 0 for each in everything), default=None)
         return
     key = (not begun(head), head.klass, head.seq)
     assert all(key <= (not begun(each), each.klass, each.seq) for each in undated)
@@ -87,7 +87,19 @@ def test_a_used_up_window_that_was_whole_is_simply_empty() -> None:
     window.put(a_message(1, 2, 0, 1, "delivered"))
     assert not window.outdated(10)
     assert window.head(10) is None
-    assert window.due_ms() is None
+    assert window.due_ms(10) is None
+
+
+def test_a_date_that_has_come_wakes_nobody() -> None:
+    """A message with a date that the platform then held back made the dispatcher look again for ever."""
+    window = Window.read([a_message(1, 2, 50, 0), a_message(2, 2, 90, 0)], False, 0)
+    assert [50, 90, None] == [window.due_ms(now_ms) for now_ms in (0, 50, 90)]
+
+
+def test_the_date_behind_the_edge_is_waited_for() -> None:
+    window = Window.read([a_message(1, 2, 50, 0), a_message(2, 2, 90, 0)], True, 0)
+    window.put(a_message(2, 2, 90, 1, "delivered"))
+    assert 90 == window.due_ms(60)
 
 
 def test_a_message_on_the_wire_that_was_cut_off_comes_back_as_the_head() -> None:

@@ -158,7 +158,7 @@ class Rota:
             return None
         due = lane.due(now_ms)
         if not due:
-            self._rest(lane, lane.window)
+            self._rest(lane, lane.window, now_ms)
             return None
         if lane.waits_for_somebody(head_of(due[0])):
             return None
@@ -209,9 +209,9 @@ class Rota:
             return Notify(lane.target, lane.ledger)
         return Park(step) if isinstance(step, Parked) else step
 
-    def _rest(self, lane: Lane, window: Window) -> None:
+    def _rest(self, lane: Lane, window: Window, now_ms: int) -> None:
         """Nothing may begin: until the next date, else until something comes."""
-        due_ms = window.due_ms()
+        due_ms = window.due_ms(now_ms)
         if due_ms is not None:
             self._asleep.sleep(lane, due_ms)
         else:

@@ -58,9 +58,12 @@ class Window:
         """What may go, in order."""
         return [each for each in self.messages if may_begin(each, now_ms)]
 
-    def due_ms(self) -> int | None:
-        """The earliest date in the window."""
-        return min((each.not_before_ms for each in self.messages if each.not_before_ms), default=None)
+    def due_ms(self, now_ms: int) -> int | None:
+        """The earliest date to come, of the window or of its edge. A date that has come wakes nobody: the message waits
+        for something else."""
+        dates = [each.not_before_ms or 0 for each in self.messages]
+        dates += [self.edge[1]] if self.edge and self.edge[0] == _DATED else []
+        return min((date_ms for date_ms in dates if date_ms > now_ms), default=None)
 
     def outlived(self, now_ms: int) -> bool:
         """Whether the time of a message in it is over."""
