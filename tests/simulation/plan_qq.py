@@ -28,6 +28,7 @@ QQ_HEALTHY: dict[str, Any] = {
     "group_window_s": 300,
     "group_replies": 5,
     "while_offline": "show",
+    "audit": "off",
 }
 CLOSES = (4009, 4009, 4009, 1000, 1005, 1006, 4004, 4006, 4007, 4008, 4900, 4902, 4903, 4913)
 """Those that heal by themselves; what bars a bot is told in stories."""
@@ -73,14 +74,15 @@ class QqDrawing(Drawing):
         )
 
     def _guilds(self, seed: int, scenes: tuple[Scene, ...]) -> tuple[tuple[Scene, ...], dict[str, Any]]:
-        """Some chats are a guild's channel or a direct session, and the bot is several shards. Drawn apart from
-        everything else, so that the rest of a plan is what it was."""
+        """Some chats are a guild's channel or a direct session, the bot is several shards, and sends are
+        audited. Drawn apart from everything else, so that the rest of a plan is what it was."""
         rng = Random(f"guilds {seed}")
         if rng.random() < 0.4:
             return scenes, {}
         moved: dict[Scene, tuple[Scene, ...]] = {"c2c": ("c2c", "c2c", "dm"), "group": ("group", "channel")}
         shards = rng.choice([1, 1, 2, 3])
-        more = {"shards": shards, "shards_needed": shards}
+        audit = rng.choice(["off", "off", "off", "pass", "reject"])
+        more = {"shards": shards, "shards_needed": shards, "audit": audit, "audit_s": rng.choice([2, 30])}
         return tuple(rng.choice(moved[scene]) for scene in scenes), more
 
     def _chats(self) -> tuple[int, ...]:
