@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from yizhan.core.connection import Lost, LostKind, NotGranted
 from yizhan.model import Account, AccountId, AccountState, Credentials
 from yizhan.platforms.qq import QqPlatform, link
 from yizhan.platforms.qq.intents import GROUP_AND_C2C
-from yizhan.platforms.qq.session import read_cursor
+from yizhan.platforms.qq.session import Session, read_cursor, write_cursor
 from yizhan.platforms.websocket import AiohttpSockets
 from yizhan.ports import Absence, Batch, Hangup
 from yizhan_simulator import World
@@ -210,6 +211,53 @@ def test_a_receive_that_is_cancelled_while_it_connects_leaves_no_socket_behind()
             await scene.line.close(True)
             assert 0 == scene.sockets.alive()
             await scene.http.close()
+
+    run(story())
+
+
+class Played:
+    """`ports.Sockets` on which a server says what was written for it, and hangs up."""
+
+    def __init__(self, *said: object) -> None:
+        self._said = [json.dumps(each) for each in said]
+
+    async def open(self, url: str, timeout_ms: int, max_frame_bytes: int) -> Played:
+        return self
+
+    async def send(self, text: str) -> None:
+        """Whatever we say, the server goes on with its text."""
+
+    async def receive(self) -> str | Hangup:
+        return self._said.pop(0) if self._said else Hangup(None, "broke")
+
+    async def close(self) -> None:
+        """It is over already."""
+
+
+def test_a_replay_that_breaks_off_is_heard_and_does_not_make_the_bot_up() -> None:
+    """Shown as up between two connections that failed, and what waited was sent while QQ did not see the bot."""
+    hello = {"op": 10, "d": {"heartbeat_interval": 41_250}}
+    missed = {
+        "op": 0,
+        "s": 8,
+        "t": "C2C_MESSAGE_CREATE",
+        "id": "C2C_MESSAGE_CREATE:m8",
+        "d": {"id": "m8", "content": "are you there?", "author": {"user_openid": "A" * 32}},
+    }
+
+    async def story() -> None:
+        scene = Scene()
+        clock, kept = VirtualClock(scene.host), Session("kept", 7, scene.host.true_ms())
+        platform = QqPlatform(scene.http, Played(hello, missed), clock, SeededChance(3))
+        line = platform.transport(scene.account)
+        news = await line.receive(write_cursor(kept), 0)
+        assert isinstance(news, Batch)
+        assert ["are you there?"] == [each.text for each in news.heard]
+        assert news.lacking is not None
+        assert (AccountState.DEGRADED, False) == (news.lacking.after.state, news.lacking.speaks)
+        assert isinstance(await line.receive(news.cursor or "", 0), Lost), "and then it is told how it ended"
+        await line.close(True)
+        await scene.http.close()
 
     run(story())
 

@@ -20,7 +20,7 @@ from yizhan.model import AccountId
 from yizhan.platforms.qq import memory as memories
 from yizhan.platforms.qq.closes import ending_of
 from yizhan.platforms.qq.dialling import Dialler
-from yizhan.platforms.qq.line import Deliver, Part
+from yizhan.platforms.qq.line import Deliver, Part, Phase
 from yizhan.platforms.qq.link import Link, News
 from yizhan.platforms.qq.memory import Memory
 from yizhan.platforms.qq.session import Session
@@ -73,6 +73,12 @@ class Shard:
     @property
     def up(self) -> bool:
         return self.link is not None and self.link.up
+
+    @property
+    def broke_off(self) -> Part | None:
+        """How a replay ended of which something was heard, if the server never let us in."""
+        link = self.link
+        return None if link is None or link.talk.phase is Phase.UP else link.over
 
     @property
     def rung(self) -> int:

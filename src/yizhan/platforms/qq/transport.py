@@ -226,19 +226,21 @@ class QqTransport:
         return replace(batch, cursor=cursor, landmark=landmark, lacking=self._lacking())
 
     def _lacking(self, attempted: bool = False) -> Lacking | None:
-        """What is not in, of a bot of several shards; None: nothing."""
+        """What is not in; None: nothing. Of a bot of one shard a loss tells it, but where a replay broke off: what was
+        heard of it comes before that, and nothing may be sent meanwhile."""
         of = self._of or 1
         out = [shard for shard in self._shards if not shard.up]
-        if of == 1 or (not out and len(self._shards) == of):
+        if of == 1:
+            part = self._shards[0].broke_off if self._shards else None
+            return _out(Reason(part.code, part.ending.text)) if part is not None else None
+        if not out and len(self._shards) == of:
             return None
         number = out[0].number if out else len(self._shards)
         name = f"shard {number + 1} of {of}"
         after = out[0].after if out else None
         if after is None or after.reason is None:
             reason = Reason("shard-connecting", f"{name} is not connected yet")
-            return Lacking(
-                Step(Line(), AccountState.DEGRADED, 0, reason), None, attempted, self._shards[0].up
-            )
+            return _out(reason, attempted, self._shards[0].up)
         told = replace(after, reason=Reason(after.reason.code, f"{name}: {after.reason.text}"))
         return Lacking(told, out[0].due_ms, attempted, self._shards[0].up)
 
@@ -250,3 +252,8 @@ class QqTransport:
     def _heard(self, news: Deliver) -> None:
         """As it comes: only what cannot wait for the store."""
         self._buttons.heard(read_event(news.frame))
+
+
+def _out(reason: Reason, attempted: bool = False, speaks: bool = False) -> Lacking:
+    """Something is out, and tried again at once."""
+    return Lacking(Step(Line(), AccountState.DEGRADED, 0, reason), None, attempted, speaks)
