@@ -215,40 +215,60 @@ def test_a_receive_that_is_cancelled_while_it_connects_leaves_no_socket_behind()
     run(story())
 
 
-class Played:
-    """`ports.Sockets` on which a server says what was written for it, and hangs up."""
+HELLO = {"op": 10, "d": {"heartbeat_interval": 41_250}}
 
-    def __init__(self, *said: object) -> None:
-        self._said = [json.dumps(each) for each in said]
 
-    async def open(self, url: str, timeout_ms: int, max_frame_bytes: int) -> Played:
-        return self
+def ready(session: str) -> dict[str, object]:
+    return {"op": 0, "s": 1, "t": "READY", "d": {"version": 1, "session_id": session, "user": {"id": "1"}}}
+
+
+def said(text: str, seq: int) -> dict[str, object]:
+    d = {"id": f"m{seq}", "content": text, "author": {"user_openid": "A" * 32}}
+    return {"op": 0, "s": seq, "t": "C2C_MESSAGE_CREATE", "id": f"C2C_MESSAGE_CREATE:m{seq}", "d": d}
+
+
+class Dealt:
+    """`ports.Socket` on which QQ says what the test deals, whatever we say."""
+
+    def __init__(self) -> None:
+        self._said: asyncio.Queue[str | Hangup] = asyncio.Queue()
+
+    def deal(self, *said: object) -> None:
+        for each in said:
+            self._said.put_nowait(each if isinstance(each, Hangup) else json.dumps(each))
 
     async def send(self, text: str) -> None:
-        """Whatever we say, the server goes on with its text."""
+        """Taken, and left alone."""
 
     async def receive(self) -> str | Hangup:
-        return self._said.pop(0) if self._said else Hangup(None, "broke")
+        return await self._said.get()
 
     async def close(self) -> None:
-        """It is over already."""
+        """Nothing holds it."""
+
+
+class Dealer:
+    """`ports.Sockets`; each begins with its hand."""
+
+    def __init__(self, *hands: tuple[object, ...]) -> None:
+        self._hands = list(hands)
+        self.opened: list[Dealt] = []
+
+    async def open(self, url: str, timeout_ms: int, max_frame_bytes: int) -> Dealt:
+        socket = Dealt()
+        socket.deal(*self._hands.pop(0))
+        self.opened.append(socket)
+        return socket
 
 
 def test_a_replay_that_breaks_off_is_heard_and_does_not_make_the_bot_up() -> None:
     """Shown as up between two connections that failed, and what waited was sent while QQ did not see the bot."""
-    hello = {"op": 10, "d": {"heartbeat_interval": 41_250}}
-    missed = {
-        "op": 0,
-        "s": 8,
-        "t": "C2C_MESSAGE_CREATE",
-        "id": "C2C_MESSAGE_CREATE:m8",
-        "d": {"id": "m8", "content": "are you there?", "author": {"user_openid": "A" * 32}},
-    }
 
     async def story() -> None:
         scene = Scene()
+        dealer = Dealer((HELLO, said("are you there?", 8), Hangup(None, "broke")))
         clock, kept = VirtualClock(scene.host), Session("kept", 7, scene.host.true_ms())
-        platform = QqPlatform(scene.http, Played(hello, missed), clock, SeededChance(3))
+        platform = QqPlatform(scene.http, dealer, clock, SeededChance(3))
         line = platform.transport(scene.account)
         news = await line.receive(write_cursor(kept), 0)
         assert isinstance(news, Batch)
@@ -256,6 +276,39 @@ def test_a_replay_that_breaks_off_is_heard_and_does_not_make_the_bot_up() -> Non
         assert news.lacking is not None
         assert (AccountState.DEGRADED, False) == (news.lacking.after.state, news.lacking.speaks)
         assert isinstance(await line.receive(news.cursor or "", 0), Lost), "and then it is told how it ended"
+        await line.close(True)
+        await scene.http.close()
+
+    run(story())
+
+
+def test_what_was_said_just_before_a_bot_is_divided_otherwise_is_not_lost() -> None:
+    """A guild more, and QQ wants the bot divided anew: what one shard had heard by then went with the division."""
+
+    async def story() -> None:
+        scene = Scene()
+        scene.world.turn(qq={"shards": 2})
+        dealer = Dealer((HELLO, ready("first")), (HELLO,))
+        line = QqPlatform(scene.http, dealer, VirtualClock(scene.host), SeededChance(3)).transport(
+            scene.account
+        )
+        news = await line.receive("", 0)
+        asyncio.get_running_loop().call_later(10, lambda: dealer.opened[0].deal(said("one", 2)))
+        while isinstance(news, Batch) and not news.heard:
+            news = await line.receive(news.cursor or "", 0)
+        assert isinstance(news, Batch)
+        assert ["one"] == [each.text for each in news.heard]
+        dealer.opened[0].deal(said("two", 3))
+        dealer.opened[1].deal(Hangup(4011, "too many guilds"))
+        await asyncio.sleep(1)
+        last = await line.receive(news.cursor or "", 0)
+        assert isinstance(last, Batch)
+        assert ["two"] == [each.text for each in last.heard]
+        assert last.lacking is not None
+        assert not last.lacking.speaks
+        end = await line.receive(news.cursor or "", 0)
+        assert isinstance(end, Lost)
+        assert "close 4011" == end.code
         await line.close(True)
         await scene.http.close()
 

@@ -111,16 +111,18 @@ class Shard:
         news = self.link.news if self.link is not None else None
         return [news.popleft() for _ in range(min(most, len(news)))] if news else []
 
-    async def close(self) -> None:
-        """Ends the socket; what was heard and not taken is told again."""
+    async def close(self) -> list[Deliver]:
+        """Ends the socket. What was heard and not taken, which is told again to whoever resumes the session."""
         turn, self.turn = self.turn, None
         if turn is not None:
             turn.cancel()
             await asyncio.wait({turn})
         await self._drop_renewal()
         link, self.link = self.link, None
-        if link is not None:
-            await link.close()
+        if link is None:
+            return []
+        await link.close()
+        return [news for news in link.news if isinstance(news, Deliver)]
 
     async def _turn(self, kept: Session | None) -> Lost | None:
         if self.link is None:

@@ -76,6 +76,8 @@ class QqTransport:
         self._shards: list[Shard] = []
         self._of: int | None = None
         self._anew = False
+        self._ended: Lost | None = None
+        self._left: list[Deliver] = []
         self._typing = typing
         self._hopes = hopes
         self._rested = False
@@ -90,6 +92,8 @@ class QqTransport:
 
     async def receive(self, cursor: str, hold_ms: int) -> Batch | Lost:
         """News of the line; see `ports.Transport`. After a loss of all shards each tries again at once."""
+        if self._ended is not None:
+            return self._end_of_division(self._ended)
         places = self._still_true(read_places(cursor))
         while True:
             self._begin_turns(places)
@@ -193,17 +197,26 @@ class QqTransport:
     async def _lose(self, shard: Shard, lost: Lost) -> Batch | Lost:
         """A shard is lost: the line, if nothing else stands or is about to."""
         if lost.code in RENUMBERED:
-            await self._drop_shards()
-            self._of, self._anew = None, True
+            self._left = await self._drop_shards()
+            self._of, self._anew, self._ended = None, True, lost
+            return self._end_of_division(lost)
         if any(each.up or each.turn is not None for each in self._shards):
             return Batch((), lacking=self._lacking(attempted=True))
         self._rested = True
         return lost
 
-    async def _drop_shards(self) -> None:
+    def _end_of_division(self, lost: Lost) -> Batch | Lost:
+        """Nothing of it can be resumed: what was heard in it and not taken comes first, then how it ended."""
+        taken, self._left = self._left[:BATCH_MAX], self._left[BATCH_MAX:]
+        if taken:
+            batch = batch_of(read_event(news.frame) for news in taken)
+            return replace(batch, lacking=_out(Reason(lost.code, lost.text)))
+        self._ended, self._rested = None, True
+        return lost
+
+    async def _drop_shards(self) -> list[Deliver]:
         shards, self._shards = self._shards, []
-        for shard in shards:
-            await shard.close()
+        return [news for shard in shards for news in await shard.close()]
 
     # news
 
