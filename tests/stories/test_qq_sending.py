@@ -622,6 +622,24 @@ def test_typing_is_shown_once_and_never_at_the_price_of_a_part_that_is_lost(
     story(home)
 
 
+def test_a_group_that_is_shown_no_typing_pays_for_none(home: Path) -> None:
+    """Signs are of single chats; in a group one of five answers was spent on a sign that nobody could see."""
+
+    @on_qq(Says("done", takes_s=10), qq={"typing": True})
+    async def story(tale: QqTale) -> None:
+        group = await tale.station.gateway.resolve(tale.group("Ann", "Bob"))
+        await tale.says("hi", to="friends", at=True)
+        await tale.passes(5)
+        lane = tale.station.gateway.outbound.lanes.lane(group)
+        assert lane is not None
+        assert lane.ledger is not None
+        assert 0 == lane.ledger.used, "nothing was sent yet"
+        await tale.passes(15)
+        assert ["done"] == tale.phone("friends")
+
+    story(home)
+
+
 def test_typing_is_left_out_where_the_answer_may_need_what_is_left(home: Path) -> None:
     """Of four answers two were spent: the third was a sign, and the fourth the half of an answer."""
 

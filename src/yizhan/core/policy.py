@@ -21,8 +21,8 @@ class Policy:
     allowances                       the same for chats whose ids begin so, up to a slash
     token_old_ms                     from this age on a reply token is likely to be stale; 0: never
     webhooks                         accounts may have what happens posted to us in place of a line
-    typing_costs                     "typing…" uses up a send of the allowance: shown once for an answer that takes a
-                                     while, and only where one is to spare
+    typing_costs                     in chats whose ids begin so "typing…" uses up a send of the allowance: shown there
+                                     alone, once for an answer that takes a while, and only where one is to spare
     pushed                           messages come over a line that is up or not, and the platform takes sends only
                                      while it is; else they are asked for, and every answer proves the line
     """
@@ -37,6 +37,6 @@ class Policy:
     allowance: Rule = UNCOUNTED
     allowances: Mapping[str, Rule] = field(default_factory=dict)
     token_old_ms: int = 0
-    typing_costs: bool = False
+    typing_costs: str = ""
     pushed: bool = False
     webhooks: bool = False

@@ -14,6 +14,7 @@ from yizhan.platforms.qq.access import Access
 from yizhan.platforms.qq.answers import read
 from yizhan.platforms.qq.api import Api
 from yizhan.platforms.qq.bases import OTHERS
+from yizhan.platforms.qq.chats import Scope
 from yizhan.platforms.qq.codec import QqCodec
 from yizhan.platforms.qq.intents import LADDER, not_granted
 from yizhan.platforms.qq.memory import Memory, to_resume
@@ -40,7 +41,7 @@ class QqPlatform:
         typing: bool = False,
     ) -> None:
         """`others`: address → where the same is served, for when the first fails. `typing`: whether phones show it."""
-        self._policy = replace(POLICY, typing_costs=True) if typing else POLICY
+        self._policy = replace(POLICY, typing_costs=Scope.C2C.value) if typing else POLICY
         self._others = others
         self._http = http
         self._sockets = sockets
@@ -69,7 +70,7 @@ class QqPlatform:
     def transport(self, account: Account) -> Transport:
         access = self._access_of(account)
         if account.credentials.webhook:
-            typing = self._policy.typing_costs
+            typing = bool(self._policy.typing_costs)
             return QqWebhook(account, self._http, access, self._clock, self._chance, typing=typing)
         again = account.id in self._opened
         self._opened.add(account.id)
@@ -78,7 +79,7 @@ class QqPlatform:
     def _socket_line(self, account: Account, hopes: bool = False) -> QqTransport:
         """`hopes`: the line was open before in this process, so a person has just resumed or changed the account."""
         access = self._access_of(account)
-        typing = self._policy.typing_costs
+        typing = bool(self._policy.typing_costs)
         return QqTransport(
             account, self._http, self._sockets, access, self._clock, self._chance, typing=typing, hopes=hopes
         )

@@ -58,7 +58,10 @@ class TypingSigns:
             ending.add_done_callback(self._ended)
 
     async def _show_once(self, line: OpenLine, target: Target) -> None:
-        """Where it costs a send, an answer that comes soon needs none, and one sign must do."""
+        """Where it costs a send, an answer that comes soon needs none, and one sign must do. Where none can be shown,
+        nothing is spent on one."""
+        if target.chat.partition("/")[0] != line.platform.policy.typing_costs:
+            return
         await self._clock.sleep_ms(TYPING_AFTER_MS)
         token = self._outbound.spare_token(target)
         if token is not None:
