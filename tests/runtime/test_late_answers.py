@@ -93,3 +93,29 @@ async def test_a_turn_that_waits_can_be_stopped(home: Path, how: str) -> None:
             await station.gateway.stop_turn(agent.asked[0].turn)
         await station.until_quiet()
         assert [TurnState.STOPPED] == await _states(station, account, ann)
+
+
+@in_virtual_time
+async def test_an_answer_faster_than_the_agents_promise_is_not_waited_for(home: Path) -> None:
+    """A program may post its answer before it has said that it will. The chat must not hear an hour later that nobody
+    could answer."""
+    agent = Gated()
+    agent.later = True
+    settings = {"turns": {"later_s": 120}, "language": "en"}
+    async with ann_at(home, answers=agent, **settings) as (station, ann, account):
+        station.say(ann, "question")
+        await until(lambda: agent.texts == ["question"])
+        asked = agent.asked[0].in_reply_to
+        await station.push(account, ann, "step 1", klass=MessageClass.PROGRESS, in_reply_to=asked)
+        await station.push(account, ann, "answer", in_reply_to=asked)
+        agent.release()
+        await until(lambda: _done(station, account, ann))
+        station.say(ann, "/stop")
+        await until(lambda: station.shown(ann)[-1] == "No answer is being written.")
+        await asyncio.sleep(300)
+        assert ["answer", "No answer is being written."] == station.shown(ann)[-2:]
+        assert [] == await findings(station)
+
+
+async def _done(station: Station, account: AccountId, user: str) -> bool:
+    return await _states(station, account, user) == [TurnState.DONE]

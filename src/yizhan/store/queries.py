@@ -43,6 +43,7 @@ from yizhan.model import (
     MessageClass,
     MessageState,
     Target,
+    Turn,
     WaitingFor,
 )
 from yizhan.ports import MessageFilter, TurnFilter
@@ -221,6 +222,17 @@ def messages_by_key(keys: Iterable[tuple[str, str]]) -> Select[Any]:
     """The messages that were accepted with these idempotency keys, by account and key."""
     pairs = tuple_(t.message.c.account, t.message.c.idempotency_key).in_(list(keys))
     return select(t.message).where(pairs, t.message.c.idempotency_key.is_not(None))
+
+
+def answer_to(turn: Turn, seq: int) -> Select[Any]:
+    """A program's answer to what a turn answers, accepted after the turn took its place in the chat."""
+    m = t.message
+    return (
+        select(m.c.id)
+        .where(m.c.account == turn.account, m.c.chat == turn.chat, m.c.seq > seq, m.c.turn_id.is_(None))
+        .where(m.c.in_reply_to.in_(turn.inbound_ids), m.c["class"] != int(MessageClass.PROGRESS))
+        .limit(1)
+    )
 
 
 def entries_of(ids: Iterable[str]) -> Select[Any]:

@@ -26,6 +26,7 @@ from yizhan.model import (
     Dispatch,
     Inbound,
     InboundId,
+    MessageClass,
     ReplyToken,
     Rule,
     SenderRule,
@@ -47,6 +48,7 @@ from yizhan.ports import (
     TurnOpened,
     TurnStart,
 )
+from yizhan.store import queries
 from yizhan.store.rows import KeptInbound, KeptTurn, kept_token
 from yizhan.store.secrets import token_hash
 from yizhan.store.working_set import Wants, WorkingSet
@@ -474,6 +476,8 @@ class EndTurn:
         if kept.turn.ended_at_ms is not None or kept.turn.state is end.state:
             known = (existing_message(draft, rows) for draft in end.outputs)
             return tuple(Accepted(each.message, created=False) for each in known if each is not None)
+        if end.state is TurnState.WAITING and _answered_already(kept, rows):
+            end = replace(end, state=TurnState.DONE)
         for draft in end.outputs:
             check_draft(draft, rows)
         accepted = tuple(accept_draft(draft, rows) for draft in end.outputs)
@@ -482,6 +486,21 @@ class EndTurn:
         if end.session is not None:
             _note_session(end.session, end.at_ms, rows)
         return accepted
+
+
+def _answered_already(kept: KeptTurn, rows: WorkingSet) -> bool:
+    """Whether the answer that is said to come later was faster: it has been accepted since the turn was opened."""
+    turn = kept.turn
+    if rows.connection.scalar(queries.answer_to(turn, kept.seq)) is not None:
+        return True
+    return any(
+        message.in_reply_to in turn.inbound_ids
+        and message.target == turn.target
+        and message.seq > kept.seq
+        and message.turn_id is None
+        and message.klass is not MessageClass.PROGRESS
+        for message in (each.message for each in rows.messages.values())
+    )
 
 
 def _note_session(asked_in: ChatSession, at_ms: int, rows: WorkingSet) -> None:

@@ -70,6 +70,8 @@ class LateAnswers:
         await asyncio.gather(*alarms, return_exceptions=True)
 
     async def _alarm(self, turn: Turn) -> None:
+        if (await self._steps.take(lambda: self._store.turn(turn.id))).ended_at_ms is not None:
+            return  # the answer was faster than we were
         began_ms = turn.started_at_ms or turn.created_at_ms
         await self._clock.sleep_until(began_ms + self._patience_ms)
         asked = await self._steps.take(lambda: self._store.inbound(turn.inbound_ids))
