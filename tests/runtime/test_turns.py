@@ -408,6 +408,33 @@ async def test_a_stop_that_a_crash_kept_from_being_carried_out_stops_the_resumed
         assert 0 == agent.finished
 
 
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize(("command", "said"), [("/stop", "Stopped."), ("/new", "A fresh start")])
+@in_virtual_time
+async def test_what_is_written_right_behind_a_stop_is_answered(
+    home: Path, command: str, said: str, crash: bool
+) -> None:
+    """A phone that was offline hands over three messages at once. The command ends what came before it, and nothing of
+    what came after, also where a crash keeps it from being carried out."""
+
+    agent = Scripted(_repeat)
+    async with ann_at(home, answers=agent, language="en") as (station, ann, _):
+        await asyncio.sleep(1)
+        if crash:
+            station.gate.at, station.gate.after = len(station.gate.seen) + 1, True
+        for text in ("one", command, "two", "three"):
+            station.say(ann, text)
+        if crash:
+            await station.gate.struck.wait()
+            assert "commit_inbound" == station.gate.seen[-1]
+            await station.restart()
+        await asyncio.sleep(30)
+        assert ["two\nthree"] == [question.text for question in agent.asked]
+        first, *rest = station.shown(ann)
+        assert (first.startswith(said), ["re: two\nthree"]) == (True, rest)
+        assert [] == await findings(station)
+
+
 @in_virtual_time
 async def test_a_broken_agent_ends_its_turn_and_the_next_one_is_answered(home: Path) -> None:
     """Whatever an agent yields or raises, it breaks one turn and no chat."""

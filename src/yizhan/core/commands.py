@@ -21,6 +21,9 @@ WITH_ARGUMENT = frozenset({Command.APPROVE, Command.USE})
 ADMINS_ONLY = frozenset({Command.APPROVE})
 """These act on the gateway, and not on the chat alone."""
 
+ENDING = frozenset({Command.STOP, Command.NEW})
+"""These end what the chat is waiting for."""
+
 
 def command_of(text: str) -> Command | None:
     """The command a message is; None for anything else. A command stands alone in its message, but for its argument."""

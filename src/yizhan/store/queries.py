@@ -732,7 +732,7 @@ def said_lines(session: ChatSession, limit: int) -> Select[Any]:
 def pending_inbound() -> Select[Any]:
     """What still waits for a turn or a command, oldest first."""
     i = t.inbound
-    return select(i).where(PENDING, i.c.turn_id.is_(None)).order_by(i.c.received_at_ms, i.c.id)
+    return select(i).where(PENDING, i.c.turn_id.is_(None)).order_by(i.c.received_at_ms, i.c.seq, i.c.id)
 
 
 def open_turns() -> Select[Any]:

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, assert_never
 
-from yizhan.core.commands import ADMINS_ONLY, Command, argument_of, command_of
+from yizhan.core.commands import ADMINS_ONLY, ENDING, Command, argument_of, command_of
 from yizhan.core.phrases import say
 from yizhan.errors import RequestError, UnknownCode
 from yizhan.model import Access, AccountId, AccountState, Inbound, SenderRule, Target, Turn, TurnId
 from yizhan.ports import Clock, Store, TurnFilter
 from yizhan.runtime.lines import Lines
 from yizhan.runtime.outbound import Outbound
+from yizhan.runtime.turns.desk import Cleared
 from yizhan.runtime.turns.roster import Roster
 from yizhan.runtime.turns.speaking import Speaking
 from yizhan.runtime.turns.steps import Steps
@@ -26,7 +27,9 @@ class Chats(Protocol):
 
     def running(self, target: Target) -> bool: ...
 
-    async def end_all(self, target: Target) -> bool: ...
+    def clear(self, target: Target) -> Cleared: ...
+
+    async def end_all(self, cleared: Cleared) -> None: ...
 
     async def again(self, old: Turn, name: TurnId) -> Turn: ...
 
@@ -72,8 +75,10 @@ class Commands:
         self._open: set[asyncio.Task[None]] = set()
 
     def take(self, inbound: Inbound) -> None:
-        """A stored command waits to be carried out."""
-        task = asyncio.create_task(self._obey(inbound))
+        """A stored command waits to be carried out. What it ends is what came before it, not what comes meanwhile."""
+        ends = inbound.access is Access.ALLOWED and command_of(inbound.text) in ENDING
+        cleared = self._chats.clear(Target(inbound.account, inbound.chat)) if ends else Cleared()
+        task = asyncio.create_task(self._obey(inbound, cleared))
         self._open.add(task)
         task.add_done_callback(self._obeyed)
 
@@ -84,8 +89,8 @@ class Commands:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _obey(self, inbound: Inbound) -> None:
-        text = await self._reply(inbound)
+    async def _obey(self, inbound: Inbound, cleared: Cleared) -> None:
+        text = await self._reply(inbound, cleared)
         if text:
             try:
                 await self._say_to(inbound, text)
@@ -93,7 +98,7 @@ class Commands:
                 self._outbound.log.warning("command.unanswered", account=inbound.account, code=error.name)
         await self._steps.take(lambda: self._store.dispatch_done([inbound.id]))
 
-    async def _reply(self, inbound: Inbound) -> str:
+    async def _reply(self, inbound: Inbound, cleared: Cleared) -> str:
         """What is said to a message that waits for no turn, once it is carried out; empty: nothing."""
         if inbound.access is not Access.ALLOWED:
             known = await self._steps.take(lambda: self._store.sender(inbound.account, inbound.sender_id))
@@ -103,7 +108,8 @@ class Commands:
             return ""
         if command in ADMINS_ONLY and not self._from_admin(inbound):
             return self._say("admins_only")
-        return await self._carry_out(command, inbound)
+        await self._chats.end_all(cleared)
+        return await self._carry_out(command, inbound, cleared)
 
     def _from_admin(self, inbound: Inbound) -> bool:
         line = self._lines.get(inbound.account)
@@ -114,13 +120,12 @@ class Commands:
         draft = self._speaking.of_command(inbound, text)
         self._outbound.admit(await self._steps.add(target, lambda: self._store.accept(draft)))
 
-    async def _carry_out(self, command: Command, inbound: Inbound) -> str:
+    async def _carry_out(self, command: Command, inbound: Inbound, cleared: Cleared) -> str:
         target = Target(inbound.account, inbound.chat)
         match command:
             case Command.STOP:
-                return self._say("stopped" if await self._chats.end_all(target) else "nothing_to_stop")
+                return self._say("stopped" if cleared.any else "nothing_to_stop")
             case Command.NEW:
-                await self._chats.end_all(target)
                 await self._new_session(target, inbound.sender_id)
                 return self._say("new_session")
             case Command.STATUS:

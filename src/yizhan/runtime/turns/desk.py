@@ -5,12 +5,22 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from yizhan.model import Inbound, Reason, Target, Turn, TurnId
+from yizhan.model import Inbound, InboundId, Reason, Target, Turn, TurnId
 from yizhan.runtime.turns.outcome import Answer
 
 STOPPED = Reason("stopped", "ended by /stop")
 INTERRUPTED = Reason("interrupted", "a newer message came, which is answered instead")
 STOPPED_BY_OPERATOR = Reason("stopped", "ended by an operator")
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What was taken off a desk: turns that are to be ended by name, messages that ask nothing any more; and whether
+    there was anything."""
+
+    turns: tuple[Turn, ...] = ()
+    asking: tuple[InboundId, ...] = ()
+    any: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -8,7 +8,6 @@ import asyncio
 from yizhan.model import Message, Reason, Target, Turn, TurnId, TurnState
 from yizhan.ports import Clock, Store
 from yizhan.runtime.outbound import Outbound
-from yizhan.runtime.turns.desk import STOPPED
 from yizhan.runtime.turns.finishing import Finishing
 from yizhan.runtime.turns.outcome import Outcome
 from yizhan.runtime.turns.steps import Steps
@@ -54,13 +53,12 @@ class LateAnswers:
         if turn in self._waiting:
             self._waiting[turn][1].cancel()
 
-    async def end_all(self, target: Target) -> bool:
-        """Ends every turn of the chat that waits. Answers whether there was any."""
-        turns = [turn for turn, _ in self._waiting.values() if turn.target == target]
+    def take(self, target: Target) -> tuple[Turn, ...]:
+        """Every turn of the chat that waits; they wait no more."""
+        turns = tuple(turn for turn, _ in self._waiting.values() if turn.target == target)
         for turn in turns:
             self.drop(turn.id)
-            await self._finishing.end(turn, TurnState.STOPPED, STOPPED)
-        return bool(turns)
+        return turns
 
     async def stop(self) -> None:
         """They wait in the store, and are expected again after the next start."""

@@ -16,7 +16,7 @@ from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.turns.asking import Asking
 from yizhan.runtime.turns.batches import next_batch
 from yizhan.runtime.turns.commands import Commands, Door
-from yizhan.runtime.turns.desk import INTERRUPTED, STOPPED, STOPPED_BY_OPERATOR, Desk
+from yizhan.runtime.turns.desk import INTERRUPTED, STOPPED, STOPPED_BY_OPERATOR, Cleared, Desk
 from yizhan.runtime.turns.finishing import Finishing
 from yizhan.runtime.turns.holding import Holding
 from yizhan.runtime.turns.late import LateAnswers
@@ -160,21 +160,23 @@ class Turns:
         desk = self._desks.get(target)
         return desk is not None and desk.answering
 
-    async def end_all(self, target: Target) -> bool:
-        """Ends the chat's open turn, those that were to be resumed, and what waits for the next one. Answers whether
-        there was any."""
-        waited = await self._late.end_all(target)
-        desk = self._desks.get(target)
+    def clear(self, target: Target) -> Cleared:
+        """Takes off the chat's open turn, those that were to be resumed, and what waits for the next one; at once, so
+        that what comes from now on is answered."""
+        waited, desk = self._late.take(target), self._desks.get(target)
         if desk is None or not desk.busy:
-            return waited
-        ids = [inbound.id for inbound in desk.take_pending()]
+            return Cleared(waited, any=bool(waited))
+        asking = tuple(inbound.id for inbound in desk.take_pending())
         resumed = desk.take_resumed()
         desk.stop()
-        for turn in resumed:
+        return Cleared(waited + resumed, asking, any=True)
+
+    async def end_all(self, cleared: Cleared) -> None:
+        """Writes down that it has ended."""
+        for turn in cleared.turns:
             await self._finishing.end(turn, TurnState.STOPPED, STOPPED)
-        if ids:
-            await self._steps.take(lambda: self._store.dispatch_done(ids))
-        return True
+        if cleared.asking:
+            await self._steps.take(lambda: self._store.dispatch_done(cleared.asking))
 
     async def again(self, old: Turn, name: TurnId) -> Turn:
         """Asks again about the messages of a turn that has ended, in a new turn of that name. Raises UnknownAccount,
