@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from simulation.station import Station, target
 from simulation.virtual import in_virtual_time
+from yizhan.errors import InvalidRequest
 from yizhan.model import AccountId, Inbound, Turn, TurnState
 from yizhan.ports import OutputEnd, Piece, Question, Text
+from yizhan.runtime.views import ScheduleWish
 
 
 class Thinker:
@@ -109,3 +113,28 @@ async def test_other_chats_go_on_being_answered(home: Path) -> None:
         station.say(bob, "to the agent", account)
         await asyncio.sleep(3)
         assert ["to the agent"] == agent.asked
+
+
+@in_virtual_time
+async def test_neither_a_retry_nor_a_schedule_has_the_agent_talk_beside_the_person(home: Path) -> None:
+    """They ask the agent without a message of the other side, and were let through."""
+    agent = Thinker()
+    async with Station(home, answers=agent, language="en") as station:
+        ann = station.world.add_user("Ann")
+        account, gateway = await station.link(ann), station.gateway
+        station.say(ann, "one")
+        await asyncio.sleep(3)
+        await gateway.take_over(target(account, ann), True)
+        station.say(ann, "/retry")
+        await asyncio.sleep(3)
+        wish = ScheduleWish(when="every 1h", prompt="weather?", to=(f"{account}:{ann}",))
+        view, _ = await gateway.schedules.run((await gateway.schedules.add(wish)).id, None)
+        ((refused, reason),) = view.run.refused
+        assert (target(account, ann), "A person answers this chat.") == (refused, reason.text)
+        (turn,) = await _turns(station, account, ann)
+        with pytest.raises(InvalidRequest, match="A person answers"):
+            await gateway.rerun(turn.id)
+        await station.restart()
+        await asyncio.sleep(10)
+        assert ["one"] == agent.asked
+        assert ["re: one", "There is no message to answer again."] == station.shown(ann)

@@ -328,6 +328,7 @@ class StartTurn:
             raise InvalidRequest(
                 f"Turn {start.id} names messages that were never received: {', '.join(missing)}."
             )
+        must_be_the_agents(rows.chat_for(start.target, start.at_ms))
         session = self._session(rows)
         turn = Turn(
             id=start.id,
@@ -355,6 +356,12 @@ class StartTurn:
         session = replace(session, used_at_ms=start.at_ms)
         rows.put_session(session)
         return session
+
+
+def must_be_the_agents(chat: Chat) -> None:
+    """Raises InvalidRequest where a person has taken the chat over: the agent is asked nothing there."""
+    if chat.taken_over_at_ms is not None:
+        raise InvalidRequest("A person answers this chat.", "Hand it back to the agent first.")
 
 
 def want_sessions(target: Target, sender: str, wants: Wants) -> None:

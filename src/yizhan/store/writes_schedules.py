@@ -16,6 +16,7 @@ from yizhan.ports import Accepted, Fired, Firing, PlannedRun
 from yizhan.store import queries
 from yizhan.store.rows import KeptInbound
 from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.writes_in import must_be_the_agents
 from yizhan.store.writes_out import accept_draft, want_draft
 
 
@@ -132,7 +133,7 @@ def _ask(question: Inbound, rows: WorkingSet) -> Inbound:
     """Takes its place in the chat, as a message of a person would, and permits no answer as that would."""
     rows.account(question.account)
     target = Target(question.account, question.chat)
-    rows.chat_for(target, question.received_at_ms)
+    must_be_the_agents(rows.chat_for(target, question.received_at_ms))
     rows.add_question(KeptInbound(question, rows.next_seq(target), content_sha256=""))
     return question
 
