@@ -11,6 +11,7 @@ from simulation.station import Station
 from simulation.virtual import in_virtual_time
 from tests.runtime.answers import Gated, ann_at, turns_of, until, until_shown
 from yizhan.model import TurnState
+from yizhan.runtime.views import ScheduleWish
 from yizhan_simulator import Fault
 from yizhan_simulator.knobs import Refusal
 
@@ -108,6 +109,35 @@ async def test_stop_reaches_a_turn_that_is_being_steered(home: Path) -> None:
         await station.until_quiet()
         (turn,) = await turns_of(station, account, ann)
         assert (TurnState.STOPPED, ["one"]) == (turn.state, agent.texts)
+
+
+@pytest.mark.parametrize("groups", ["person", "chat"])
+@pytest.mark.parametrize("while_busy", ["interrupt", "steer"])
+@in_virtual_time
+async def test_a_schedule_interrupts_nobody_and_nobody_interrupts_a_schedule(
+    home: Path, while_busy: str, groups: str
+) -> None:
+    """It is due when it is due, and takes nothing back; a report every minute is not cut short by the next either."""
+    agent = Gated()
+    settings = {"turns": {"while_busy": while_busy}, "sessions": {"groups": groups}}
+    async with ann_at(home, answers=agent, **settings) as (station, ann, account):
+        station.say(ann, "one")
+        await until(lambda: agent.texts == ["one"])
+        wish = ScheduleWish(when="every 1h", prompt="report?", to=(f"{account}:{ann}",))
+        schedule = (await station.gateway.schedules.add(wish)).id
+        await station.gateway.schedules.run(schedule, None)
+        agent.release()
+        await until(lambda: agent.texts == ["one", "report?"])
+        await station.gateway.schedules.run(schedule, None)
+        await until(lambda: _pending(station, 1))
+        station.say(ann, "two")
+        await until(lambda: _pending(station, 2))
+        assert (["one", "report?"], 0) == (agent.texts, agent.gone)
+        agent.release(9)
+        await station.until_quiet()
+        assert {TurnState.DONE} == {turn.state for turn in await turns_of(station, account, ann)}
+        assert 0 == agent.gone
+        assert [] == await findings(station)
 
 
 @in_virtual_time

@@ -53,8 +53,9 @@ class Desk:
         """Whether anything is open, or waits."""
         return bool(self.answering or self.pending or self.resumed)
 
-    def open(self) -> None:
-        self.answering, self.stopped, self.steered, self.spoken = True, None, False, False
+    def open(self, sender: str = "") -> None:
+        self.sender, self.answering, self.stopped = sender, True, None
+        self.steered, self.spoken = False, False
 
     def close(self) -> None:
         self.turn, self.answering, self.steered, self.work = None, False, False, None

@@ -9,7 +9,18 @@ from typing import assert_never
 
 from yizhan.core.routing import NOBODY
 from yizhan.errors import InvalidRequest, RequestError
-from yizhan.model import AccountId, AccountState, Inbound, Message, Target, Turn, TurnId, TurnState, WhileBusy
+from yizhan.model import (
+    SCHEDULE_SENDER,
+    AccountId,
+    AccountState,
+    Inbound,
+    Message,
+    Target,
+    Turn,
+    TurnId,
+    TurnState,
+    WhileBusy,
+)
 from yizhan.ports import Chance, Clock, Store, TurnOpened, TurnStart
 from yizhan.runtime.lines import Lines
 from yizhan.runtime.outbound import Outbound
@@ -98,9 +109,16 @@ class Turns:
         """A stored message waits for an answer."""
         desk = self._desk(Target(inbound.account, inbound.chat))
         desk.pending.append(inbound)
-        if desk.sender == inbound.sender_id or not self._numbers.sessions.by_person:
+        if self._concerns(desk, inbound):
             self._concern(desk)
         self._staff(desk)
+
+    def _concerns(self, desk: Desk, inbound: Inbound) -> bool:
+        """Whether the message comes from whom the open turn answers. A schedule interrupts nobody, and what it has
+        asked is not what a person takes back."""
+        if inbound.asked_by_schedule or desk.sender.startswith(SCHEDULE_SENDER):
+            return False
+        return desk.sender == inbound.sender_id or not self._numbers.sessions.by_person
 
     def _concern(self, desk: Desk) -> None:
         """A message has come from whom the open turn answers."""
@@ -238,11 +256,12 @@ class Turns:
     async def _resumed(self, desk: Desk, turn: Turn) -> None:
         desk.open()
         asked = await self._steps.take(lambda: self._store.inbound(turn.inbound_ids))
+        desk.sender = asked[0].sender_id if asked else ""
         await self._run(desk, turn, self._workers.seat(), None, asked)
 
     async def _answer(self, desk: Desk, asked: Sequence[Inbound]) -> None:
         """Opens a turn, which begins at once where a worker is free."""
-        desk.open()
+        desk.open(asked[0].sender_id)
         seat = self._workers.seat()
         try:
             begins = await seat.take_free()
@@ -301,7 +320,7 @@ class Turns:
         self, desk: Desk, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
     ) -> tuple[Outcome, Sequence[Inbound]]:
         """Has the agent asked until it has answered, and tells about which messages in the end."""
-        desk.turn, desk.sender = turn.id, asked[0].sender_id if asked else ""
+        desk.turn = turn.id
         while True:
             desk.steered = False
             outcome = await self._ask(desk, turn, seat, begun, asked)
