@@ -75,6 +75,27 @@ async def test_a_crash_before_the_code_was_told_does_not_cost_it(home: Path) -> 
 
 
 @in_virtual_time
+async def test_who_was_refused_before_pairing_was_switched_on_is_told_a_code_too(home: Path) -> None:
+    """A friend has tried already; the operator then lets codes be shown, and asks him to try again."""
+    async with Station(home, access={"policy": "allowlist"}, language="en") as station:
+        ann, eve = station.world.add_user("Ann"), station.world.add_user("Eve")
+        account = await station.link(ann)
+        station.say(eve, "let me in", account)
+        await until(lambda: _refused(station, account, eve, 1))
+        await station.stop()
+        access = station.settings.access.model_copy(update=PAIRING["access"])
+        station.settings = station.settings.model_copy(update={"access": access})
+        await station.start()
+        for text in ("and now?", "hello?"):
+            station.say(eve, text, account)
+        await until(lambda: bool(station.shown(eve)))
+        await until(lambda: _refused(station, account, eve, 3))
+        await station.until_quiet()
+        (told,) = station.shown(eve)
+        assert Rule.ALLOW is (await station.gateway.approve(told.rsplit(" ", 1)[1])).rule
+
+
+@in_virtual_time
 async def test_an_admin_lets_somebody_in_from_his_chat_and_nobody_else_can(home: Path) -> None:
     """The owner is one; a friend who may talk is none."""
     settings = PAIRING | {"access": PAIRING["access"] | {"allow": ["bob@im.wechat"]}}

@@ -21,7 +21,8 @@ REMEMBERED_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What the door says to a message. `asks`: it wants an answer; `stranger`: nobody has seen the sender before."""
+    """What the door says to a message. `asks`: it wants an answer; `stranger`: the sender is to get a code, by which he
+    can be let in, and has none yet."""
 
     ruling: Ruling
     asks: bool
@@ -39,12 +40,15 @@ class Door:
         self._numbers = numbers
         self._frequency = frequency
         self._rules: dict[Person, Rule] = {}
+        self._coded: set[Person] = set()
         self._heard: dict[Person, Frequency] = defaultdict(Frequency)
 
     async def open(self) -> None:
         """Reads the rules, and what was heard in the time that limits look back to."""
         for rule in await self._store.rules(None):
             self._rules[rule.account, rule.sender_id] = rule.rule
+            if rule.code:
+                self._coded.add((rule.account, rule.sender_id))
         if self._frequency.any:
             since_ms = self._clock.now_ms() - self._frequency.remembered_ms
             for account, sender, at_ms in await self._store.asked_since(since_ms):
@@ -57,9 +61,11 @@ class Door:
         ruling, wants = decide(self._numbers, asker), asks(self._numbers, asker)
         if ruling.access is Access.ALLOWED and wants and not is_command:
             ruling = self._counted(person, asker, ruling, now_ms)
-        stranger = person not in self._rules
-        if ruling.access is not Access.ALLOWED and heard.addressed:
-            self._rules.setdefault(person, Rule.PENDING)  # as the commit writes it down
+        stranger = ruling.access is Access.PENDING and person not in self._coded
+        if ruling.access is not Access.ALLOWED and heard.addressed:  # as the commit writes it down
+            self._rules.setdefault(person, Rule.PENDING)
+            if stranger:
+                self._coded.add(person)
         return Admission(ruling, wants, stranger)
 
     def admits_admin(self, inbound: Inbound, owner: str) -> bool:
@@ -74,6 +80,7 @@ class Door:
         """Writes a decision down; it holds for the next message."""
         written = await self._store.set_rule(account, sender_id, rule, self._clock.now_ms())
         self._rules[account, sender_id] = rule
+        self._coded.discard((account, sender_id))
         return written
 
     async def approve(self, code: str) -> SenderRule:

@@ -67,7 +67,6 @@ class InboundRoad:
         is_command = command_of(heard.text) is not None
         admission = self._door.ask(account, heard, now_ms, is_command)
         heard = await self._with_quote(account, heard)
-        pairs = admission.stranger and admission.ruling.access is Access.PENDING
         return Arrival(
             id=InboundId(self._chance.new_id("in")),
             heard=_cleaned(heard),
@@ -75,7 +74,7 @@ class InboundRoad:
             access=admission.ruling.access,
             dispatch=self._dispatch_of(account.id, admission, heard, is_command),
             rule=admission.ruling.rule,
-            code=new_code(self._chance.token_hex(8)) if pairs else "",
+            code=new_code(self._chance.token_hex(8)) if admission.stranger else "",
         )
 
     async def _with_quote(self, account: Account, heard: Heard) -> Heard:
@@ -93,8 +92,7 @@ class InboundRoad:
     ) -> Dispatch:
         if admission.ruling.access is not Access.ALLOWED or not admission.asks:
             told = self._turns.shows_codes and admission.stranger and heard.addressed
-            pending = admission.ruling.access is Access.PENDING
-            return Dispatch.COMMAND if told and pending else Dispatch.DONE
+            return Dispatch.COMMAND if told else Dispatch.DONE
         if is_command:
             return Dispatch.COMMAND
         target = Target(account, heard.chat)
