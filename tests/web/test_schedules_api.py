@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.conftest import ACCOUNT, CHAT, Station, problem_name
+from tests.web.conftest import ACCOUNT, CHAT, SetClock, Station, problem_name
 from yizhan.core.contract import parse_time
 from yizhan.web import shapes
 
@@ -48,6 +48,20 @@ async def test_a_schedule_is_added_shown_changed_and_removed(station: Station) -
     for method in ("GET", "DELETE"):
         answer = await station.client.request(method, path)
         assert (404, "unknown-schedule") == (answer.status_code, problem_name(answer))
+
+
+async def test_a_text_mended_at_the_moment_of_a_run_does_not_cost_the_run(station: Station) -> None:
+    """A form sends the times with the text. Only who asks for other times takes back what is due."""
+    await station.with_account()
+    clock = station.gateway.clock
+    assert isinstance(clock, SetClock)
+    made = await _added(station, when="every 1h", jitter_s=600)
+    path = f"{PATH}/{made['id']}"
+    clock.ahead_ms = 3_600_000
+    mended = {"text": "good day", "when": "every 1h", "zone": made["zone"], "jitter_s": 600, "ends_at": None}
+    assert made["next_due_at"] == (await station.client.patch(path, json=mended)).json()["next_due_at"]
+    other = await station.client.patch(path, json={"when": "every 2h"})
+    assert made["next_due_at"] < other.json()["next_due_at"]
 
 
 async def test_a_run_shows_its_messages(station: Station) -> None:

@@ -144,7 +144,7 @@ class Schedules:
         if not any(getattr(wish, name) is not None for name in about_time):
             return wanted
         try:
-            following = planned(wanted, now_ms, now_ms)
+            following = planned(wanted, _due_behind(before, wanted, now_ms), now_ms)
         except Unreadable as error:
             raise InvalidRequest(error.text, error.fix) from None
         if following.next_due_ms is None and not wanted.paused:
@@ -178,6 +178,14 @@ class Schedules:
         if not all(split(checked, *self._drafts.room(target)) for target in targets):
             raise TextEmpty("The text is empty, or nothing of it can be shown.", "Send some text.")
         return checked
+
+
+def _due_behind(before: Schedule, wanted: Schedule, now_ms: int) -> int:
+    """Behind which moment the next due time lies. One that has come and has not begun yet stays due, unless it was
+    about other times: whoever mends a text at nine o'clock does not take back what is due at nine."""
+    due_ms = before.next_due_ms
+    same = (before.when, before.zone) == (wanted.when, wanted.zone)
+    return due_ms - 1 if same and due_ms is not None and due_ms <= now_ms else now_ms
 
 
 def _given(wish: ScheduleWish) -> dict[str, Any]:
