@@ -13,7 +13,16 @@ from yizhan.model import AccountId
 @in_virtual_time
 async def test_the_operator_hears_of_a_login_that_ended_and_of_its_end(home: Path) -> None:
     """By another bot of his; once when it begins, once when it is over, and never of the teller itself."""
+    await _a_login_ends_and_is_over(home, restarted=False)
 
+
+@in_virtual_time
+async def test_the_all_clear_comes_also_if_the_gateway_was_restarted_in_between(home: Path) -> None:
+    """As operators do who mend something; what was told is not told once more."""
+    await _a_login_ends_and_is_over(home, restarted=True)
+
+
+async def _a_login_ends_and_is_over(home: Path, restarted: bool) -> None:
     known = {"to": ""}
     async with Station(home, agent="none") as station:
         station.world.turn(quota_per_inbound=0)
@@ -33,6 +42,11 @@ async def test_the_operator_hears_of_a_login_that_ended_and_of_its_end(home: Pat
         (told,) = again.shown(boss)
         assert f"‼ {account}:" in told
         assert "yizhan login weixin" in told
+        if restarted:
+            await again.stop()
+            await again.start()
+            await asyncio.sleep(90)
+            assert [told] == again.shown(boss)
         await again.gateway.remove_account(account)
         await asyncio.sleep(400)
         (over,) = again.shown(boss)[1:]

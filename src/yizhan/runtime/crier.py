@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 
 import structlog
 
@@ -46,6 +47,10 @@ class Crier:
     @property
     def wanted(self) -> bool:
         return bool(self._to)
+
+    def take_up(self, open_alerts: Iterable[Alert]) -> None:
+        """What was open when the last gateway ended, and perhaps told: its end is news."""
+        self._bulletin = replace(self._bulletin, open_told=frozenset(alert.id for alert in open_alerts))
 
     def note(self, alert: Alert) -> None:
         """An alert was raised or cleared."""

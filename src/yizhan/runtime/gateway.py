@@ -227,6 +227,7 @@ class Gateway:
         for account in await self.store.accounts():
             await self.connections.open(account)
         await self.watch.open()
+        self._crier.take_up(self.watch.open_alerts())
         self.supervisor.keep("standing", self.standing.run)
         self.supervisor.keep("dispatcher", self.outbound.run)
         self.supervisor.keep("sweeper", self.outbound.expiry.run)
