@@ -77,6 +77,13 @@ async def test_a_key_that_is_used_too_often_waits(bounded: httpx.AsyncClient) ->
     assert 401 == (await bounded.get("/v1/accounts")).status_code
 
 
+async def test_a_key_is_counted_however_the_header_is_written(bounded: httpx.AsyncClient) -> None:
+    """Spaces and capitals make no other key of it."""
+    spelled = [f"Bearer {API_KEY}", f"bearer {API_KEY}", f"BEARER  {API_KEY}", f"Bearer   {API_KEY}"]
+    answers = [await bounded.get("/v1/accounts", headers={"Authorization": text}) for text in spelled]
+    assert [200, 200, 200, 429] == [answer.status_code for answer in answers]
+
+
 async def test_wrong_keys_are_answered_so_often_and_a_right_one_always(bounded: httpx.AsyncClient) -> None:
     """Whoever shares the address of somebody with a wrong key must not suffer."""
     wrong = {"Authorization": "Bearer wrong"}

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yizhan.errors import StoreError
 from yizhan.settings import Server
-from yizhan.web.keys import ALL_SCOPES, NO_SCOPES, KeyRing
+from yizhan.web.keys import ALL_SCOPES, NO_SCOPES, KeyRing, key_in
 from yizhan.web.problems import TOO_LARGE, BodyTooLarge, Problem, problem_of
 from yizhan.web.quotas import Quotas
 from yizhan.web.sessions import Sessions, sign_in_page
@@ -212,8 +212,8 @@ class Guard:
     async def _scopes(self, headers: _Headers) -> frozenset[str]:
         """What the caller may do. A key that is presented decides alone, also when it is wrong."""
         if headers.authorization is not None:
-            kind, _, key = headers.authorization.partition(b" ")
-            return await self._keys.scopes_of(key.strip()) if kind.lower() == b"bearer" else NO_SCOPES
+            key = key_in(headers.authorization)
+            return NO_SCOPES if key is None else await self._keys.scopes_of(key)
         return ALL_SCOPES if self._sessions.valid(headers.cookie) else NO_SCOPES
 
     def _too_often(self, scope: Scope, headers: _Headers, scopes: frozenset[str]) -> Problem | None:
@@ -221,7 +221,7 @@ class Guard:
         if headers.authorization is None:
             return None
         if scopes:
-            return self._quotas.called(headers.authorization)
+            return self._quotas.called(key_in(headers.authorization) or b"")
         client = scope.get("client")
         return self._quotas.failed(client[0] if client else "")
 

@@ -88,6 +88,12 @@ class KeyRing:
         return scopes
 
 
+def key_in(authorization: bytes) -> bytes | None:
+    """The key that the header presents; None: it is of another kind."""
+    kind, _, key = authorization.partition(b" ")
+    return key.strip() if kind.lower() == b"bearer" else None
+
+
 def _digest(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()
 
