@@ -232,8 +232,10 @@ class Heard:
 class Stream:
     """A reader of /v1/events. While `flowing` is clear it takes nothing, as a client does whose line is stuck."""
 
-    def __init__(self, app: FastAPI, query: str = "", last_event_id: str | None = None) -> None:
-        headers = [(b"host", b"127.0.0.1:8787"), (b"authorization", f"Bearer {API_KEY}".encode())]
+    def __init__(
+        self, app: FastAPI, query: str = "", last_event_id: str | None = None, key: str = API_KEY
+    ) -> None:
+        headers = [(b"host", b"127.0.0.1:8787"), (b"authorization", f"Bearer {key}".encode())]
         if last_event_id is not None:
             headers.append((b"last-event-id", last_event_id.encode()))
         self._scope = {

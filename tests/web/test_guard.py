@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.web.conftest import API_KEY, BEARER, EventStore, client_of, gateway_on
+from tests.web.conftest import API_KEY, BEARER, EventStore, Stream, client_of, gateway_on
 from yizhan.settings import Server
 from yizhan.web import console_path, create_app
 from yizhan.web.auth import BODY_MAX_BYTES, HostNames, same_origin
@@ -144,6 +144,21 @@ async def test_a_revoked_key_is_refused_at_once(bare_app: FastAPI) -> None:
             assert 401 == (await client.get("/v1/keys")).status_code
         assert "key" not in (await admin.get("/v1/keys")).json()["items"][0]
         assert 404 == (await admin.delete("/v1/keys/nothing")).status_code
+
+
+async def test_whoever_reads_events_with_a_leaked_key_is_cut_off_when_it_is_revoked(
+    bare_app: FastAPI, event_store: EventStore
+) -> None:
+    """And nobody else; also one whose key is revoked between the look at it and the first byte."""
+    async with client_of(bare_app) as admin:
+        made = (await admin.post("/v1/keys", json={"name": "n", "scopes": ["read"]})).json()
+        async with Stream(bare_app, key=made["key"]) as leaked, Stream(bare_app) as other:
+            await admin.delete(f"/v1/keys/{made['id']}")
+            await leaked.end()
+            assert event_store.commit(1) == await other.ids(1)
+    late: list[str] = []
+    with bare_app.state.keys.while_good(made["key"].encode(), lambda: late.append("cut")):
+        assert ["cut"] == late
 
 
 async def test_the_home_key_works_while_the_store_does_not(

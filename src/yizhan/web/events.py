@@ -15,6 +15,7 @@ from yizhan.errors import InvalidRequest
 from yizhan.model import AccountId
 from yizhan.web.exchange import Word, gateway_of
 from yizhan.web.hub import EventHub, Reader, Wanted
+from yizhan.web.keys import KeyRing, key_in, ring_of
 
 if TYPE_CHECKING:
     from yizhan.runtime.gateway import Gateway
@@ -27,11 +28,13 @@ ID_MAX = 2**63 - 1
 
 
 class EventStream(Response):
-    """The response of an event stream: ends with its reader or when the client goes away."""
+    """The response of an event stream: ends with its reader, with its key, or when the client goes away."""
 
-    def __init__(self, hub: EventHub, reader: Reader) -> None:
+    def __init__(self, hub: EventHub, reader: Reader, keys: KeyRing, key: bytes) -> None:
         self._hub = hub
         self._reader = reader
+        self._keys = keys
+        self._key = key
         self.status_code = 200
         self.background = None
         self.init_headers(
@@ -47,7 +50,8 @@ class EventStream(Response):
         gone = asyncio.create_task(self._until_gone(receive), name="events-client")
         self._hub.join(self._reader)
         try:
-            await self._reader.run(send)
+            with self._keys.while_good(self._key, self._reader.cut):
+                await self._reader.run(send)
         finally:
             self._hub.leave(self._reader)
             gone.cancel()
@@ -88,7 +92,8 @@ async def get_events(
     hub = hub_of(request)
     wanted = await _wanted(gateway_of(request), account, chat, types)
     reader = await hub.open(_event_id(last_event_id or since), wanted)
-    return EventStream(hub, reader)
+    key = key_in(request.headers.get("authorization", "").encode("latin-1")) or b""
+    return EventStream(hub, reader, ring_of(request), key)
 
 
 def hub_of(request: Request) -> EventHub:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
@@ -41,6 +43,8 @@ class KeyRing:
         self._own = _digest(own_key.encode())
         self._scopes: dict[str, frozenset[str]] | None = None
         self._changes = 0
+        self._revoked: set[str] = set()
+        self._going_on: set[tuple[str, Callable[[], None]]] = set()
 
     async def scopes_of(self, presented: bytes) -> frozenset[str]:
         """Scopes of a key, none for one that is unknown or revoked. Raises StoreError.
@@ -69,7 +73,23 @@ class KeyRing:
         """Ends a key at once. Raises UnknownKey."""
         key = await self._store.revoke_key(key_id, self._clock.now_ms())
         self._forget()
+        self._revoked.add(key.sha256)
+        for digest, end in tuple(self._going_on):
+            if digest == key.sha256:
+                end()
         return key
+
+    @contextmanager
+    def while_good(self, presented: bytes, end: Callable[[], None]) -> Iterator[None]:
+        """For an answer that goes on after its key was looked at: `end` is called when the key is revoked."""
+        listening = _digest(presented), end
+        self._going_on.add(listening)
+        if listening[0] in self._revoked:
+            end()
+        try:
+            yield
+        finally:
+            self._going_on.discard(listening)
 
     async def all(self) -> tuple[ApiKey, ...]:
         return await self._store.keys()
