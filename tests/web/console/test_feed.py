@@ -94,6 +94,17 @@ async def test_a_closed_page_is_forgotten() -> None:
     assert 0 == feed.watches
 
 
+async def test_a_page_that_followed_nothing_is_forgotten_as_well() -> None:
+    """As the form of a new schedule, or one that could not be drawn: each visit would leave something behind."""
+    feed, _ = feed_and_spring()
+    closed: list[Callable[[], None]] = []
+    feed.watch(None, closed.append)
+    assert 1 == feed.watches
+    for close in closed * 2:
+        close()
+    assert 0 == feed.watches
+
+
 async def _nothing() -> None:
     pass
 

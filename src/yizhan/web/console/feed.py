@@ -18,6 +18,8 @@ GAP_MS = 200
 SHARE = 9
 """A page that is slow to read rests this many times as long as it took: one page never takes over a tenth."""
 
+WhenGone = Callable[[Callable[[], None]], None]
+
 
 class Watch:
     """One page's wish to hear of changes: of one chat, or of everything (`target` None)."""
@@ -55,9 +57,11 @@ class Feed:
         """Pages that are open."""
         return len(self._watches)
 
-    def watch(self, target: Target | None = None) -> Watch:
+    def watch(self, target: Target | None = None, on_gone: WhenGone = lambda close: None) -> Watch:
+        """`on_gone` is given what to do when the page is gone, also a page that never comes to follow anything."""
         watch = Watch(self, target)
         self._watches.add(watch)
+        on_gone(watch.close)
         return watch
 
     def drop(self, watch: Watch) -> None:

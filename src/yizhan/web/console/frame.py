@@ -282,4 +282,4 @@ def _theme_switch(words: Words, theme: str) -> Html:
 
 
 def watch_for(frame: Frame, target: Target | None = None) -> Watch:
-    return frame.console.feed.watch(target)
+    return frame.console.feed.watch(target, frame.client.on_delete)
