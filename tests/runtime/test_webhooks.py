@@ -235,6 +235,21 @@ async def test_replay_pause_resume_and_remove(house: House) -> None:
 
 
 @in_virtual_time
+async def test_two_operators_who_change_different_things_at_once_both_have_their_way(house: House) -> None:
+    """Neither's choice is undone by the other's, in memory or on disk."""
+    await house.start()
+    hook = await _added(house)
+    wishes = (WebhookWish(paused=True), WebhookWish(types=frozenset({"alert"})), WebhookWish(private=True))
+    await asyncio.gather(*(house.hooks.change(hook.id, wish) for wish in wishes))
+    for _ in range(2):
+        found = house.hooks.one(hook.id)
+        assert (True, {"alert"}, True) == (found.paused, found.types, found.private)
+        await house.crash()
+        await house.start()
+    await house.crash()
+
+
+@in_virtual_time
 async def test_a_program_that_is_gone_is_left_alone(house: House) -> None:
     """410 is the word for it; also after a restart."""
     await house.start()

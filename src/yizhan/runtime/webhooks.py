@@ -55,7 +55,10 @@ class Post:
 
 @dataclass(slots=True, eq=False)
 class _Desk:
+    """`choosing` is held from reading what is chosen to writing it down, so that nobody undoes another's choice."""
+
     hook: Webhook
+    choosing: asyncio.Lock = field(default_factory=asyncio.Lock)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     posts: deque[Post] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
@@ -133,8 +136,9 @@ class Webhooks:
     async def change(self, webhook: str, wish: WebhookWish) -> Webhook:
         """What waits for its next try is tried at once. Raises UnknownWebhook, InvalidRequest, StoreError."""
         desk = self._desk(webhook)
-        url = desk.hook.url if wish.url is None else self._judged(wish.url)
-        return await self._written(desk, replace(_wished(desk.hook, wish), url=url), rewound=False)
+        async with desk.choosing:
+            url = desk.hook.url if wish.url is None else self._judged(wish.url)
+            return await self._written(desk, replace(_wished(desk.hook, wish), url=url), rewound=False)
 
     async def before_the_oldest(self) -> int:
         """Behind this, everything that is kept comes."""
@@ -151,8 +155,9 @@ class Webhooks:
                 f"Events after {after} are not kept.",
                 f"The oldest that can be posted comes after {max(0, oldest - 1)}, the newest is {newest}.",
             )
-        hook = replace(desk.hook, cursor=after, generation=desk.hook.generation + 1)
-        return await self._written(desk, hook, rewound=True)
+        async with desk.choosing:
+            hook = replace(desk.hook, cursor=after, generation=desk.hook.generation + 1)
+            return await self._written(desk, hook, rewound=True)
 
     @to_the_end
     async def remove(self, webhook: str) -> None:
@@ -277,8 +282,9 @@ class Webhooks:
             reason=reason,
         )
         if post.status == GONE:
-            desk.hook = replace(desk.hook, paused=True, next_attempt_at_ms=None)
-            await self._store.change_webhook(desk.hook, rewound=False)
+            async with desk.choosing:
+                desk.hook = replace(desk.hook, paused=True, next_attempt_at_ms=None)
+                await self._store.change_webhook(desk.hook, rewound=False)
         await self._store.webhook_progress(desk.hook)
 
 
