@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.web.conftest import ACCOUNT, CHAT, SetClock, Station, problem_name
 from yizhan.core.contract import parse_time
+from yizhan.runtime.views import ScheduleWish
 from yizhan.web import shapes
 
 TARGET = f"{ACCOUNT}:{CHAT}"
@@ -62,6 +64,16 @@ async def test_a_text_mended_at_the_moment_of_a_run_does_not_cost_the_run(statio
     assert made["next_due_at"] == (await station.client.patch(path, json=mended)).json()["next_due_at"]
     other = await station.client.patch(path, json={"when": "every 2h"})
     assert made["next_due_at"] < other.json()["next_due_at"]
+
+
+async def test_two_presses_of_the_console_s_button_add_one_schedule(station: Station) -> None:
+    """Two would say everything twice, day after day."""
+    await station.with_account()
+    schedules = station.gateway.schedules
+    wish, once = ScheduleWish(when="every 1h", to=(TARGET,), text="hi"), schedules.new_id()
+    one, other = await asyncio.gather(schedules.add(wish, once), schedules.add(wish, once))
+    assert one == other
+    assert [once] == [each.id for each in (await schedules.page(None, 50)).rows]
 
 
 async def test_a_run_shows_its_messages(station: Station) -> None:

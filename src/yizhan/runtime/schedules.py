@@ -47,12 +47,18 @@ class Schedules:
         self.zone = zone
         self._answers = answers
 
+    def new_id(self) -> ScheduleId:
+        return ScheduleId(self._chance.new_id("sch"))
+
     @to_the_end
-    async def add(self, wish: ScheduleWish) -> Schedule:
-        """Raises InvalidRequest, UnknownAccount, UnknownChat, TextEmpty, TextTooLong, StoreError."""
+    async def add(self, wish: ScheduleWish, once: ScheduleId | None = None) -> Schedule:
+        """`once`: an id of `new_id`; however many presses of a button add one schedule under it.
+
+        Raises InvalidRequest, UnknownAccount, UnknownChat, TextEmpty, TextTooLong, StoreError.
+        """
         now_ms = self._clock.now_ms()
         blank = Schedule(
-            id=ScheduleId(self._chance.new_id("sch")),
+            id=once or self.new_id(),
             name="",
             when="",
             zone=self.zone,

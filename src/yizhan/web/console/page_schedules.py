@@ -113,6 +113,7 @@ class SchedulePage(Deeds):
     def __init__(self, frame: Frame, schedule: Schedule | None) -> None:
         super().__init__(frame)
         self._schedule = schedule
+        self._once = frame.console.gateway.schedules.new_id()
 
     async def open(self) -> None:
         frame, words, schedule = self._frame, self._frame.words, self._schedule
@@ -174,8 +175,8 @@ class SchedulePage(Deeds):
         gateway, words = self._frame.console.gateway, self._frame.words
         wish = schedules.wish_of(fields, gateway.schedules.zone)
         if self._schedule is None:
-            made = await gateway.schedules.add(wish)
-            self._frame.go(links.schedule(made.id))
+            self._schedule = await gateway.schedules.add(wish, self._once)
+            self._frame.go(links.schedule(self._once))
             return
         self._schedule = await gateway.schedules.change(self._schedule.id, wish)
         self._frame.tell(words("schedules.saved"))
