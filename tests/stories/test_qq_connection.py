@@ -10,7 +10,8 @@ import pytest
 
 from stories.qq_words import BOT, QqTale, on_qq
 from yizhan.core.contract import parse_time
-from yizhan.model import AccountState, MessageState
+from yizhan.errors import StoreUnavailable
+from yizhan.model import Account, AccountState, MessageState
 from yizhan_simulator import Fault
 
 INTERVAL_S = 41.25
@@ -231,6 +232,30 @@ def test_what_was_not_stored_when_the_process_died_is_told_again(home: Path) -> 
         await tale.passes(5)
         assert ["one", "two", "three"] == await heard(tale)
         assert 1 == len(tale.seen("qq.identify")), "the session outlives the process"
+
+    story(home)
+
+
+def test_a_pause_that_could_not_be_written_down_costs_no_session(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line was opened again where it had once begun: with a new session, and what was said meanwhile was lost."""
+
+    async def refuses(*_: object) -> Account:
+        raise StoreUnavailable("disk full", "")
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says("before")
+        gateway, begun = tale.station.gateway, len(tale.seen("qq.identify"))
+        monkeypatch.setattr(gateway.store, "set_paused", refuses)
+        with pytest.raises(StoreUnavailable):
+            await gateway.pause_account(tale.account_id, True)
+        tale.world.qq.say("Ann", "meanwhile", tale.true_ms)
+        await tale.until(lambda: tale.online, 30)
+        await tale.passes(5)
+        assert begun == len(tale.seen("qq.identify"))
+        assert "meanwhile" in await heard(tale)
 
     story(home)
 

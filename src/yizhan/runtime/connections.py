@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -248,7 +249,14 @@ class Connections:
         if outcome.unreadable:
             log.warning("inbound.unreadable", account=line.account.id, messages=outcome.unreadable)
         await self._inbound.commit(line.account, outcome)
+        self._stands_at(line, outcome.cursor or cursor)
         return outcome, outcome.cursor or cursor
+
+    def _stands_at(self, line: OpenLine, cursor: str) -> None:
+        """Whoever begins the line's loop anew begins here: where it once began leads nowhere any more."""
+        known = self._lines.get(line.account.id)
+        if known is not None and known.transport is line.transport and known.account.cursor != cursor:
+            self._lines[line.account.id] = replace(known, account=replace(known.account, cursor=cursor))
 
     def _note_host(self, line: OpenLine, outcome: Batch | Lost) -> None:
         """What a turn says about the host. News over a line that stood already says nothing of it."""
