@@ -1103,6 +1103,10 @@ class Store(Protocol):
         """Parts of the chat that may go now and are still to be sent: progress and notices about allowances aside."""
         ...
 
+    async def heard_before(self, account: AccountId, heard: Heard) -> bool:
+        """Whether it repeats a stored message: a commit would suppress it."""
+        ...
+
     async def quoted(self, account: AccountId, platform_id: str) -> str | None:
         """The text of the message, theirs or ours, that the platform calls so; None where we do not have it."""
         ...

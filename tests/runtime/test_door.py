@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,24 @@ async def test_who_asks_too_often_is_refused_visibly_also_after_a_restart(home: 
         for number in range(4):
             station.say(ann, f"owner {number}")
             await until(lambda number=number: len(station.shown(ann)) == number + 1)
+
+
+@pytest.mark.parametrize("name", ["same", "new"])
+@in_virtual_time
+async def test_what_the_platform_says_twice_is_not_asked_twice(home: Path, name: str) -> None:
+    """Platforms repeat messages after every lost line; a limit is for people."""
+    settings: dict[str, Any] = {"access": {"policy": "open", "per_day": 3}, "turns": {"debounce_s": 0}}
+    async with Station(home, **settings) as station:
+        ann, eve = station.world.add_user("Ann"), station.world.add_user("Eve")
+        account = await station.link(ann)
+        station.world.turn(dup_inbound={"after_ms": 3_000, "id": name})
+        for number in range(3):
+            station.say(eve, f"question {number}", account)
+            await asyncio.sleep(10)
+        rulings = [(each.access, each.rule) for each in await _heard(station, account, eve)]
+        assert [(Access.ALLOWED, "open")] * 3 == rulings
+        page = await station.gateway.store.timeline(target(account, eve), None, 100)
+        assert 3 == sum(row.__class__.__name__ == "Suppressed" for row in page.rows)
 
 
 @in_virtual_time

@@ -54,12 +54,18 @@ class Door:
             for account, sender, at_ms in await self._store.asked_since(since_ms):
                 self._heard[account, sender].note(at_ms)
 
-    def ask(self, account: Account, heard: Heard, now_ms: int, is_command: bool) -> Admission:
-        """May it pass? Commands are not counted: whoever has asked too often can still say stop."""
+    @property
+    def counts(self) -> bool:
+        """Whether it matters how often somebody asks."""
+        return self._frequency.any
+
+    def ask(self, account: Account, heard: Heard, now_ms: int, counted: bool) -> Admission:
+        """May it pass? `counted`: it is a question. Commands are none, so that whoever has asked too often can still
+        say stop; neither are the platform's repeats."""
         person = (account.id, heard.sender_id)
         asker = self._asker(account, heard)
         ruling, wants = decide(self._numbers, asker), asks(self._numbers, asker)
-        if ruling.access is Access.ALLOWED and wants and not is_command:
+        if ruling.access is Access.ALLOWED and wants and counted:
             ruling = self._counted(person, asker, ruling, now_ms)
         stranger = ruling.access is Access.PENDING and person not in self._coded
         if ruling.access is not Access.ALLOWED and heard.addressed:  # as the commit writes it down

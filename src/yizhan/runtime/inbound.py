@@ -65,17 +65,25 @@ class InboundRoad:
 
     async def _arrival(self, account: Account, heard: Heard, now_ms: int) -> Arrival:
         is_command = command_of(heard.text) is not None
-        admission = self._door.ask(account, heard, now_ms, is_command)
-        heard = await self._with_quote(account, heard)
+        heard = _cleaned(await self._with_quote(account, heard))
+        repeats = self._door.counts and await self._repeats(account, heard)
+        admission = self._door.ask(account, heard, now_ms, counted=not (is_command or repeats))
         return Arrival(
             id=InboundId(self._chance.new_id("in")),
-            heard=_cleaned(heard),
+            heard=heard,
             received_at_ms=now_ms,
             access=admission.ruling.access,
             dispatch=self._dispatch_of(account.id, admission, heard, is_command),
             rule=admission.ruling.rule,
             code=new_code(self._chance.token_hex(8)) if admission.stranger else "",
         )
+
+    async def _repeats(self, account: Account, heard: Heard) -> bool:
+        """Whether the platform says again what is stored: nobody is asking twice."""
+        try:
+            return await self._store.heard_before(account.id, heard)
+        except StoreError:
+            return False  # the commit will wait for the store, and recognises it
 
     async def _with_quote(self, account: Account, heard: Heard) -> Heard:
         """Newer phones tell only the id of what is quoted; the text is in our store, if it ever was here."""

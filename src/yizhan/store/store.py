@@ -47,6 +47,7 @@ from yizhan.ports import (
     Expired,
     Fired,
     Firing,
+    Heard,
     InboundCommit,
     InboundCommitted,
     Intent,
@@ -269,6 +270,9 @@ class SqlStore:
 
     async def parts_left(self, target: Target, now_ms: int) -> int:
         return await self._read(lambda c: reads.parts_left(c, target, now_ms))
+
+    async def heard_before(self, account: AccountId, heard: Heard) -> bool:
+        return await self._read(lambda c: writes_in.heard_before(c, account, heard))
 
     async def quoted(self, account: AccountId, platform_id: str) -> str | None:
         return await self._read(lambda c: reads.quoted(c, account, platform_id))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import msgspec
+from sqlalchemy import Connection
 
 from yizhan.core import unasked
 from yizhan.core.access import ROOMS
@@ -49,7 +50,7 @@ from yizhan.ports import (
     TurnStart,
 )
 from yizhan.store import queries
-from yizhan.store.rows import KeptInbound, KeptTurn, kept_token
+from yizhan.store.rows import KeptInbound, KeptTurn, inbound_of, kept_token
 from yizhan.store.secrets import token_hash
 from yizhan.store.working_set import Wants, WorkingSet
 from yizhan.store.writes_out import accept_draft, check_draft, existing_message, want_draft
@@ -154,6 +155,18 @@ def _same_as(
         if kept.inbound.chat == heard.chat and kept.content_sha256 == content:
             return candidate, BY_CONTENT
     return None
+
+
+def heard_before(connection: Connection, account: AccountId, heard: Heard) -> bool:
+    """Whether it repeats a stored message, as a commit would find."""
+    heard, name = _cleaned(heard), heard.platform_message_id
+    if name and connection.execute(queries.inbound_by_platform_id([(account, name)])).first() is not None:
+        return True
+    if heard.sure_id or heard.sent_at_ms <= 0:
+        return False
+    content, moment = content_hash(heard), (account, heard.sender_id, heard.sent_at_ms)
+    found = [inbound_of(row) for row in connection.execute(queries.inbound_of_moments([moment]))]
+    return any(kept.inbound.chat == heard.chat and kept.content_sha256 == content for kept in found)
 
 
 def _suppress(
