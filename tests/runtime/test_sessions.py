@@ -42,6 +42,17 @@ def _told(question: Question) -> list[tuple[str, str]]:
 
 
 @in_virtual_time
+async def test_a_name_of_the_conversation_that_nobody_can_write_down_costs_no_answer(home: Path) -> None:
+    """Half a character from a broken header: the answer is said, and the name is kept as it can be."""
+    agent = _open()
+    agent.calls_it = "thread\x00-\udc80" + "7" * 999
+    async with ann_at(home, answers=agent) as (station, ann, _):
+        await _ask(station, ann, agent, "one")
+        assert "thread-\ufffd" + "7" * 248 == (await _ask(station, ann, agent, "two")).agent_session
+        assert ["re: one", "re: two"] == station.shown(ann)
+
+
+@in_virtual_time
 async def test_the_agents_own_name_of_the_conversation_comes_back_until_a_fresh_start(home: Path) -> None:
     """After a restart too; /new and another agent know nothing of it."""
     agent = _open()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from yizhan.core.text import clean
 from yizhan.model import Inbound, Turn
 from yizhan.ports import AgentFailed, Clock, Store, TurnOpened
 from yizhan.runtime.turns.desk import Desk
@@ -17,6 +18,9 @@ from yizhan.runtime.turns.roster import Roster
 from yizhan.runtime.turns.steps import Steps
 from yizhan.runtime.turns.typing_signs import TypingSigns
 from yizhan.runtime.turns.workers import Seat
+
+SESSION_MAX = 256
+"""Characters of an agent's name of a conversation."""
 
 
 class Asking:
@@ -76,6 +80,6 @@ class Asking:
             raise
         except Exception as error:  # a broken agent ends its turn, never the chat's loop
             raise AgentFailed("agent-broke", repr(error)) from error
-        name = agents_name(opened) if heard.session is None else heard.session
+        name = agents_name(opened) if heard.session is None else clean(heard.session)[:SESSION_MAX]
         session = replace(opened.session, agent=opened.turn.agent, agent_session=name)
         return Answer(heard.left, session, heard.later, heard.spoken)
