@@ -134,6 +134,22 @@ async def test_long_answer_is_cut_visibly(play: Play, hook: Hooks) -> None:
 
 
 @pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (["yyyy"] * 100_000, ["yyyy"] * 25 + [TOO_LONG["en"]]),
+        (["y" * 60] * 3, ["y" * 60, "y" * 40 + f"\n\n{TOO_LONG['en']}"]),
+        (["y" * 60, "y" * 40, " "], ["y" * 60, "y" * 40]),
+    ],
+)
+async def test_an_answer_of_very_many_messages_does_not_flood_the_chat(
+    play: Play, hook: Hooks, texts: list[str], told: list[str]
+) -> None:
+    """The bound is for the answer, in however many messages it is said."""
+    pieces = await said(hook(await play(says(json.dumps({"texts": texts}))), max_answer_chars=100))
+    assert told == [piece.delta for piece in pieces if isinstance(piece, Text)]
+
+
+@pytest.mark.parametrize(
     ("status", "body", "code"),
     [
         (401, '{"message": "bad signature for 0123456789abcdef"}', "agent-refused"),

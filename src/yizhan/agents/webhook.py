@@ -109,11 +109,16 @@ class WebhookAnswers:
         return [*_session(answer), *self._said(texts)]
 
     def _said(self, texts: list[str]) -> list[Piece]:
+        """The messages of one answer, which share its bound."""
         pieces: list[Piece] = []
+        room = self._settings.max_answer_chars
         for text in texts:
-            bounded = AnswerText(self._settings.max_answer_chars, self._language)
-            if said := bounded.add(text) + bounded.end():
+            bounded = AnswerText(room, self._language)
+            if said := (bounded.add(text) + bounded.end()).lstrip():
                 pieces += [Text(said), OutputEnd()]
+            if bounded.full:
+                break
+            room -= len(said)
         return pieces
 
 
