@@ -80,6 +80,18 @@ def test_lost_probes_wait_longer_and_longer_up_to_a_minute() -> None:
     assert 3 == len(state.failed)
 
 
+def test_a_probe_that_hung_while_the_silence_ended_is_followed_by_another_one_soon() -> None:
+    state = CLOSED
+    for n in range(20):
+        state = breaker.lost_answer(state, NUMBERS, f"m{n}", NOW, 0.999)
+    state = breaker.answered_elsewhere(state, NOW)
+    assert state.shut
+    assert (
+        breaker.lost_answer(state, NUMBERS, "m20", NOW, 0.999).ready_at(NOW) - NOW <= NUMBERS.in_doubt_base_ms
+    )
+    assert breaker.answered_elsewhere(CLOSED, NOW) is CLOSED
+
+
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
 def test_hurrying_lets_the_probe_go_now_and_keeps_it_one(jitter: float) -> None:
     state = breaker.unreachable(CLOSED, NUMBERS, NOW, jitter)

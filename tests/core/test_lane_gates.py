@@ -279,6 +279,19 @@ def test_when_answers_come_again_what_was_in_doubt_is_tried_at_once(road: Any) -
     assert 3 == len(road.dispatch())
 
 
+def test_a_send_that_hung_while_the_silence_ended_does_not_begin_another_long_wait(road: Any) -> None:
+    """After three minutes without an answer the first message came 23 seconds after the platform was back."""
+    road.accept("m")
+    for _ in range(12):
+        assert ["m.1"] == road.dispatch()
+        road.answer_all(InDoubt("no_answer", "time-out"))
+        road.now_ms += road.look_again()
+    assert ["m.1"] == road.dispatch()
+    road.lanes.recovered(AccountId("weixin:a"), road.now_ms)
+    road.answer_all(InDoubt("no_answer", "time-out"))
+    assert road.look_again() <= 2_000
+
+
 def test_recovery_does_not_hurry_a_limit(road: Any) -> None:
     """An answered poll says nothing about a rate limit."""
     road.accept("m")

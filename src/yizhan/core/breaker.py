@@ -70,6 +70,12 @@ def lost_answer(breaker: Breaker, numbers: BreakerNumbers, name: str, now_ms: in
     return replace(breaker, rounds=rounds, not_before_ms=now_ms + wait_ms, shut=True)
 
 
+def answered_elsewhere(breaker: Breaker, now_ms: int) -> Breaker:
+    """Who was silent answers again: the probe may go at once, and if one that hung meanwhile is lost as well, the waits
+    begin anew."""
+    return replace(hurried(breaker, now_ms), rounds=0) if breaker.shut else breaker
+
+
 def hurried(breaker: Breaker, now_ms: int) -> Breaker:
     """Evidence of health from elsewhere: the probe may go at once."""
     return replace(breaker, not_before_ms=min(breaker.not_before_ms, now_ms)) if breaker.shut else breaker

@@ -55,14 +55,17 @@ def by_inbound(lane: Lane, now_ms: int) -> None:
 
 
 def by_answer(account: AccountLanes, now_ms: int) -> list[Lane]:
-    """The platform answers the account again: what waits for its lost answers may try at once. Answers which lanes
-    those are."""
+    """The platform answers the account again: what waits for its lost answers may try at once, and what hung meanwhile
+    waits no longer than after a first loss. Answers which lanes those are."""
     lost = [
         lane for lane in account.lanes.values() if lane.pace and lane.pace.doubts and not lane.pace.probing
     ]
     for lane in lost:
         _hurry_chat(lane, now_ms, now_ms)
-    _hurry_answers(account, now_ms)
+        if lane.pace is not None:
+            lane.pace = replace(lane.pace, doubts=1)
+    answers = breakers.answered_elsewhere(account.gates.answers, now_ms)
+    account.gates = replace(account.gates, answers=answers)
     return lost
 
 
