@@ -175,6 +175,22 @@ def test_after_the_host_has_slept_the_line_is_looked_at_at_once(home: Path) -> N
     story(home)
 
 
+def test_who_waits_for_his_next_attempt_makes_it_when_the_host_has_slept(home: Path) -> None:
+    """The trouble is over since the night, and the laptop, opened in the morning, waits for another minute."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.refuses_to_tell("qq.gateway_bot", "status", HOURS_S)
+        await tale.passes(1_800)
+        tried = len(tale.attempts_ms())
+        await tale.until(lambda: len(tale.attempts_ms()) > tried, CAP_S)
+        await tale.passes(1)
+        tale.station.host.sleep(HOURS_S * 1_000)
+        assert await tale.until(lambda: tale.online, 15) <= 15
+
+    story(home)
+
+
 @pytest.mark.field("F56")
 @pytest.mark.parametrize("refusal", ["op9", "close", "silent"])
 @pytest.mark.parametrize("code", [4006, 4902, 4903])

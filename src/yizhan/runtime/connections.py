@@ -74,6 +74,7 @@ class Connections:
         self._pace = pace
         self._vouched: set[AccountId] = set()
         self._in_vain: dict[AccountId, int] = {}
+        self._woken = asyncio.Event()
 
     async def open(self, account: Account) -> None:
         """Starts the account's line, or starts it anew with other credentials, after the old one has ended."""
@@ -114,7 +115,10 @@ class Connections:
         self._standing.bar(account, step(Line(), lost, self._clock.now_ms(), 0))
 
     def look(self) -> None:
-        """The host has slept: whoever has a line of its own is to see whether it still lives."""
+        """The host has slept: whoever has a line of its own is to see whether it still lives, and who waits for his
+        next attempt makes it now."""
+        woken, self._woken = self._woken, asyncio.Event()
+        woken.set()
         for line in self._lines.values():
             line.transport.look()
 
@@ -277,9 +281,18 @@ class Connections:
 
     async def _pause(self, line: OpenLine, after: Step) -> None:
         if after.wait_ms and not self._reach.shut(line.host):
-            await self._clock.sleep_ms(after.wait_ms)
+            await self._rest(after.wait_ms)
         if after.reopen:
             await line.transport.open()
+
+    async def _rest(self, wait_ms: int) -> None:
+        """Until the time is over, or the host has slept: what was waited for may be long over then."""
+        waits = [asyncio.create_task(self._clock.sleep_ms(wait_ms)), asyncio.create_task(self._woken.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
 
 def _loop_name(account: AccountId) -> str:
