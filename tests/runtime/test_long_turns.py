@@ -215,6 +215,25 @@ async def test_a_line_that_cannot_be_said_early_does_not_cost_the_answer(
         assert (TurnState.DONE, 1) == (turn.state, turn.outputs)
 
 
+@in_virtual_time
+async def test_a_first_sentence_that_was_refused_is_not_tried_again_with_every_word(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each further piece of the answer asked the store again; a long answer asked it a thousand times."""
+    tried: list[str] = []
+
+    def unsayable(_: Any, turn: Any, asked: Any, text: str) -> None:
+        tried.append(text)
+
+    monkeypatch.setattr(Speaking, "first", unsayable)
+    words = [f"{word} " for word in REST.split()] * 20
+    agent = Says([Text(FIRST), *[Text(word) for word in words]])
+    async with ann_at(home, answers=agent, **EARLY) as (station, ann, _):
+        station.say(ann, "go")
+        await until_shown(station, ann, FIRST + "".join(words))
+        assert [FIRST] == tried
+
+
 @pytest.mark.field("F08")
 @pytest.mark.parametrize(
     ("wanted", "metered", "told"), [("free", True, 0), ("free", False, 1), ("off", False, 0)]

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from yizhan.core.first_sentence import first_sentence
+from yizhan.core.first_sentence import Ends, Never, NotYet, first_sentence
 from yizhan.core.text import clean, shorten
 from yizhan.errors import RequestError
 from yizhan.model import Inbound, Turn
@@ -29,20 +29,50 @@ PROGRESS_LINES, PROGRESS_LINE_CHARS = 5, 200
 
 @dataclass(slots=True)
 class Heard:
-    """What has been heard so far. `spoken`: outputs that have been accepted already; `before`: those of them that were
-    accepted before the agent was asked this time."""
+    """What has been heard so far.
+
+    pieces   of the output that is being said; joined once, since there may be a hundred thousand of them
+    looked   how far a first sentence has been looked for; None: none goes ahead any more
+    spoken   outputs that have been accepted already
+    before   those of them that were accepted before the agent was asked this time
+    """
 
     outputs: list[str] = field(default_factory=list)
-    said: str = ""
+    pieces: list[str] = field(default_factory=list)
+    looked: int | None = None
     session: str | None = None
     later: bool = False
     spoken: int = 0
     before: tuple[str, ...] = ()
 
+    def end_output(self) -> None:
+        self.outputs.append("".join(self.pieces))
+        self.pieces, self.looked = [], None
+
+    def first_sentence(self) -> str:
+        """What of the answer may go ahead; empty while nothing may. Told once."""
+        if self.looked is None:
+            return ""
+        self.pieces = ["".join(self.pieces)]  # no longer than a sentence, or this is the last look
+        match first_sentence(self.pieces[0], self.looked):
+            case NotYet(looked):
+                self.looked = looked
+                return ""
+            case Never():
+                self.looked = None
+                return ""
+            case Ends(at):
+                self.looked = None
+                return self.pieces[0][:at]
+
+    def took(self, first: str) -> None:
+        """The beginning of the answer has been accepted."""
+        self.spoken, self.pieces = 1, ["".join(self.pieces)[len(first) :]]
+
     @property
     def left(self) -> tuple[str, ...]:
         """What is still to be accepted. An agent that says again what the chat has heard is not heard twice."""
-        whole = [output for output in [*self.outputs, self.said] if output]
+        whole = [output for output in [*self.outputs, "".join(self.pieces)] if output]
         for known in self.before:
             if whole and whole[0].lstrip().startswith(known.strip()):
                 whole[0] = whole[0].lstrip()[len(known.strip()) :].lstrip()
@@ -82,18 +112,18 @@ class Listening:
         heard, meanwhile = await self._from_before(turn), Meanwhile()
         desk.spoken = bool(heard.spoken)
         metered = self._outbound.metered(turn.target)
-        early = self._numbers.first_sentence.allows(metered)
+        if self._numbers.first_sentence.allows(metered) and not heard.spoken:
+            heard.looked = 0
         tells = self._numbers.progress.allows(metered)
         async with aclosing(eagerly(pieces)) as read:
             async for piece in read:
                 match piece:
                     case Text(delta):
-                        heard.said += delta
-                        if early and not heard.spoken and not heard.outputs:
-                            await self._say_first(desk, turn, asked, heard)
+                        heard.pieces.append(delta)
+                        if first := heard.first_sentence():
+                            await self._say_first(desk, turn, asked, heard, first)
                     case OutputEnd():
-                        heard.outputs.append(heard.said)
-                        heard.said = ""
+                        heard.end_output()
                     case Session(name):
                         heard.session = name
                     case Later():
@@ -112,14 +142,12 @@ class Listening:
         before = await self._steps.take(lambda: self._store.spoken(turn))
         return Heard(spoken=len(before), before=before)
 
-    async def _say_first(self, desk: Desk, turn: Turn, asked: Sequence[Inbound], heard: Heard) -> None:
-        end = first_sentence(heard.said)
-        if not end:
-            return
-        said = heard.said[:end]
-        if await self._accept(turn, lambda: self._speaking.first(turn, asked, said)):
+    async def _say_first(
+        self, desk: Desk, turn: Turn, asked: Sequence[Inbound], heard: Heard, first: str
+    ) -> None:
+        if await self._accept(turn, lambda: self._speaking.first(turn, asked, first)):
             desk.spoken = True
-            heard.spoken, heard.said = 1, heard.said[end:]
+            heard.took(first)
 
     async def _tell(self, turn: Turn, asked: Sequence[Inbound], meanwhile: Meanwhile, text: str) -> None:
         """Notes a line, and tells the last ones if it is time."""
