@@ -1,33 +1,67 @@
 """Batches: people write in bursts, and a platform splits what is long. What comes within the debounce time of the last
-message becomes one question. The messages lie in the store; what is here is only the order to answer them."""
+message becomes one question; who never pauses is answered all the same, after a multiple of that time. What a schedule
+asks stands alone: nobody will add to it, and its run is to show its own answer. The messages lie in the store; what is
+here is only the order to answer them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from yizhan.model import Inbound
 from yizhan.ports import Clock
 from yizhan.runtime.turns.desk import Desk
 from yizhan.runtime.turns.numbers import TurnNumbers
 
-
-def due_ms(last: Inbound, numbers: TurnNumbers) -> int:
-    """When a batch that ends with this message is complete. After a long text there may be more of it."""
-    long = len(last.text) >= numbers.debounce_long_chars
-    return last.received_at_ms + (numbers.debounce_long_ms if long else numbers.debounce_ms)
+DEBOUNCE_TIMES = 10
+"""A batch is complete after so many debounce times, however many more messages come."""
 
 
-async def next_batch(
-    desk: Desk, clock: Clock, numbers: TurnNumbers, sender: str | None = None
-) -> tuple[Inbound, ...]:
-    """Waits until nothing new has come for the debounce time; empty if there is nothing to answer any more. Where each
-    person has a session of his own a batch is one person's: the given, else whoever waits longest."""
+def asked_with(first: Inbound, pending: Sequence[Inbound], by_person: bool) -> list[Inbound]:
+    """What of that which waits becomes one question with `first`. `by_person`: each has a session of his own."""
+    if first.asked_by_schedule:
+        return [first]
+    heard = [waiting for waiting in pending if not waiting.asked_by_schedule]
+    return [waiting for waiting in heard if not by_person or waiting.sender_id == first.sender_id]
+
+
+def due_ms(batch: Sequence[Inbound], since_ms: int, numbers: TurnNumbers) -> int:
+    """When a batch is complete that is waited for since then. After a long text there may be more of it."""
+    if batch[0].asked_by_schedule:
+        return batch[0].received_at_ms
+    quiet_ms = batch[-1].received_at_ms + _debounce_ms(batch[-1], numbers)
+    longest_ms = max(_debounce_ms(inbound, numbers) for inbound in batch)
+    return min(quiet_ms, max(since_ms, batch[0].received_at_ms) + DEBOUNCE_TIMES * longest_ms)
+
+
+async def next_batch(desk: Desk, clock: Clock, numbers: TurnNumbers) -> tuple[Inbound, ...]:
+    """Whoever waits longest, with what belongs to it; empty if there is nothing to answer any more."""
+    since_ms = clock.now_ms()
     while desk.pending:
-        if numbers.sessions.by_person and sender is None:
-            sender = desk.pending[0].sender_id
-        batch = desk.of(sender if numbers.sessions.by_person else None)
-        if not batch:
-            return ()
-        at_ms = due_ms(batch[-1], numbers)
-        if at_ms <= clock.now_ms():
+        batch = asked_with(desk.pending[0], desk.pending, numbers.sessions.by_person)
+        if await _complete(batch, since_ms, clock, numbers):
             return desk.take(batch)
-        await clock.sleep_until(at_ms)
     return ()
+
+
+async def more_of(desk: Desk, clock: Clock, numbers: TurnNumbers) -> tuple[Inbound, ...]:
+    """What has come since from whom the open turn answers."""
+    since_ms, by_person = clock.now_ms(), numbers.sessions.by_person
+    while waiting := [inbound for inbound in desk.pending if desk.concerns(inbound, by_person)]:
+        batch = asked_with(waiting[0], waiting, by_person)
+        if await _complete(batch, since_ms, clock, numbers):
+            return desk.take(batch)
+    return ()
+
+
+async def _complete(batch: Sequence[Inbound], since_ms: int, clock: Clock, numbers: TurnNumbers) -> bool:
+    """Whether it is; else it was waited for."""
+    at_ms = due_ms(batch, since_ms, numbers)
+    if at_ms <= clock.now_ms():
+        return True
+    await clock.sleep_until(at_ms)
+    return False
+
+
+def _debounce_ms(inbound: Inbound, numbers: TurnNumbers) -> int:
+    long = len(inbound.text) >= numbers.debounce_long_chars
+    return numbers.debounce_long_ms if long else numbers.debounce_ms

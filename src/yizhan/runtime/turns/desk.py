@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from yizhan.model import Inbound, InboundId, Reason, Target, Turn, TurnId
+from yizhan.model import SCHEDULE_SENDER, Inbound, InboundId, Reason, Target, Turn, TurnId
 from yizhan.runtime.turns.outcome import Answer
 
 STOPPED = Reason("stopped", "ended by /stop")
@@ -84,9 +84,12 @@ class Desk:
         taken, self.pending = tuple(self.pending), []
         return taken
 
-    def of(self, sender: str | None) -> list[Inbound]:
-        """What waits; of one sender, where that is given."""
-        return [waiting for waiting in self.pending if sender in (None, waiting.sender_id)]
+    def concerns(self, inbound: Inbound, by_person: bool) -> bool:
+        """Whether the message comes from whom the open turn answers. A schedule interrupts nobody, and what it has
+        asked is not what a person takes back."""
+        if inbound.asked_by_schedule or self.sender.startswith(SCHEDULE_SENDER):
+            return False
+        return self.sender == inbound.sender_id or not by_person
 
     def take(self, batch: list[Inbound]) -> tuple[Inbound, ...]:
         self.pending = [waiting for waiting in self.pending if waiting not in batch]

@@ -10,7 +10,6 @@ from typing import assert_never
 from yizhan.core.routing import NOBODY
 from yizhan.errors import InvalidRequest, RequestError
 from yizhan.model import (
-    SCHEDULE_SENDER,
     AccountId,
     AccountState,
     Inbound,
@@ -25,7 +24,7 @@ from yizhan.ports import Chance, Clock, Store, TurnOpened, TurnStart
 from yizhan.runtime.lines import Lines
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.turns.asking import Asking
-from yizhan.runtime.turns.batches import next_batch
+from yizhan.runtime.turns.batches import more_of, next_batch
 from yizhan.runtime.turns.commands import Commands, Door
 from yizhan.runtime.turns.desk import INTERRUPTED, STOPPED, STOPPED_BY_OPERATOR, Cleared, Desk
 from yizhan.runtime.turns.finishing import Finishing
@@ -109,16 +108,9 @@ class Turns:
         """A stored message waits for an answer."""
         desk = self._desk(Target(inbound.account, inbound.chat))
         desk.pending.append(inbound)
-        if self._concerns(desk, inbound):
+        if desk.concerns(inbound, self._numbers.sessions.by_person):
             self._concern(desk)
         self._staff(desk)
-
-    def _concerns(self, desk: Desk, inbound: Inbound) -> bool:
-        """Whether the message comes from whom the open turn answers. A schedule interrupts nobody, and what it has
-        asked is not what a person takes back."""
-        if inbound.asked_by_schedule or desk.sender.startswith(SCHEDULE_SENDER):
-            return False
-        return desk.sender == inbound.sender_id or not self._numbers.sessions.by_person
 
     def _concern(self, desk: Desk) -> None:
         """A message has come from whom the open turn answers."""
@@ -326,7 +318,7 @@ class Turns:
             outcome = await self._ask(desk, turn, seat, begun, asked)
             if outcome is not None:
                 return outcome, asked
-            if more := await next_batch(desk, self._clock, self._numbers, desk.sender):
+            if more := await more_of(desk, self._clock, self._numbers):
                 begun = await self._extend(desk, turn, more)
                 asked = (*asked, *more)
 
