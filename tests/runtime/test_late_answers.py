@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulation.checker import findings
-from simulation.station import Station
+from simulation.station import Station, target
 from simulation.virtual import in_virtual_time
 from tests.runtime.answers import Gated, ann_at, turns_of, until, until_shown
 from yizhan.model import AccountId, MessageClass, TurnState
@@ -115,6 +115,52 @@ async def test_an_answer_faster_than_the_agents_promise_is_not_waited_for(home: 
         await asyncio.sleep(300)
         assert ["answer", "No answer is being written."] == station.shown(ann)[-2:]
         assert [] == await findings(station)
+
+
+def _expects(station: Station, account: AccountId, user: str) -> bool:
+    """Whether a send is kept in the chat for an answer that is to come."""
+    lane = station.gateway.outbound.lanes.lane(target(account, user))
+    return lane is not None and lane.expecting
+
+
+@in_virtual_time
+async def test_a_late_answer_does_not_cost_the_send_that_is_kept_for_the_next_one(home: Path) -> None:
+    """Two questions, the first answered late while the second is being thought about: a push took its last send."""
+    agent = Gated()
+    agent.release()
+    agent.later = True
+    async with ann_at(home, answers=agent) as (station, ann, account):
+        station.say(ann, "one")
+        await until(lambda: _waits(station, account, ann))
+        agent.later = False
+        station.say(ann, "two")
+        await until(lambda: len(agent.asked) == 2)
+        await station.push(account, ann, "answer 1", in_reply_to=agent.asked[0].in_reply_to)
+        await until(lambda: not station.gateway.turns._late.chats)
+        assert _expects(station, account, ann)
+        agent.release()
+        await until_shown(station, ann, "answer 1", "re: two")
+        await until(lambda: not _expects(station, account, ann))
+
+
+@pytest.mark.parametrize("how", ["taken over", "removed"])
+@in_virtual_time
+async def test_nothing_is_kept_for_an_answer_that_a_person_gives_instead(home: Path, how: str) -> None:
+    """The turn was over, and the wait for its answer went on for an hour, and kept a send back for it."""
+    agent = _later()
+    async with ann_at(home, answers=agent) as (station, ann, account):
+        station.say(ann, "question")
+        await until(lambda: _waits(station, account, ann))
+        assert _expects(station, account, ann)
+        began_ms = station.clock.now_ms()
+        if how == "removed":
+            await station.gateway.remove_account(account)
+        else:
+            await station.gateway.take_over(target(account, ann), True)
+        await until(lambda: not station.gateway.turns._late.chats)
+        assert not _expects(station, account, ann)
+        assert station.clock.now_ms() - began_ms < 60_000
+        assert [TurnState.STOPPED] == await _states(station, account, ann)
 
 
 async def _done(station: Station, account: AccountId, user: str) -> bool:

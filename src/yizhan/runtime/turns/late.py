@@ -4,6 +4,7 @@ after which they have failed. The row says that they wait; what is here are the 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from yizhan.model import Message, Reason, Target, Turn, TurnId, TurnState
 from yizhan.ports import Clock, Store
@@ -14,7 +15,8 @@ from yizhan.runtime.turns.steps import Steps
 
 
 class LateAnswers:
-    """`patience_ms`: how long an answer may take, from the beginning of its turn."""
+    """`patience_ms`: how long an answer may take, from the beginning of its turn. `over` hears of every chat in which a
+    turn has waited and does so no more."""
 
     def __init__(
         self,
@@ -24,6 +26,7 @@ class LateAnswers:
         finishing: Finishing,
         outbound: Outbound,
         patience_ms: int,
+        over: Callable[[Target], None],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -31,6 +34,7 @@ class LateAnswers:
         self._finishing = finishing
         self._outbound = outbound
         self._patience_ms = patience_ms
+        self._chat_over = over
         self._waiting: dict[TurnId, tuple[Turn, asyncio.Task[None]]] = {}
 
     def expect(self, turn: Turn) -> None:
@@ -41,7 +45,12 @@ class LateAnswers:
 
     def any(self, target: Target) -> bool:
         """Whether a turn of the chat waits."""
-        return any(turn.target == target for turn, _ in self._waiting.values())
+        return target in self.chats
+
+    @property
+    def chats(self) -> frozenset[Target]:
+        """Those in which a turn waits."""
+        return frozenset(turn.target for turn, _ in self._waiting.values())
 
     def answered(self, message: Message) -> None:
         """A message was accepted; perhaps it is what a turn waited for."""
@@ -79,6 +88,6 @@ class LateAnswers:
 
     def _over(self, turn: Turn, task: asyncio.Task[None]) -> None:
         self._waiting.pop(turn.id, None)
-        self._outbound.expect(turn.target, self.any(turn.target))
+        self._chat_over(turn.target)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._outbound.log.error("turn.broke", account=turn.account, turn=turn.id, exc_info=error)

@@ -79,7 +79,9 @@ class Turns:
             numbers.timeout_ms,
         )
         self._finishing = Finishing(store, clock, self._steps, speaking, outbound)
-        self._late = LateAnswers(store, clock, self._steps, self._finishing, outbound, numbers.later_ms)
+        self._late = LateAnswers(
+            store, clock, self._steps, self._finishing, outbound, numbers.later_ms, self._recount
+        )
         self._commands = Commands(
             store,
             clock,
@@ -134,7 +136,7 @@ class Turns:
         for turn in await self._store.open_turns():
             if turn.state is TurnState.WAITING:
                 self._late.expect(turn)
-                self._outbound.expect(turn.target, True)
+                self._recount(turn.target)
             else:
                 self.resume(turn)
 
@@ -150,12 +152,13 @@ class Turns:
 
     def forget(self, account: AccountId) -> None:
         """The account is gone, and with it its turns: nobody need go on answering."""
-        for target in self._desks:
+        for target in self._late.chats.union(self._desks):
             if target.account == account:
                 self.leave_to_person(target)
 
     def leave_to_person(self, target: Target) -> None:
         """A person answers the chat now, and the store has ended its turns: nobody need go on with them."""
+        self._late.take(target)
         if (desk := self._desks.get(target)) is not None:
             desk.take_pending()
             desk.take_resumed()
@@ -214,6 +217,11 @@ class Turns:
         self._outbound.expect(target, True)
         return self._desks.setdefault(target, Desk(target))
 
+    def _recount(self, target: Target) -> None:
+        """Whether an answer of the chat is still to come: for none nothing need be kept of what it permits."""
+        desk = self._desks.get(target)
+        self._outbound.expect(target, (desk is not None and desk.busy) or self._late.any(target))
+
     def resume(self, turn: Turn) -> None:
         """A stored turn is to be answered, before what waits for the next one."""
         desk = self._desk(turn.target)
@@ -236,7 +244,7 @@ class Turns:
             self._staff(desk)
         else:
             self._desks.pop(desk.target, None)
-            self._outbound.expect(desk.target, self._late.any(desk.target))
+            self._recount(desk.target)
 
     async def _attend(self, desk: Desk) -> None:
         while desk.busy:
@@ -297,7 +305,7 @@ class Turns:
     async def _run(
         self, desk: Desk, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
     ) -> None:
-        """One turn from question to end. If it was the last one, nothing need be kept for an answer any more."""
+        """One turn from question to end."""
         try:
             outcome, asked = await self._outcome(desk, turn, seat, begun, asked)
         finally:
@@ -305,8 +313,7 @@ class Turns:
             desk.close()
         if await self._finishing.finish(turn, asked, outcome) is TurnState.WAITING:
             self._late.expect(turn)
-        more = bool(desk.pending or desk.resumed) or self._late.any(desk.target)
-        self._outbound.expect(desk.target, more)
+        self._recount(desk.target)
 
     async def _outcome(
         self, desk: Desk, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
