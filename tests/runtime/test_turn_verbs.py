@@ -80,6 +80,26 @@ async def test_what_cannot_be_run_again_or_stopped_says_so(home: Path) -> None:
 
 
 @in_virtual_time
+async def test_a_turn_whose_messages_are_not_kept_any_more_says_so(home: Path) -> None:
+    """The operator was told to set an agent, where one was set; nothing would have helped but to ask once more."""
+    agent = Gated()
+    async with ann_at(home, answers=agent, language="en") as (station, ann, account):
+        station.say(ann, "hello")
+        await until(lambda: agent.texts == ["hello"])
+        agent.release()
+        await until_shown(station, ann, "re: hello")
+        await station.until_quiet()
+        (turn,) = await turns_of(station, account, ann)
+        assert turn.ended_at_ms is not None
+        await station.gateway.store.prune(station.clock.now_ms(), turn.ended_at_ms, 0, 100)
+        with pytest.raises(InvalidRequest, match="not kept any more") as refused:
+            await station.gateway.rerun(turn.id)
+        assert "asked in the chat again" in refused.value.fix
+        station.say(ann, "/retry")
+        await until_shown(station, ann, "re: hello", "There is no message to answer again.")
+
+
+@in_virtual_time
 async def test_turns_are_found_by_account_chat_state_and_time(home: Path) -> None:
     """The list that an operator looks through when somebody complains; its shape is in the schema."""
     agent = Gated()

@@ -195,7 +195,12 @@ class Turns:
         """Asks again about the messages of a turn that has ended, in a new turn of that name. Raises UnknownAccount,
         InvalidRequest."""
         asked = await self._store.inbound(old.inbound_ids)
-        agent = self._roster.asked(asked).agent if asked else NOBODY
+        if len(asked) < len(old.inbound_ids):
+            raise InvalidRequest(
+                "What was asked in this turn is not kept any more (retention.messages_days).",
+                "Let the question be asked in the chat again.",
+            )
+        agent = self._roster.asked(asked).agent
         if agent == NOBODY:
             raise InvalidRequest("Nobody answers here.", "Set agent, or a route, and restart the gateway.")
         start = self._start(name, old.target, agent, asked, False)
