@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from yizhan.core.markdown import fence_after
 from yizhan.core.paging import LEAST_CHARS, laid_out, pages
+from yizhan.core.parts import pack
 
 bounded = settings(max_examples=80, deadline=None, derandomize=True)
 LINES = [
@@ -120,3 +121,36 @@ def test_more_than_nine_parts_have_room_for_their_numbers() -> None:
 def test_a_long_text_is_laid_out_quickly() -> None:
     """Work in proportion to the text."""
     assert len(pages(f"{CODE}\n" * 800, 2000, 8000, True)) > 140
+
+
+@bounded
+@given(st.lists(TEXTS.filter(str.strip), max_size=6), st.integers(LEAST_CHARS, 200), st.integers(320, 500))
+def test_what_is_packed_never_costs_more_parts_than_apart(
+    texts: list[str], max_chars: int, max_bytes: int
+) -> None:
+    """Numbers and opened fences took the room that two small answers were to share: packed they cost a send more."""
+
+    def cost(text: str) -> int:
+        return len(pages(text, max_chars, max_bytes, True))
+
+    packed = pack(texts, max_chars, max_bytes, 1_000, cost)
+    assert sum(map(cost, packed)) <= sum(map(cost, texts))
+    assert "\n\n".join(texts) == "\n\n".join(packed)
+    assert all(len(text) <= max(1_000, *map(len, texts)) for text in packed)
+    for text in packed:
+        assert all(
+            len(part) <= max_chars and len(part.encode()) <= max_bytes
+            for part in pages(text, max_chars, max_bytes, True)
+        )
+
+
+def test_answers_share_a_part_only_where_their_numbers_have_room() -> None:
+    """Two parts of bare text are three with numbers, which is what the two answers cost apart."""
+    small, large = "a" * 20, "b" * 178
+
+    def cost(text: str) -> int:
+        return len(pages(text, 100, 400, True))
+
+    assert (2, 1) == (cost(large), cost(small))
+    assert [small, large] == pack([small, large], 100, 400, 1_000, cost)
+    assert [f"{small}\n\n{small}"] == pack([small, small], 100, 400, 1_000, cost)

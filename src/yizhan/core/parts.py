@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 _BLOCK = re.compile(r"\n{2,}")
 _SEAMS = (
@@ -44,22 +44,40 @@ def split(text: str, max_chars: int, max_bytes: int) -> tuple[str, ...]:
     return tuple(part for part in _cut(text, max_chars, max_bytes) if part.strip())
 
 
-def pack(texts: Sequence[str], max_chars: int, max_bytes: int, most_chars: int) -> list[str]:
+def pack(
+    texts: Sequence[str], max_chars: int, max_bytes: int, most_chars: int, cost: Callable[[str], int]
+) -> list[str]:
     """Several texts as fewer ones, where that saves parts: a small one shares the part of its neighbour, a blank line
-    between them. No text becomes longer than `most_chars` by that."""
+    between them. No text becomes longer than `most_chars` by that.
+
+    Args:  cost  how many parts a text has in the end: what is added to them, numbers and all, may take the room that
+                 was to be shared; then the texts stay apart
+    """
     packed: list[str] = []
-    tail = ""
+    for group in _groups(texts, max_chars, max_bytes, most_chars):
+        shared = _BETWEEN.join(group)
+        worth = len(group) < 2 or cost(shared) < sum(map(cost, group))
+        packed += [shared] if worth else group
+    return packed
+
+
+def _groups(texts: Sequence[str], max_chars: int, max_bytes: int, most_chars: int) -> Iterator[list[str]]:
+    """What might share parts, judged by the bare texts: each is looked at once, however many there are."""
+    group: list[str] = []
+    length, tail = 0, ""
     for text in texts:
         alone = split(text, max_chars, max_bytes)
-        if packed and len(packed[-1]) + len(_BETWEEN) + len(text) <= most_chars:
+        if group and length + len(_BETWEEN) + len(text) <= most_chars:
             shared = split(tail + _BETWEEN + text, max_chars, max_bytes)
             if len(shared) <= len(alone):
-                packed[-1] += _BETWEEN + text
-                tail = shared[-1]
+                group.append(text)
+                length, tail = length + len(_BETWEEN) + len(text), shared[-1]
                 continue
-        packed.append(text)
-        tail = alone[-1] if alone else ""
-    return packed
+        if group:
+            yield group
+        group, length, tail = [text], len(text), alone[-1] if alone else ""
+    if group:
+        yield group
 
 
 def cut(text: str, max_chars: int, max_bytes: int, in_code: bool) -> int:

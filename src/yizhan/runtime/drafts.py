@@ -68,6 +68,10 @@ class Drafts:
         policy = self._platforms[target.platform].policy
         return self._part_max_chars or policy.text_max_chars, policy.text_max_bytes
 
+    def parts(self, target: Target, text: str) -> tuple[str, ...]:
+        """The texts that are sent for it, in order."""
+        return pages(self.rendered(target, text), *self.room(target), self._number_parts)
+
     def draft(
         self,
         target: Target,
@@ -81,7 +85,7 @@ class Drafts:
         InvalidRequest, UnknownChat."""
         now_ms = self._clock.now_ms()
         self._platforms[target.platform].codec.check_chat(target.chat)
-        texts = pages(self.rendered(target, order.text), *self.room(target), self._number_parts)
+        texts = self.parts(target, order.text)
         if not texts:
             raise TextEmpty("The text is empty, or nothing of it can be shown.", "Send some text.")
         expires_at_ms = order.expires_at_ms or now_ms + self._lifetimes_ms[order.klass]

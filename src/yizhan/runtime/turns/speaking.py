@@ -31,7 +31,12 @@ class Speaking:
             return self._notice(target, turn, answers) if answers else ()  # nobody waits for it
         said = [text for text in map(self._drafts.fit, outcome.answer.outputs) if text.strip()]
         spoken = outcome.answer.spoken
-        texts = pack(said, *self._drafts.room(target), self._drafts.text_max_chars)
+        texts = pack(
+            said,
+            *self._drafts.room(target),
+            self._drafts.text_max_chars,
+            lambda text: len(self._drafts.parts(target, text)),
+        )
         return tuple(
             self._output(target, turn, answers, text, ordinal) for ordinal, text in enumerate(texts, spoken)
         )
