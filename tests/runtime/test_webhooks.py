@@ -312,3 +312,25 @@ def test_private_addresses_are_refused_unless_they_are_allowed(house: House, url
         await house.crash()
 
     story()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://user:secret@10.0.0.1/", "http://secret@10.0.0.1/", "http://[::1/", "http://10.0.0.1:0/"]
+)
+def test_an_address_with_a_password_in_it_is_refused_also_where_private_ones_are_allowed(
+    house: House, url: str
+) -> None:
+    """It would be shown in lists, events of the console and backups; and what is no address at all is told at once."""
+
+    @in_virtual_time
+    async def story() -> None:
+        await house.start(private_allowed=True)
+        with pytest.raises(InvalidRequest, match="Nothing is posted") as refused:
+            await house.hooks.add(url, WebhookWish())
+        assert "secret@" not in str(refused.value)
+        hook = await house.hooks.add("http://10.0.0.1/", WebhookWish())
+        with pytest.raises(InvalidRequest, match="Nothing is posted"):
+            await house.hooks.change(hook.id, WebhookWish(url=url))
+        await house.crash()
+
+    story()

@@ -406,7 +406,7 @@ async def test_settings_are_shown_without_secrets(station: Station) -> None:
     assert (2000, "pairing") == (shown["delivery"]["text_max_chars"], shown["access"]["policy"])
     assert "home" not in shown
     agents = {
-        "main": {"kind": "openai", "base_url": "http://a", "model": "m", "api_key": "sk-1"},
+        "main": {"kind": "openai", "base_url": "http://u:sk-4@a", "model": "m", "api_key": "sk-1"},
         "tool": {"kind": "command", "argv": ["cat"], "env": {"TOKEN": "sk-2"}},
     }
     database = {"url": "postgresql+psycopg://u:sk-3@h/d"}
@@ -415,7 +415,7 @@ async def test_settings_are_shown_without_secrets(station: Station) -> None:
     )
     shape = without_secrets(gateway.settings)
     assert "sk-" not in repr(shape)
-    assert ("http://a", "…", {"TOKEN": "…"}, "…") == (
+    assert ("http://…@a", "…", {"TOKEN": "…"}, "…") == (
         shape["agents"]["main"]["base_url"],
         shape["agents"]["main"]["api_key"],
         shape["agents"]["tool"]["env"],

@@ -45,10 +45,18 @@ def judge_address(address: str) -> Forbidden | None:
 
 
 def judge_url(url: str) -> Forbidden | None:
-    """What can be said before its name is resolved: http or https, a host, no user, no port that is none.
+    """What can be said before its name is resolved: its form, and a host that is written as a number, in every spelling
+    that resolvers understand."""
+    forbidden = judge_form(url)
+    if forbidden is not None:
+        return forbidden
+    number = number_of(urlsplit(url).hostname or "")
+    return None if number is None else _judge(number)
 
-    A host that is written as a number is judged at once, in every spelling that resolvers understand.
-    """
+
+def judge_form(url: str) -> Forbidden | None:
+    """http or https, a host, no port that is none; and neither user name nor password, which would be shown wherever
+    the address is."""
     if len(url) > _MAX_URL_CHARS:
         return Forbidden(f"it is longer than {_MAX_URL_CHARS} characters")
     try:
@@ -61,9 +69,8 @@ def judge_url(url: str) -> Forbidden | None:
     if not host or port == 0:
         return Forbidden("it names no host")
     if parts.username is not None or parts.password is not None:
-        return Forbidden("it holds a user name")
-    number = number_of(host)
-    return None if number is None else _judge(number)
+        return Forbidden("it holds a user name or a password")
+    return None
 
 
 def number_of(host: str) -> IPv4Address | IPv6Address | None:

@@ -16,7 +16,7 @@ from functools import partial
 
 import structlog
 
-from yizhan.core.addresses import judge_url
+from yizhan.core.addresses import judge_form, judge_url
 from yizhan.core.backoff import backoff
 from yizhan.core.signing import key_of, secret_of, signature
 from yizhan.errors import CursorGone, InvalidRequest, StoreError, UnknownWebhook
@@ -180,8 +180,12 @@ class Webhooks:
 
     def _judged(self, url: str) -> str:
         """What can be said before the name is resolved; where the post goes is judged again (guarded.py)."""
-        forbidden = None if self._private_allowed else judge_url(url)
-        if forbidden is not None:
+        if (wrong := judge_form(url)) is not None:
+            raise InvalidRequest(
+                f"Nothing is posted to this url: {wrong.why}.",
+                "Write https://HOST/PATH. The program knows us by the signature, or by a secret in the path.",
+            )
+        if not self._private_allowed and (forbidden := judge_url(url)) is not None:
             raise InvalidRequest(
                 f"Nothing is posted to this url: {forbidden.why}.",
                 "Give an address that the internet can reach, or set webhooks.allow_private.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -18,6 +19,7 @@ from yizhan.web.exchange import answer, gateway_of
 router = APIRouter(tags=["health"])
 
 HIDDEN = "…"
+_USER = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
 @router.get("/healthz", responses={200: {"model": shapes.Health}})
@@ -71,7 +73,8 @@ async def get_settings(request: Request) -> Response:
 
 
 def without_secrets(section: BaseModel) -> dict[str, Any]:
-    """The section as JSON values. What keeps out of `repr` is secret; so is a program's environment."""
+    """The section as JSON values. What keeps out of `repr` is secret; so is a program's environment, and the user in an
+    address."""
     shape = section.model_dump(mode="json", exclude={"home"})
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
@@ -83,4 +86,6 @@ def without_secrets(section: BaseModel) -> dict[str, Any]:
             shape[name] = HIDDEN
         elif name == "agents":
             shape[name] = {key: without_secrets(agent) for key, agent in value.items()}
+        elif isinstance(value, str):
+            shape[name] = _USER.sub(f"{HIDDEN}@", value)
     return shape
