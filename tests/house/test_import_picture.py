@@ -95,6 +95,24 @@ def test_the_table_itself_has_no_circle() -> None:
         seen.extend(free)
 
 
+def test_no_module_leads_back_to_itself() -> None:
+    """Two modules that need each other are one, or hide a third; imports for types and within functions count."""
+    needs = {
+        module: {_module_of(name) for name in imports(module, tree)} - {module}
+        for module, tree in sources().items()
+        if not _is_package(module)
+    }
+    left = set(needs)
+    while ends := {module for module in left if not needs[module] & left}:
+        left -= ends
+    assert [] == sorted(left)
+
+
+def _is_package(module: str) -> bool:
+    """A package's own page only shows what is within it."""
+    return any(other.startswith(f"{module}.") for other in sources())
+
+
 @pytest.mark.parametrize("room", PURE)
 def test_decisions_need_the_standard_library_only(room: str) -> None:
     """What decides can be tested as a function, and outlives every library."""

@@ -1,14 +1,7 @@
-"""The API, for verbs: over HTTP when a gateway runs, else in this process on the opened store.
+"""The API, for verbs: its words, and how it is called over HTTP when a gateway runs.
 
-A verb is written once, as calls of `Api`. `connect` decides which of the two it gets:
-
-- `gateway.json` in the home names a process that lives and answers: RemoteApi.
-- It names a process that lives but does not answer: NoGateway, nothing is tried behind its back.
-- There is none, or it is stale (process gone, connection refused): OfflineApi, which takes the home's
-  lock. The lock may be held for a moment, by a gateway that is starting or by another offline verb, so
-  both ways are tried for a few seconds before StoreInUse is reported.
-
-Only the standard library is imported here; FastAPI, SQLAlchemy and httpx come with OfflineApi alone.
+A verb is written once, as calls of `Api`; connect.py decides what stands behind them.
+Only the standard library is imported here.
 """
 
 from __future__ import annotations
@@ -17,18 +10,13 @@ import http.client
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from yizhan.cli.trouble import AnswerLost, ApiProblem, NoGateway, UsageMistake
-from yizhan.errors import StoreInUse, YizhanError
-
-if TYPE_CHECKING:
-    from yizhan.cli.offline import OfflineApi
 
 Json = dict[str, Any]
 Query = Mapping[str, str | int | list[str] | None]
@@ -37,8 +25,6 @@ CONNECT_TIMEOUT_S = 3
 PROBE_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 30
 ANSWER_MAX_BYTES = 64 * 1024 * 1024
-LOCK_TRIES = 20
-LOCK_PAUSE_S = 0.2
 
 
 class Api(Protocol):
@@ -237,53 +223,6 @@ def find_running(home: Path, key_from_environment: str | None) -> RemoteApi | No
             f"See its log; if it hangs, end it (kill {named.pid}) and start it again: yizhan run",
         ) from None
     return api if status == 200 else None
-
-
-@contextmanager
-def connect(home: Path, key_from_environment: str | None) -> Iterator[Api]:
-    """The API of this home, whichever way it can be had. Raises what opening the store raises, and NoGateway."""
-    api = _open(home, key_from_environment)
-    try:
-        yield api
-    finally:
-        api.close()
-
-
-@contextmanager
-def connect_running(home: Path, key_from_environment: str | None) -> Iterator[RemoteApi]:
-    """The API of a running gateway. Raises NoGateway."""
-    api = find_running(home, key_from_environment)
-    if api is None:
-        raise NoGateway(f"No gateway is running on {home}.", "Start one: yizhan run")
-    yield api
-
-
-def _open(home: Path, key: str | None) -> Api:
-    for _ in range(LOCK_TRIES):
-        api = find_running(home, key) or _open_offline(home, key)
-        if api is not None:
-            return api
-        pause(LOCK_PAUSE_S)
-    raise _in_use(home)
-
-
-def _open_offline(home: Path, key: str | None) -> OfflineApi | None:
-    """None while another process holds the lock."""
-    from yizhan.cli.offline import OfflineApi
-
-    try:
-        return OfflineApi(home, key)
-    except StoreInUse:
-        return None
-
-
-def _in_use(home: Path) -> YizhanError:
-    named = read_gateway_file(home)
-    holder = f"process {named.pid}" if named and alive(named.pid) else "another process"
-    return StoreInUse(
-        f"{home} is in use by {holder}, and no gateway answers there.",
-        "If it is starting, wait until it is ready; else end it. Then try again.",
-    )
 
 
 def pause(seconds: float) -> None:

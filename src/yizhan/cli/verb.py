@@ -21,7 +21,8 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from yizhan.cli import client
+from yizhan.cli.client import Api, Json, RemoteApi
+from yizhan.cli.connect import connect, connect_running
 from yizhan.cli.trouble import DONE, FAILED, DiskFull, UsageMistake, exit_code, problem
 from yizhan.errors import YizhanError
 
@@ -64,18 +65,18 @@ class Desk:
         return os.environ.get("YIZHAN_API_KEY")
 
     @contextmanager
-    def api(self) -> Iterator[client.Api]:
+    def api(self) -> Iterator[Api]:
         """The API of this home, with or without a running gateway."""
-        with client.connect(self.home, self.key_from_environment) as api:
+        with connect(self.home, self.key_from_environment) as api:
             yield api
 
     @contextmanager
-    def running_api(self) -> Iterator[client.RemoteApi]:
+    def running_api(self) -> Iterator[RemoteApi]:
         """The API of a running gateway; NoGateway if there is none."""
-        with client.connect_running(self.home, self.key_from_environment) as api:
+        with connect_running(self.home, self.key_from_environment) as api:
             yield api
 
-    def show(self, shape: client.Json, *lines: str) -> None:
+    def show(self, shape: Json, *lines: str) -> None:
         """The result: the object with `--json`, else the lines for people."""
         if self.as_json:
             print(json.dumps(shape, ensure_ascii=False, indent=2), flush=True)
@@ -88,7 +89,7 @@ class Desk:
         print(f"yizhan: {line}", file=sys.stderr, flush=True)
 
 
-def print_line(shape: client.Json) -> None:
+def print_line(shape: Json) -> None:
     """One step of something that goes on, as JSON on one line."""
     print(json.dumps(shape, ensure_ascii=False, separators=(",", ":")), flush=True)
 
