@@ -1189,6 +1189,10 @@ class Store(Protocol):
         """Every open alert, and those that were cleared since."""
         ...
 
+    async def last_message_ms(self, target: Target, source: str) -> int | None:
+        """When the latest message of this source was accepted for a chat; None: none that is kept."""
+        ...
+
     async def webhooks(self) -> tuple[Webhook, ...]:
         """In the order of their making."""
         ...

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from yizhan.core.bulletin import GATHER_MS, LINES_MAX, Bulletin
 from yizhan.model import AccountId, Alert, AlertKind, Severity
 
@@ -73,3 +75,37 @@ def test_a_bad_night_is_one_screen() -> None:
     lines = told(*(alert(number) for number in range(LINES_MAX + 7))).text("zh").splitlines()
     assert LINES_MAX + 2 == len(lines)
     assert "7" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("since_ms", "cleared_ms", "said_ms", "line"),
+    [
+        (100, None, None, "!"),
+        (100, None, 50, "!"),
+        (100, None, 150, None),
+        (100, 200, 150, "✓"),
+        (100, 200, 250, None),
+        (100, 200, 50, None),
+        (300, None, 250, "!"),
+    ],
+)
+def test_after_a_restart_people_hear_what_they_do_not_know_yet(
+    since_ms: int, cleared_ms: int | None, said_ms: int | None, line: str | None
+) -> None:
+    """The time of the last bulletin tells what they know; what was raised a moment before the crash is not in it."""
+    known = replace(alert(since_ms=since_ms), cleared_at_ms=cleared_ms)
+    bulletin = Bulletin(TELLER).taken_up([known], said_ms, 1_000)
+    lines = bulletin.text("en").splitlines()[1:]
+    assert ([] if line is None else [line]) == [each[0] for each in lines]
+    assert (line is None) == (bulletin.due_ms(EVERY_MS) is None)
+    open_now = cleared_ms is None
+    assert ({"al_1"} if open_now else set()) == bulletin.said(2_000).open_told
+
+
+def test_what_could_not_be_said_is_said_with_what_has_come_since() -> None:
+    """And what has changed its mind meanwhile is not said."""
+    before = told(alert(1), alert(2))
+    later = told(alert(1, cleared=True), alert(3), by=before.said(20_000))
+    again = later.unsaid(before, 21_000)
+    assert {"al_2", "al_3"} == set(again.pending)
+    assert (frozenset(), None) == (again.open_told, again.said_ms)

@@ -275,3 +275,12 @@ async def test_long_queues_are_counted_by_account(desk: Desk) -> None:
     await desk.deliver(first)
     assert () == (await desk.store.troubles(replace(NUMBERS, queue=2), desk.tick())).queues
     assert () == (await desk.store.troubles(replace(NUMBERS, queue=0), desk.tick())).queues
+
+
+async def test_the_latest_message_of_a_source_in_a_chat(desk: Desk) -> None:
+    """By which a restarted gateway knows what it has told."""
+    target = desk.target()
+    assert await desk.store.last_message_ms(target, "alert") is None
+    said = [await desk.accept(source=source) for source in ("alert", "alert", "api")]
+    await desk.accept(chat="o2@im.wechat", source="alert")
+    assert said[1].created_at_ms == await desk.store.last_message_ms(target, "alert")

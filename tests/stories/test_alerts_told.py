@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from simulation.station import Station
@@ -22,18 +24,42 @@ async def test_the_all_clear_comes_also_if_the_gateway_was_restarted_in_between(
     await _a_login_ends_and_is_over(home, restarted=True)
 
 
-async def _a_login_ends_and_is_over(home: Path, restarted: bool) -> None:
-    known = {"to": ""}
+@in_virtual_time
+async def test_an_alert_of_the_moment_before_a_crash_is_told_after_it(home: Path) -> None:
+    """Nobody had been told, so nobody knows."""
+    async with _operator_is_told(home) as (station, boss):
+        account = AccountId(await station.link(station.world.add_user("Ann")))
+        await asyncio.sleep(2)
+        station.world.revoke(account.split(":", 1)[1], station.host.true_ms())
+        async with asyncio.timeout(120):
+            while not await station.gateway.open_alerts():
+                await asyncio.sleep(0.5)
+        await station.crash()
+        await station.start()
+        assert [] == station.shown(boss)
+        await asyncio.sleep(90)
+        (told,) = station.shown(boss)
+        assert f"‼ {account}:" in told
+
+
+@asynccontextmanager
+async def _operator_is_told(home: Path) -> AsyncIterator[tuple[Station, str]]:
+    """A gateway that tells its operator, who has a bot of his own for that."""
     async with Station(home, agent="none") as station:
         station.world.turn(quota_per_inbound=0)
         boss = station.world.add_user("Boss")
         teller = await station.link(boss)
-        known["to"] = f"{teller}:{boss}"
         station.say(boss, "hi", teller)
         await asyncio.sleep(2)
-    again = Station(home, world=station.world, agent="none", language="en", alerts={"tell": known["to"]})
+    tell = {"tell": f"{teller}:{boss}"}
+    again = Station(home, world=station.world, agent="none", language="en", alerts=tell)
     again.host = station.host
     async with again:
+        yield again, boss
+
+
+async def _a_login_ends_and_is_over(home: Path, restarted: bool) -> None:
+    async with _operator_is_told(home) as (again, boss):
         ann = again.world.add_user("Ann")
         account = AccountId(await again.link(ann))
         await asyncio.sleep(2)

@@ -294,6 +294,10 @@ class Board:
         still = (alert for alert in self._last.values() if alert.open)
         return tuple(sorted(still, key=lambda alert: (-alert.since_ms, alert.id)))
 
+    def known(self) -> tuple[Alert, ...]:
+        """The open alerts, and those that were open until lately."""
+        return tuple(self._last.values())
+
     def judge(
         self, found: Sequence[Concern], skip: Collection[Key], stored: bool, now_ms: int
     ) -> list[AlertChange]:

@@ -3,11 +3,14 @@
 How to think of it. A *bulletin* gathers changes. What was raised and cleared before anybody was told cancels out; what
 was told as open is told once more when it is over. Alerts of the account by which they would be told are left out: it
 is the one that has the trouble, and a message about its messages would be the next of them.
+
+A bulletin is an accepted message, and holds all that was pending. So after a restart the time of the last one tells
+what people know: what was raised before it they know as open, what was cleared after it they do not know to be over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from yizhan.core.phrases import say
@@ -45,6 +48,19 @@ class Bulletin:
         left = {name: alert for name, alert in self.pending.items() if alert.account != teller}
         return replace(self, teller=teller, pending=left, first_ms=self.first_ms if left else None)
 
+    def taken_up(self, known: Iterable[Alert], said_ms: int | None, now_ms: int) -> Bulletin:
+        """As it stands after a restart.
+
+        Args:  known    alerts that are open, and those that were until lately
+               said_ms  when the last bulletin was accepted; None: never
+        """
+        alerts = tuple(known)
+        told = {alert.id for alert in alerts if said_ms is not None and _open_at(alert, said_ms)}
+        bulletin = replace(self, open_told=frozenset(told), said_ms=said_ms)
+        for alert in alerts:
+            bulletin = bulletin.noted(alert, now_ms)
+        return bulletin
+
     def due_ms(self, every_ms: int) -> int | None:
         """When it is to be said; None: there is nothing to say."""
         if self.first_ms is None:
@@ -63,6 +79,13 @@ class Bulletin:
             said_ms=now_ms,
         )
 
+    def unsaid(self, before: Bulletin, now_ms: int) -> Bulletin:
+        """As if it had not been said: as `before`, with what has come since."""
+        bulletin = before
+        for alert in self.pending.values():
+            bulletin = bulletin.noted(alert, now_ms)
+        return bulletin
+
     def text(self, language: str) -> str:
         """The troubles first, the worst of them at the top; alerts never hold message text."""
         alerts = sorted(self.pending.values(), key=_weight)
@@ -70,6 +93,11 @@ class Bulletin:
         if more := len(alerts) - len(lines):
             lines.append(say(language, "more_alerts", more=more))
         return "\n".join([say(language, "alerts"), *lines])
+
+
+def _open_at(alert: Alert, at_ms: int) -> bool:
+    """Whether it was raised by then, and not cleared."""
+    return alert.since_ms <= at_ms and (alert.cleared_at_ms is None or alert.cleared_at_ms > at_ms)
 
 
 def _weight(alert: Alert) -> tuple[bool, bool, int, str]:

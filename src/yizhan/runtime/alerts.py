@@ -97,6 +97,10 @@ class Watch:
         """What is open now, the newest first."""
         return self._board.open()
 
+    def known_alerts(self) -> tuple[Alert, ...]:
+        """What is open now, and what was until lately."""
+        return self._board.known()
+
     async def page(self, is_open: bool | None, after: str | None, limit: int) -> Page[Alert]:
         """As the store's, but true to the minute, and also while the store takes nothing. Raises StoreError where
         memory cannot help."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
 
 import structlog
 
 from yizhan.core.bulletin import Bulletin
 from yizhan.errors import RequestError, StoreError
 from yizhan.model import AccountId, Alert, Target
-from yizhan.ports import Clock
+from yizhan.ports import Clock, Store
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.patience import STORE_PAUSE_MS
 from yizhan.runtime.views import Order
@@ -21,6 +20,7 @@ log = structlog.get_logger("crier")
 LIFETIME_MS = 3_600_000
 """An alert that could not be told within the hour is history; the list of alerts has it."""
 LOOK_MS = 60_000
+SOURCE = "alert"
 
 
 class Crier:
@@ -28,6 +28,7 @@ class Crier:
 
     def __init__(
         self,
+        store: Store,
         clock: Clock,
         outbound: Outbound,
         resolve: Callable[[str], Awaitable[Target]],
@@ -35,6 +36,7 @@ class Crier:
         every_ms: int,
         language: str,
     ) -> None:
+        self._store = store
         self._clock = clock
         self._outbound = outbound
         self._resolve = resolve
@@ -48,9 +50,18 @@ class Crier:
     def wanted(self) -> bool:
         return bool(self._to)
 
-    def take_up(self, open_alerts: Iterable[Alert]) -> None:
-        """What was open when the last gateway ended, and perhaps told: its end is news."""
-        self._bulletin = replace(self._bulletin, open_told=frozenset(alert.id for alert in open_alerts))
+    async def take_up(self, known: Iterable[Alert]) -> None:
+        """What was open when the last gateway ended, told or not. Raises StoreError."""
+        if self._to:
+            self._bulletin = self._bulletin.taken_up(known, await self._last_said_ms(), self._clock.now_ms())
+
+    async def _last_said_ms(self) -> int | None:
+        """Whoever cannot be named now was told nothing."""
+        try:
+            target = await self._resolve(self._to)
+        except RequestError:
+            return None
+        return await self._store.last_message_ms(target, SOURCE)
 
     def note(self, alert: Alert) -> None:
         """An alert was raised or cleared."""
@@ -72,19 +83,30 @@ class Crier:
         """One message. What cannot be stored is said later; what nobody takes is not said."""
         try:
             target = await self._resolve(self._to)
-            if not self._without_its_own(target):
-                return
-            text = self._bulletin.text(self._language)
-            expires_at_ms = self._clock.now_ms() + LIFETIME_MS
-            await self._outbound.accept(
-                target, Order(self._to, text, source="alert", expires_at_ms=expires_at_ms)
-            )
-        except StoreError:
-            await self._clock.sleep_ms(STORE_PAUSE_MS)
-            return
         except RequestError as error:
-            log.warning("alerts.not_told", to=self._to, code=error.name, fix="check alerts.tell")
-        self._bulletin = self._bulletin.said(self._clock.now_ms())
+            self._nobody_takes_it(error)
+            self._bulletin = self._bulletin.said(self._clock.now_ms())
+            return
+        if self._without_its_own(target):
+            await self._say(target, self._bulletin)
+
+    async def _say(self, target: Target, bulletin: Bulletin) -> None:
+        """What comes while the message is written down belongs to the next one."""
+        now_ms = self._clock.now_ms()
+        order = Order(
+            self._to, bulletin.text(self._language), source=SOURCE, expires_at_ms=now_ms + LIFETIME_MS
+        )
+        self._bulletin = bulletin.said(now_ms)
+        try:
+            await self._outbound.accept(target, order)
+        except StoreError:
+            self._bulletin = self._bulletin.unsaid(bulletin, now_ms)
+            await self._clock.sleep_ms(STORE_PAUSE_MS)
+        except RequestError as error:
+            self._nobody_takes_it(error)
+
+    def _nobody_takes_it(self, error: RequestError) -> None:
+        log.warning("alerts.not_told", to=self._to, code=error.name, fix="check alerts.tell")
 
     def _without_its_own(self, target: Target) -> bool:
         """Which account tells is known only now; answers whether anything is left to say."""

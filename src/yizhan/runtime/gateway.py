@@ -125,6 +125,7 @@ class Gateway:
         store.subscribe(self._changes.note)
         self._build_roads(TurnNumbers.of(settings, parts.zone))
         self._crier = Crier(
+            store,
             clock,
             self.outbound,
             self.resolve,
@@ -227,7 +228,7 @@ class Gateway:
         for account in await self.store.accounts():
             await self.connections.open(account)
         await self.watch.open()
-        self._crier.take_up(self.watch.open_alerts())
+        await self._crier.take_up(self.watch.known_alerts())
         self.supervisor.keep("standing", self.standing.run)
         self.supervisor.keep("dispatcher", self.outbound.run)
         self.supervisor.keep("sweeper", self.outbound.expiry.run)

@@ -846,6 +846,13 @@ def alerts_open_or_cleared_after(at_ms: int) -> Select[Any]:
     return select(a).where(a.c.cleared_at_ms.is_(None) | (a.c.cleared_at_ms >= at_ms))
 
 
+def last_message(target: Target, source: str) -> Select[Any]:
+    """When the latest message of a source was accepted for a chat."""
+    m = t.message
+    of_chat = (m.c.account == target.account, m.c.chat == target.chat, m.c.source == source)
+    return select(m.c.created_at_ms).where(*of_chat).order_by(m.c.seq.desc()).limit(1)
+
+
 _PROGRESS = int(MessageClass.PROGRESS)
 
 

@@ -347,6 +347,9 @@ class SqlStore:
     async def alerts_since(self, at_ms: int) -> tuple[Alert, ...]:
         return await self._read(lambda c: watching.alerts_since(c, at_ms))
 
+    async def last_message_ms(self, target: Target, source: str) -> int | None:
+        return await self._read(lambda c: watching.last_message_ms(c, target, source))
+
     async def webhooks(self) -> tuple[Webhook, ...]:
         return await self._read(lambda c: reads.webhooks(c, self._seal))
 

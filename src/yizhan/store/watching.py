@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select
 
 from yizhan.core.alerts import AlertNumbers, GhostRun, Pile, Troubles
-from yizhan.model import AccountId, Alert, ChatId, MessageId, MessageState
+from yizhan.model import AccountId, Alert, ChatId, MessageId, MessageState, Target
 from yizhan.ports import Page
 from yizhan.store import queries, rows
 from yizhan.store.pages import cursor_of, place_of
@@ -90,3 +90,8 @@ def alerts_since(connection: Connection, at_ms: int) -> tuple[Alert, ...]:
     return tuple(
         rows.alert_of(row) for row in connection.execute(queries.alerts_open_or_cleared_after(at_ms))
     )
+
+
+def last_message_ms(connection: Connection, target: Target, source: str) -> int | None:
+    found: int | None = connection.scalar(queries.last_message(target, source))
+    return found
