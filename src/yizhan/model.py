@@ -368,7 +368,13 @@ class Inbound:
     @property
     def asked_by_schedule(self) -> bool:
         """Nobody wrote it: a schedule asks, and what is answered is a push."""
-        return self.sender_id.startswith(SCHEDULE_SENDER)
+        return self.schedule is not None
+
+    @property
+    def schedule(self) -> ScheduleId | None:
+        """The schedule that has asked."""
+        name = self.sender_id.removeprefix(SCHEDULE_SENDER)
+        return None if name == self.sender_id else ScheduleId(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,6 +262,25 @@ def test_a_question_for_the_agent(tale: Tale) -> None:
     story(tale=tale)
 
 
+def test_what_the_agent_says_for_a_schedule_waits_as_long_as_was_said(tale: Tale) -> None:
+    """A weather of this morning is not wanted tonight."""
+
+    @in_virtual_time(Says("rain", takes_s=30))
+    async def story(tale: Tale) -> None:
+        await tale.ann_writes()
+        await tale.passes(60)
+        schedule = await _schedule(tale, "2m", prompt="weather?", text=None, expires_after_s=90)
+        tale.wechat_refuses(for_s=3600)
+        await tale.passes(170)
+        (run,) = await _runs(tale, schedule)
+        assert ["waiting"] == [message["state"] for message in run["messages"]]
+        await tale.passes(90)
+        (run,) = await _runs(tale, schedule)
+        assert ["expired"] == [message["state"] for message in run["messages"]]
+
+    story(tale=tale)
+
+
 def test_an_agent_that_fails_says_nothing_and_the_run_shows_why(tale: Tale) -> None:
     """A notice that nobody waits for would come every morning."""
 

@@ -80,6 +80,7 @@ class Drafts:
         turn: TurnId | None = None,
         ordinal: int | None = None,
         keep_first: bool = False,
+        lifetime_ms: int | None = None,
     ) -> Draft:
         """The message as it will be stored: its parts, its ids for all attempts, its end of life. Raises TextEmpty,
         InvalidRequest, UnknownChat."""
@@ -88,7 +89,7 @@ class Drafts:
         texts = self.parts(target, order.text)
         if not texts:
             raise TextEmpty("The text is empty, or nothing of it can be shown.", "Send some text.")
-        expires_at_ms = order.expires_at_ms or now_ms + self._lifetimes_ms[order.klass]
+        expires_at_ms = order.expires_at_ms or now_ms + (lifetime_ms or self._lifetimes_ms[order.klass])
         if expires_at_ms <= max(now_ms, order.not_before_ms or 0):
             raise InvalidRequest("expires_at is not later than now and not_before.", "Choose a later time.")
         message_id = MessageId(self._chance.new_id("m"))

@@ -8,6 +8,7 @@ from yizhan.errors import RequestError
 from yizhan.model import ChatSession, Inbound, Reason, Turn, TurnState
 from yizhan.ports import Clock, Draft, Store, TurnEnd
 from yizhan.runtime.outbound import Outbound
+from yizhan.runtime.turns.lifetimes import Lifetimes
 from yizhan.runtime.turns.outcome import BROKEN, Outcome
 from yizhan.runtime.turns.speaking import Speaking
 from yizhan.runtime.turns.steps import Steps
@@ -15,19 +16,27 @@ from yizhan.runtime.turns.steps import Steps
 
 class Finishing:
     def __init__(
-        self, store: Store, clock: Clock, steps: Steps, speaking: Speaking, outbound: Outbound
+        self,
+        store: Store,
+        clock: Clock,
+        steps: Steps,
+        speaking: Speaking,
+        lifetimes: Lifetimes,
+        outbound: Outbound,
     ) -> None:
         self._store = store
         self._clock = clock
         self._steps = steps
         self._speaking = speaking
+        self._lifetimes = lifetimes
         self._outbound = outbound
 
     async def finish(self, turn: Turn, asked: Sequence[Inbound], outcome: Outcome) -> TurnState:
         """Accepts what was said; what cannot be accepted makes the turn a failed one. Answers what the turn is now."""
         self._log(turn, outcome)
         try:
-            drafts = self._speaking.of_turn(turn.target, turn.id, asked, outcome)
+            lifetime_ms = await self._lifetimes.of(asked)
+            drafts = self._speaking.of_turn(turn.target, turn.id, asked, outcome, lifetime_ms)
             if outcome.state is TurnState.FAILED and self._outbound.owes_notice(turn.target):
                 drafts = ()  # one sentence that has not arrived yet says it all
             await self.end(turn, outcome.state, outcome.reason, drafts, outcome.answer.session)

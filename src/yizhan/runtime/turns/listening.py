@@ -19,6 +19,7 @@ from yizhan.ports import Clock, Draft, Later, OutputEnd, Piece, Progress, Sessio
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.speech import eagerly
 from yizhan.runtime.turns.desk import Desk
+from yizhan.runtime.turns.lifetimes import Lifetimes
 from yizhan.runtime.turns.numbers import TurnNumbers
 from yizhan.runtime.turns.speaking import Speaking
 from yizhan.runtime.turns.steps import Steps
@@ -95,6 +96,7 @@ class Listening:
         clock: Clock,
         steps: Steps,
         speaking: Speaking,
+        lifetimes: Lifetimes,
         outbound: Outbound,
         numbers: TurnNumbers,
     ) -> None:
@@ -102,6 +104,7 @@ class Listening:
         self._clock = clock
         self._steps = steps
         self._speaking = speaking
+        self._lifetimes = lifetimes
         self._outbound = outbound
         self._numbers = numbers
 
@@ -145,7 +148,8 @@ class Listening:
     async def _say_first(
         self, desk: Desk, turn: Turn, asked: Sequence[Inbound], heard: Heard, first: str
     ) -> None:
-        if await self._accept(turn, lambda: self._speaking.first(turn, asked, first)):
+        lifetime_ms = await self._lifetimes.of(asked)
+        if await self._accept(turn, lambda: self._speaking.first(turn, asked, first, lifetime_ms)):
             desk.spoken = True
             heard.took(first)
 

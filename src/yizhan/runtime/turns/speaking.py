@@ -23,9 +23,15 @@ class Speaking:
         self._failure_notice = say(language, "turn_failed") if failure_notice is None else failure_notice
 
     def of_turn(
-        self, target: Target, turn: TurnId, asked: Sequence[Inbound], outcome: Outcome
+        self,
+        target: Target,
+        turn: TurnId,
+        asked: Sequence[Inbound],
+        outcome: Outcome,
+        lifetime_ms: int | None = None,
     ) -> tuple[Draft, ...]:
-        """The outputs of a turn, packed into the fewest sends; of one that failed, at most one short notice."""
+        """The outputs of a turn, packed into the fewest sends; of one that failed, at most one short notice.
+        `lifetime_ms` None: they wait as long as any message of their class."""
         answers = _answered(asked)
         if outcome.state is TurnState.FAILED:
             return self._notice(target, turn, answers) if answers else ()  # nobody waits for it
@@ -38,13 +44,16 @@ class Speaking:
             lambda text: len(self._drafts.parts(target, text)),
         )
         return tuple(
-            self._output(target, turn, answers, text, ordinal) for ordinal, text in enumerate(texts, spoken)
+            self._output(target, turn, answers, text, ordinal, lifetime_ms)
+            for ordinal, text in enumerate(texts, spoken)
         )
 
-    def first(self, turn: Turn, asked: Sequence[Inbound], text: str) -> Draft | None:
+    def first(
+        self, turn: Turn, asked: Sequence[Inbound], text: str, lifetime_ms: int | None = None
+    ) -> Draft | None:
         """The beginning of an answer that is still being said; None if nothing of it can be shown."""
         fit = self._drafts.fit(text).strip()
-        return self._output(turn.target, turn.id, _answered(asked), fit, 0) if fit else None
+        return self._output(turn.target, turn.id, _answered(asked), fit, 0, lifetime_ms) if fit else None
 
     def progress(self, turn: Turn, asked: Sequence[Inbound], text: str, number: int) -> Draft:
         """What the agent does meanwhile."""
@@ -83,13 +92,21 @@ class Speaking:
         return (self._drafts.draft(target, order, turn=turn, keep_first=True),)
 
     def _output(
-        self, target: Target, turn: TurnId, answers: InboundId | None, text: str, ordinal: int
+        self,
+        target: Target,
+        turn: TurnId,
+        answers: InboundId | None,
+        text: str,
+        ordinal: int,
+        lifetime_ms: int | None,
     ) -> Draft:
         """An answer, or what a schedule has asked for and nobody waits for: a push."""
         key = output_key(turn, ordinal)
         klass = MessageClass.REPLY if answers else MessageClass.PUSH
         order = Order(str(target), text, klass, "turn", key, in_reply_to=answers)
-        return self._drafts.draft(target, order, turn=turn, ordinal=ordinal, keep_first=True)
+        return self._drafts.draft(
+            target, order, turn=turn, ordinal=ordinal, keep_first=True, lifetime_ms=lifetime_ms
+        )
 
 
 def _answered(asked: Sequence[Inbound]) -> InboundId | None:

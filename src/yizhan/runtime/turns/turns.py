@@ -30,6 +30,7 @@ from yizhan.runtime.turns.desk import INTERRUPTED, STOPPED, STOPPED_BY_OPERATOR,
 from yizhan.runtime.turns.finishing import Finishing
 from yizhan.runtime.turns.holding import Holding
 from yizhan.runtime.turns.late import LateAnswers
+from yizhan.runtime.turns.lifetimes import Lifetimes
 from yizhan.runtime.turns.listening import Listening
 from yizhan.runtime.turns.numbers import TurnNumbers
 from yizhan.runtime.turns.outcome import Outcome, outcome_of
@@ -67,6 +68,7 @@ class Turns:
         self._workers = Workers(numbers.workers)
         self._signs = TypingSigns(clock, lines, outbound)
         speaking = Speaking(outbound.drafts, numbers.language, numbers.failure_notice)
+        lifetimes = Lifetimes(store, self._steps)
         self._asking = Asking(
             store,
             clock,
@@ -74,11 +76,11 @@ class Turns:
             Questions(store, self._steps, roster, numbers.language),
             self._signs,
             roster,
-            Listening(store, clock, self._steps, speaking, outbound, numbers),
+            Listening(store, clock, self._steps, speaking, lifetimes, outbound, numbers),
             Holding(store, clock, self._steps, speaking, outbound, numbers.ack_before_ms),
             numbers.timeout_ms,
         )
-        self._finishing = Finishing(store, clock, self._steps, speaking, outbound)
+        self._finishing = Finishing(store, clock, self._steps, speaking, lifetimes, outbound)
         self._late = LateAnswers(
             store, clock, self._steps, self._finishing, outbound, numbers.later_ms, self._recount
         )
