@@ -5,7 +5,7 @@
 
 The pages are a guest of the house: they read through the same functions as the API's routes (gateway, store,
 core), they start after the dispatcher, and they end on the gateway's stop event. Rows are made as HTML by
-plain functions (overview.py, chats.py, timeline.py); pages.py puts them on the screen and keeps them true.
+plain functions (overview.py, chats.py, timeline.py); the page_*.py put them on the screen and keep them true.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
-from yizhan.web.console.entrance import MOUNT, Console, Entrance
+from yizhan.web.console.entrance import MOUNT, Entrance
+from yizhan.web.console.house import Console
 
 if TYPE_CHECKING:
     from yizhan.runtime.gateway import Gateway

@@ -12,9 +12,7 @@ import contextlib
 import importlib
 import os
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -22,18 +20,11 @@ from starlette.responses import PlainTextResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from yizhan.web.console.feed import Feed
-
-if TYPE_CHECKING:
-    from yizhan.runtime.gateway import Gateway
-    from yizhan.web.keys import KeyRing
+from yizhan.web.console.house import CONSOLE, STATIC, Console
 
 log = structlog.get_logger("console")
 
 MOUNT = "/console"
-CONSOLE = "yizhan.console"
-"""Key of the Console in a request's scope."""
-STATIC = Path(__file__).parent / "static"
 STORAGE = "console"
 """Folder below the home where the page library may keep something."""
 
@@ -45,19 +36,6 @@ POLICY = (
     "form-action 'self'; frame-ancestors 'none'"
 )
 """Nothing from another host, and nobody may frame us. Vue compiles templates in the browser, hence the evals."""
-
-
-@dataclass(frozen=True, slots=True)
-class Console:
-    """What the pages need of the house."""
-
-    gateway: Gateway
-    feed: Feed
-    keys: KeyRing
-
-    @classmethod
-    def of(cls, gateway: Gateway, keys: KeyRing) -> Console:
-        return cls(gateway, Feed(gateway.store), keys)
 
 
 class Entrance:

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from yizhan.errors import RequestError, StoreError
 from yizhan.model import Target
 from yizhan.web.console import links
-from yizhan.web.console.entrance import CONSOLE, STATIC, Console
 from yizhan.web.console.feed import GAP_MS, Watch, follow
+from yizhan.web.console.house import STATIC, Console, console_of
 from yizhan.web.console.markup import Html, join, tag
 from yizhan.web.console.words import LANGUAGES, Words, language_of
 
@@ -182,12 +182,6 @@ class Frame:
     def clear_form(self, form: str) -> None:
         """Empties the form with this id, for what comes next."""
         self.client.run_javascript(f"document.getElementById('{form}')?.reset()")
-
-
-def console_of(request: Request) -> Console:
-    console = request.scope[CONSOLE]
-    assert isinstance(console, Console)
-    return console
 
 
 def open_frame(request: Request, title: str, here: str) -> Frame:

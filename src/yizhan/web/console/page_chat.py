@@ -14,7 +14,7 @@ from yizhan.web.console import controls, desk, timeline
 from yizhan.web.console.feed import Watch
 from yizhan.web.console.frame import Act, Fields, Frame, Rows, open_frame, watch_for
 from yizhan.web.console.markup import Html, tag
-from yizhan.web.console.page_overview import no_such
+from yizhan.web.console.nowhere import no_such
 
 ROWS_FIRST = 50
 ROWS_MAX = 100

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from yizhan.errors import RequestError
 from yizhan.model import Message
 from yizhan.runtime.views import AccountView
-from yizhan.web.console import controls, day, links, overview
+from yizhan.web.console import controls, day, overview
 from yizhan.web.console.frame import Frame, Rows, open_frame, watch_for
 from yizhan.web.console.login import LoginDialog
-from yizhan.web.console.markup import Html, join, tag
+from yizhan.web.console.markup import Html, join
 
 ACCOUNTS_SHOWN = 50
 OLDEST_SHOWN = 10
@@ -107,11 +107,3 @@ class OverviewPage:
     async def _newer(self, _: str) -> None:
         self._first = max(0, self._first - ACCOUNTS_SHOWN)
         self._watch.notice()
-
-
-def no_such(frame: Frame, name: str, how: str) -> None:
-    """A page about something that is not here."""
-    words = frame.words
-    back = tag("p", tag("a", words("chats.all"), href=links.chats()))
-    with frame.main:
-        ui.html(tag("div", tag("h1", words(name)), tag("p", words(how)), back, class_="empty"))

@@ -13,7 +13,7 @@ from yizhan.runtime.views import ScheduleWish
 from yizhan.web.console import controls, links, schedules
 from yizhan.web.console.frame import Fields, Frame, open_frame, watch_for
 from yizhan.web.console.markup import Html, join, tag
-from yizhan.web.console.page_overview import no_such
+from yizhan.web.console.nowhere import no_such
 
 CALM_GAP_MS = 500
 LOOK_AGAIN_MS = 5_000

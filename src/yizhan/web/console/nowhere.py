@@ -1,0 +1,17 @@
+"""A page about something that is not here."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from yizhan.web.console import links
+from yizhan.web.console.frame import Frame
+from yizhan.web.console.markup import tag
+
+
+def no_such(frame: Frame, name: str, how: str) -> None:
+    """Says so, and shows the way back. `name` and `how` are names of words."""
+    words = frame.words
+    back = tag("p", tag("a", words("chats.all"), href=links.chats()))
+    with frame.main:
+        ui.html(tag("div", tag("h1", words(name)), tag("p", words(how)), back, class_="empty"))
