@@ -57,6 +57,7 @@ async def test_a_session_opens_every_page(open_house: Served) -> None:
             "",
             "chats",
             "chat?chat=weixin:nobody:nothing",
+            "turns?state=open&chat=weixin:nobody:nothing",
             "outbox",
             "accounts",
             "people",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from string import Formatter
 
 import pytest
 
+from tests.house.conftest import sources
+from yizhan.agents import FAILURE_CODES
 from yizhan.core.verdict import VERDICT_NAMES
 from yizhan.model import (
     Access,
@@ -184,7 +188,27 @@ def test_a_failed_turn_tells_the_operator_the_cause() -> None:
         NOW_MS,
         reason=Reason("agent-timeout", "60 s"),
     )
-    assert "main could not answer The agent took too long (60 s)" in seen(timeline_row(Look(EN), failed))
+    told = seen(timeline_row(Look(EN), failed))
+    assert told.startswith("main could not answer")
+    assert "The agent took too long (60 s)" in told
+
+
+def _codes(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Call(func=ast.Name(id="Reason" | "AgentFailed"), args=[ast.Constant(value=str(code)), *_]):
+            yield code
+
+
+@pytest.mark.parametrize("words", [EN, ZH], ids=["en", "zh"])
+def test_a_reason_of_our_own_has_words_of_our_own(words: Words) -> None:
+    """A chat that a person took over read "The answer was taken-over", as if the platform had said so."""
+    codes = {code for tree in sources().values() for node in ast.walk(tree) for code in _codes(node)}
+    codes |= set(FAILURE_CODES)
+    assert {"taken-over", "interrupted", "agent-gone", "agent-busy", "crash"} < codes
+    said = {code: words.reason(Reason(code, "as it was said")) for code in codes}
+    assert [] == [
+        code for code, told in said.items() if told == words("said", code=code, text="as it was said")
+    ]
 
 
 def test_a_recognised_repeat_is_listed() -> None:

@@ -36,7 +36,7 @@ pytestmark = [
 ]
 
 PATIENCE_S = 60
-PAGES = ("", "chats", "chat", "outbox", "accounts", "people", "schedules", "schedule", "settings")
+PAGES = ("", "chats", "chat", "turns", "outbox", "accounts", "people", "schedules", "schedule", "settings")
 SERIOUS = ("serious", "critical")
 
 
@@ -267,6 +267,24 @@ async def test_a_person_takes_over_answers_and_hands_back(browser: Any, tour: To
         tour.say("and now the agent")
         await tour.until(lambda: "and now the agent" in tour.shown())
         assert "is anybody there?" not in tour.shown()
+
+
+async def test_a_turn_is_stopped_and_asked_again(browser: Any, tour: Tour) -> None:
+    house = tour.open_house.house
+    turn = await house.turn(await house.hears("how late is it?", tour.chat), tour.chat, "echo")
+    async with tour.looking(browser, "turns?state=open") as seen:
+        page = seen.page
+        row = page.locator(f'tr[data-turn="{turn}"]')
+        await row.get_by_text("how late is it?").wait_for()
+        await row.get_by_text("echo has yet to answer").wait_for()
+        await row.get_by_role("button", name="Stop").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Yes, do it").click()
+        await row.wait_for(state="detached")
+        await page.goto(tour.url("chat"))
+        row = page.locator('[data-turn="stopped"]', has_text="A person stopped it")
+        await row.get_by_role("button", name="Ask again").click()
+        await page.get_by_text("Asked again; there is no answer yet").wait_for()
+        await tour.until(lambda: "how late is it?" in tour.shown())
 
 
 async def test_a_dead_letter_is_found_revived_and_delivered(browser: Any, tour: Tour) -> None:

@@ -20,7 +20,7 @@ def account_table(words: Words, accounts: Sequence[Account]) -> Html:
     """`accounts`: as they stand now."""
     if not accounts:
         return overview.no_accounts(words)
-    heads = [words("account"), words("filter.state"), words("people.deed")]
+    heads = [words("account"), words("filter.state"), words("acts")]
     return controls.table(
         words("accounts"), heads, [_row(words, account) for account in accounts], "accounts"
     )

@@ -226,6 +226,7 @@ def _top(words: Words, theme: str, here: str) -> Html:
     ways = (
         ("overview", links.OVERVIEW),
         ("chats", links.chats()),
+        ("turns", links.TURNS),
         ("outbox", links.OUTBOX),
         ("accounts", links.ACCOUNTS),
         ("people", links.PEOPLE),

@@ -14,6 +14,7 @@ SETTINGS = "settings"
 SCHEDULES = "schedules"
 EXPORT = "../v1/export/messages"
 SCHEDULE = "schedule"
+TURNS = "turns"
 
 
 def chats(account: AccountId | None = None) -> str:
@@ -28,6 +29,10 @@ def asking(page: str, **wishes: str) -> str:
 
 def chat(target: Target) -> str:
     return f"chat?chat={quote(str(target), safe='')}"
+
+
+def turns(state: str) -> str:
+    return asking(TURNS, state=state)
 
 
 def schedule(schedule_id: str) -> str:

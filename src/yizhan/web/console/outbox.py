@@ -145,6 +145,7 @@ def _row(words: Words, message: Message) -> Html:
             tag("a", tag("bdi", message.chat), href=links.chat(message.target)),
             tag("bdi", message.account, class_="quiet id"),
             data_label=words("chat"),
+            class_="where",
         ),
         tag("td", *_fate(words, message), class_="fate"),
         tag("td", moment(message.created_at_ms), data_label=words("outbox.when")),

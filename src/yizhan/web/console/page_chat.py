@@ -15,6 +15,7 @@ from yizhan.web.console.feed import Watch
 from yizhan.web.console.frame import Act, Fields, Frame, Rows, open_frame, watch_for
 from yizhan.web.console.markup import Html, tag
 from yizhan.web.console.nowhere import no_such
+from yizhan.web.console.page_turns import turn_acts
 
 ROWS_FIRST = 50
 ROWS_MAX = 100
@@ -74,7 +75,8 @@ class ChatPage:
                 self._who = ui.html("").classes("answering")
                 self._answer = ui.html(desk.answer_form(words))
         acts = {"older": self._older, "newest": self._newest, "open": self._open}
-        frame.on_click(acts | ChatActs(frame, self._chat.target, self._watch).by_name())
+        of_chat = ChatActs(frame, self._chat.target, self._watch).by_name()
+        frame.on_click({**acts, **of_chat, **turn_acts(frame, self._watch)})
         frame.on_submit({"answer": self._hand_over})
         await frame.attempt(self._refresh)
         frame.keep_true(self._watch, self._refresh)

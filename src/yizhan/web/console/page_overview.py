@@ -6,9 +6,10 @@ from nicegui import ui
 from starlette.requests import Request
 
 from yizhan.errors import RequestError
-from yizhan.model import Message
+from yizhan.model import Message, TurnState
+from yizhan.ports import TurnFilter
 from yizhan.runtime.views import AccountView
-from yizhan.web.console import controls, day, overview
+from yizhan.web.console import controls, day, overview, turns
 from yizhan.web.console.frame import Frame, Rows, open_frame, watch_for
 from yizhan.web.console.login import LoginDialog
 from yizhan.web.console.markup import Html, join
@@ -20,6 +21,8 @@ LOOK_AGAIN_MS = 5_000
 """When the overview looks again unasked: server answers and gates are no events."""
 CALM_GAP_MS = 1_000
 """It need not move faster than this."""
+DAY_MS = 86_400_000
+TURNS_COUNTED = 99
 DAY_EVERY_MS = 5_000
 """The picture of the day is drawn anew at most so often."""
 
@@ -48,6 +51,7 @@ class OverviewPage:
             self._summary = ui.html("")
             self._trouble = ui.html("")
             self._alerts = ui.html("")
+            self._turns = ui.html("")
             self._day = ui.html("")
             self._cards = Rows(ui.element("div").classes("cards"))
             self._pager = ui.html("")
@@ -77,9 +81,18 @@ class OverviewPage:
         if not anybody or now_ms < self._day_at_ms + DAY_EVERY_MS:
             return
         since_ms = day.day_since_ms(now_ms)
+        await self._count_turns(now_ms)
         tallies = await self._frame.console.gateway.store.tallies(since_ms, day.HOUR_MS)
         self._day.set_content(day.picture(self._frame.words, day.day_of(tallies, since_ms)))
         self._day_at_ms = now_ms
+
+    async def _count_turns(self, now_ms: int) -> None:
+        """Who is being answered, and who was not in the last day."""
+        store = self._frame.console.gateway.store
+        lately = TurnFilter(states=frozenset({TurnState.FAILED}), since_ms=now_ms - DAY_MS)
+        failed = (await store.turns(lately, None, TURNS_COUNTED + 1)).rows
+        opened = await store.open_turns()
+        self._turns.set_content(turns.summary(self._frame.words, len(opened), len(failed), TURNS_COUNTED))
 
     async def _shown(self, views: list[AccountView]) -> list[tuple[str, Html]]:
         words, now_ms = self._frame.words, self._frame.now_ms()

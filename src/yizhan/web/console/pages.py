@@ -9,6 +9,7 @@ from yizhan.web.console import (
     page_people,
     page_schedules,
     page_settings,
+    page_turns,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "page_people",
     "page_schedules",
     "page_settings",
+    "page_turns",
 ]

@@ -25,7 +25,7 @@ Fields = Mapping[str, Sequence[str]]
 def schedule_table(words: Words, schedules: Sequence[Schedule]) -> Html:
     if not schedules:
         return controls.empty(words("schedules.none"), words("schedules.none.how"))
-    heads = [words(f"schedules.{name}") for name in ("what", "when", "next", "last")] + [words("people.deed")]
+    heads = [words(f"schedules.{name}") for name in ("what", "when", "next", "last")] + [words("acts")]
     return controls.table(words("schedules"), heads, [_row(words, each) for each in schedules], "schedules")
 
 

@@ -6,6 +6,7 @@ Every sentence stands here once in each language, so that neither can be forgott
 from __future__ import annotations
 
 from yizhan.web.console.sentences_more import MORE
+from yizhan.web.console.sentences_turns import TURNS
 
 SENTENCES: dict[str, tuple[str, str]] = {
     "brand": ("驿站", "Yizhan"),
@@ -163,7 +164,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "access.pending": ("等待放行，没有回答", "Waits to be allowed; not answered"),
     "turn.queued": ("等待 {agent} 回答", "{agent} has yet to answer"),
     "turn.running": ("{agent} 正在回答", "{agent} is answering"),
-    "turn.waiting": ("{agent} 的回答在等待", "{agent}’s answer waits"),
+    "turn.waiting": ("{agent} 说稍后回答", "{agent} will answer later"),
     "turn.done": ("{agent} 生成了 {n} 条", "{agent} generated {n}"),
     "turn.done.none": ("{agent} 没有生成任何内容", "{agent} generated nothing"),
     "turn.failed": ("{agent} 没能回答", "{agent} could not answer"),
@@ -284,7 +285,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "发送途中网关出错，不知道是否到达",
         "The attempt broke in the gateway; whether it arrived is not known",
     ),
-    "reason.stopped": ("被 /stop 停止", "Ended by /stop"),
+    "reason.stopped": ("有人停止了它", "A person stopped it"),
     "reason.superseded": ("最终回答已经到了", "The final answer has come"),
     "reason.not_sent": ("没有连上平台", "The platform could not be reached"),
     "reason.no_answer": ("平台没有应答", "The platform did not answer"),
@@ -308,7 +309,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "reason.not-running": ("发送程序没有运行", "The dispatcher does not run"),
     "reason.agent-timeout": ("智能体超时", "The agent took too long"),
     "reason.agent-unreachable": ("连不上智能体", "The agent cannot be reached"),
-    "reason.agent-not-found": ("找不到智能体的程序", "The agent’s program was not found"),
+    "reason.agent-not-found": ("找不到智能体的程序或地址", "The agent’s program or address was not found"),
     "reason.agent-broken-stream": ("智能体的回答中途断了", "The agent’s answer broke off"),
     "reason.agent-silent": ("智能体没有给出任何文字", "The agent gave no text"),
     "reason.agent-error": ("智能体报错", "The agent reported an error"),
@@ -365,5 +366,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "login.qr": ("登录二维码", "QR code of the login"),
     "close": ("关闭", "Close"),
     **MORE,
+    **TURNS,
 }
 """name → (中文, English), with blanks in braces."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MORE: dict[str, tuple[str, str]] = {
+    "acts": ("操作", "Actions"),
     "ways": ("主导航", "Main"),
     "outbox": ("发件箱", "Outbox"),
     "accounts": ("账号", "Accounts"),

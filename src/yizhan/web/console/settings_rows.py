@@ -84,7 +84,7 @@ def key_table(words: Words, known: Sequence[ApiKey]) -> Html:
     if not known:
         return tag("p", words("keys.none"), class_="quiet")
     in_order = sorted(known, key=lambda key: (key.revoked_at_ms is not None, -key.created_at_ms))
-    heads = [words("keys.name"), words("keys.scopes"), words("keys.made"), words("people.deed")]
+    heads = [words("keys.name"), words("keys.scopes"), words("keys.made"), words("acts")]
     return controls.table(words("keys"), heads, [_key(words, key) for key in in_order], "keys")
 
 

@@ -24,7 +24,7 @@ from yizhan.model import (
     TurnState,
 )
 from yizhan.ports import TimelineRow
-from yizhan.web.console import controls
+from yizhan.web.console import controls, turns
 from yizhan.web.console.markup import Child, Html, icon, join, moment, tag
 from yizhan.web.console.sentences import SENTENCES
 from yizhan.web.console.words import Words
@@ -152,16 +152,17 @@ def _suppressed(look: Look, row: Suppressed) -> Html:
 
 
 def _turn(look: Look, row: Turn) -> Html:
-    words, name = look.words, f"turn.{row.state}"
-    if row.state is TurnState.DONE and row.outputs == 0:
-        name = "turn.done.none"
+    """How a turn goes, or went. What is answered is left alone here; the list of turns offers to ask again."""
+    words = look.words
     tone = "bad" if row.state is TurnState.FAILED else "calm"
+    when = moment(row.ended_at_ms) if row.ended_at_ms is not None else turns.since(row)
     return tag(
-        "p",
+        "div",
         icon("agent"),
-        tag("span", words(name, agent=row.agent, n=row.outputs)),
+        tag("span", turns.sentence(words, row)),
+        when,
         tag("span", words.reason(row.reason), class_="because") if row.reason else None,
-        moment(row.ended_at_ms or row.started_at_ms or row.created_at_ms),
+        controls.buttons(*turns.acts_on(words, row)) if row.state is not TurnState.DONE else None,
         class_=f"aside turn {tone}",
         data_turn=row.state.value,
     )
