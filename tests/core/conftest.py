@@ -25,7 +25,7 @@ from yizhan.core.release import Parked, Withdraw, notice_key
 from yizhan.core.states import derive
 from yizhan.core.tokens import token_for, usable
 from yizhan.core.verdict import Deferred, Delivered, Verdict
-from yizhan.core.window import place_of
+from yizhan.core.window import held_back, place_of
 from yizhan.model import (
     AccountId,
     ChatId,
@@ -154,11 +154,20 @@ class Road:
                 now = with_entry(now, replace(entry, state=state), self.now_ms)
         self.table[message.id] = now
 
+    def passes_audit(self, name: str, no: int) -> None:
+        """The platform has looked at a part that it held back, and shows it."""
+        now = self.table[MessageId(name)]
+        entry = next(each for each in now.entries if each.no == no)
+        passed = replace(entry, state=MessageState.DELIVERED, waiting_for=None)
+        self.table[now.id] = with_entry(now, passed, self.now_ms)
+        self.lanes.changed(now.target)
+
     # carrying
 
     def view(self, target: Target) -> Loaded:
         """What the table says now."""
-        live = [each for each in self.table.values() if each.target == target and each.state.live]
+        mine = (each for each in self.table.values() if each.target == target)
+        live = [each for each in mine if each.state.live and not held_back(each)]
         live.sort(key=lambda each: place_of(each, self.now_ms))
         row, most = self.chat(target), self.lanes.per_lane
         return Loaded(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from yizhan.core.verdict import Delivered, Rejected, Throttled
+from yizhan.core.verdict import Delivered, InDoubt, Rejected, Throttled
 from yizhan.model import MessageClass, MessageState, WaitingFor
 
 REPLY, NOTICE, PUSH, PROGRESS = MessageClass
@@ -198,3 +198,31 @@ def test_order_holds_however_small_the_window_is(road_of: Any, per_lane: int) ->
         n for n in begun if n.startswith("push")
     ]
     assert 25 == len(begun)
+
+
+def test_messages_that_the_platform_looks_at_first_hide_nothing_behind_them(road_of: Any) -> None:
+    """Sixteen messages waited for somebody at QQ, and the channel was mute until they expired."""
+    road = road_of(per_lane=2)
+    road.open()
+    for name in ("m1", "m2", "m3", "m4", "m5"):
+        road.accept(name)
+    for _ in range(5):
+        road.dispatch()
+        road.answer_all(InDoubt("304023", "held back", audit="audit-1"))
+    assert ["m1.1", "m2.1", "m3.1", "m4.1", "m5.1"] == road.sent
+    assert (None, {WaitingFor.AUDIT}) == (
+        road.look_again(),
+        {each.waiting_for for each in road.table.values()},
+    )
+
+
+def test_what_was_held_back_goes_on_when_the_platform_has_looked_at_it(road: Any) -> None:
+    """The first of two parts has passed; the second is still to be sent."""
+    road.accept("long", parts=2)
+    road.accept("next")
+    road.dispatch()
+    road.answer(road.target(), InDoubt("304023", "held back", audit="audit-1"))
+    assert ["next.1"] == road.dispatch()
+    road.answer_all()
+    road.passes_audit("long", 1)
+    assert ["long.2"] == road.dispatch()

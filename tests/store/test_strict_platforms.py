@@ -98,14 +98,9 @@ async def test_a_switch_is_kept_also_for_a_chat_nobody_has_seen(desk: Desk) -> N
     assert "direct" == (await desk.store.chat(target)).kind
 
 
-@pytest.mark.parametrize(
-    ("passed", "state", "receipt"),
-    [(True, MessageState.DELIVERED, "08m"), (False, MessageState.FAILED, None)],
-)
-async def test_an_audit_ends_the_part_that_waits_for_it_once(
-    desk: Desk, passed: bool, state: MessageState, receipt: str | None
-) -> None:
-    message = await desk.accept()
+async def held_back(desk: Desk, text: str = "hello") -> Message:
+    """QQ has taken it, and shows it when it has passed an audit."""
+    message = await desk.accept(text)
     await begin(desk, message, UNREPEATABLE)
     held = replace(
         message.entries[0],
@@ -115,7 +110,26 @@ async def test_an_audit_ends_the_part_that_waits_for_it_once(
         reason=Reason("304023", "held back"),
         attempts_made=1,
     )
-    await desk.store.settle(desk.settlement(message, entry=held, verdict="InDoubt"))
+    return await desk.store.settle(desk.settlement(message, entry=held, verdict="InDoubt"))
+
+
+async def test_a_lane_shows_nothing_of_what_the_platform_holds_back(desk: Desk) -> None:
+    """Sixteen of them filled what memory holds of a channel, and nothing behind them ever went."""
+    for number in range(3):
+        await held_back(desk, f"held back {number}")
+    await desk.accept("free")
+    (lane,) = await desk.store.lanes([desk.target()], 2, desk.now_ms)
+    assert (["free"], False) == ([message.text for message in lane.messages], lane.truncated)
+
+
+@pytest.mark.parametrize(
+    ("passed", "state", "receipt"),
+    [(True, MessageState.DELIVERED, "08m"), (False, MessageState.FAILED, None)],
+)
+async def test_an_audit_ends_the_part_that_waits_for_it_once(
+    desk: Desk, passed: bool, state: MessageState, receipt: str | None
+) -> None:
+    message = await held_back(desk)
     account = message.account
     assert None is await desk.store.settle_audit(account, Audit("another", passed), desk.tick())
     ended = await desk.store.settle_audit(

@@ -549,6 +549,21 @@ def test_a_message_held_back_for_an_audit_ends_as_the_audit_does(
     story(home)
 
 
+def test_a_channel_whose_messages_wait_for_an_audit_takes_more_of_them(home: Path) -> None:
+    """Nobody at QQ looked at them on Sunday: after sixteen messages the channel was mute."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.turn(audit="never")
+        room = tale.world.qq.add_channel("news", ("Ann",), (BOT,))
+        for number in range(18):
+            await tale.push(f"held back {number}", f"{tale.account_id}:channel/{room.room_id.split(':')[1]}")
+        await tale.passes(60)
+        assert 18 == len(tale.sends())
+
+    story(home)
+
+
 def test_a_message_that_is_cancelled_while_it_is_held_back_may_still_be_shown_and_says_so(home: Path) -> None:
     """Cancelled, said the gateway, and two minutes later it was on the screen."""
 

@@ -114,10 +114,9 @@ class Lane:
     # what may go
 
     def due(self, now_ms: int) -> list[Message]:
-        """The messages that may go, in order. One that the platform holds back for an audit stands in nobody's way."""
+        """The messages that may go, in order."""
         assert self.window is not None, "asked of a lane that is read"
-        due = self.window.due(now_ms)
-        return [message for message in due if head_of(message).waiting_for is not WaitingFor.AUDIT]
+        return self.window.due(now_ms)
 
     def purse(self, now_ms: int) -> Purse:
         """What it may spend."""

@@ -5,6 +5,9 @@ by class and order of acceptance, then those whose date is to come, by date. A w
 that list. Its *edge* is the place where it was cut off; everything behind the edge is in the table only and
 is read when the window is used up. A window without an edge is whole.
 
+A message that the platform holds back for an audit stands in no list: it is in nobody's way, and a window full of
+such would hide what may go.
+
 A message that is accepted later takes its place if that is before the edge; else the table has it. When the
 date of the edge itself has come, messages behind it may be due as well, and the window is out of date.
 """
@@ -16,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from yizhan.core.allowance import NOTICE_SOURCE
-from yizhan.model import Entry, Message, MessageClass, MessageState
+from yizhan.model import Entry, Message, MessageClass, MessageState, WaitingFor
 
 Place = tuple[int, int, int, int]
 """(0 begun, or a notice about the allowance | 1 may begin | 2 has a date to come, that date or 0, class, order of
@@ -59,8 +62,7 @@ class Window:
         return [each for each in self.messages if may_begin(each, now_ms)]
 
     def due_ms(self, now_ms: int) -> int | None:
-        """The earliest date to come, of the window or of its edge. A date that has come wakes nobody: the message waits
-        for something else."""
+        """The earliest date to come, of the window or of its edge; one that has come wakes nobody."""
         dates = [each.not_before_ms or 0 for each in self.messages]
         dates += [self.edge[1]] if self.edge and self.edge[0] == _DATED else []
         return min((date_ms for date_ms in dates if date_ms > now_ms), default=None)
@@ -80,9 +82,9 @@ class Window:
             self._cut(now_ms)
 
     def put(self, message: Message) -> None:
-        """A message as it is now; one that has ended leaves."""
+        """A message as it is now; one that has ended leaves, and one that is held back until its audit is over."""
         self.messages = [each for each in self.messages if each.id != message.id]
-        if message.state.live:
+        if message.state.live and not held_back(message):
             insort(self.messages, message, key=_order)
 
     def _cut(self, now_ms: int) -> None:
@@ -98,6 +100,11 @@ def begun(message: Message) -> bool:
     """Something of it has been on the wire: it is finished before another message begins. One that was revived
     whole begins anew, at its old place in its class; one that is parked has not begun by that."""
     return any(entry.state is not MessageState.QUEUED and not _parked(entry) for entry in message.entries)
+
+
+def held_back(message: Message) -> bool:
+    """The platform has its next part and looks at it first."""
+    return message.waiting_for is WaitingFor.AUDIT
 
 
 def _parked(entry: Entry) -> bool:

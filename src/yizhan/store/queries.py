@@ -552,7 +552,13 @@ def erase(table: Table, columns: Collection[str], keys: Collection[tuple[Any, ..
 LANE_CHAT = select(t.chat).where(t.chat.c.account == _bind("account"), t.chat.c.id == _bind("chat"))
 """The chat of a lane."""
 
-_IN_LANE = (LIVE, t.message.c.account == _bind("account"), t.message.c.chat == _bind("chat"))
+_IN_LANE = (
+    LIVE,
+    t.message.c.account == _bind("account"),
+    t.message.c.chat == _bind("chat"),
+    text("(message.waiting_for IS NULL OR message.waiting_for <> 'audit')"),
+)
+"""What is held back for an audit is passed over. Who else must change: core/window.py, `held_back`."""
 
 LANE_MESSAGES = (
     select(t.message)
