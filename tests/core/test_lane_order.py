@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from yizhan.core.allowance import DAY_MS, Allowance, Rule
 from yizhan.core.verdict import Delivered, InDoubt, Rejected, Throttled
 from yizhan.model import MessageClass, MessageState, WaitingFor
 
@@ -226,3 +227,39 @@ def test_what_was_held_back_goes_on_when_the_platform_has_looked_at_it(road: Any
     road.answer_all()
     road.passes_audit("long", 1)
     assert ["long.2"] == road.dispatch()
+
+
+def test_a_date_that_comes_while_progress_is_held_back_is_kept(road: Any) -> None:
+    """What was left was kept for the answer, and the reminder of nine o'clock came when the progress had expired."""
+    road.lanes.allow(road.target().account, Allowance(Rule(10, DAY_MS, progress_reserve=8)))
+    road.hear(road.target())
+    for number in range(4):
+        road.accept(f"step{number}", klass=PROGRESS)
+    road.accept("reminder", not_before_ms=road.now_ms + 10_000)
+    assert ["step0.1", "step1.1", "reminder.1"] == road.run()
+
+
+def test_a_dated_answer_does_not_wait_for_a_push_that_is_slowed_down(road: Any) -> None:
+    """Pushes to a chat that gives no receipts wait up to fifteen minutes for each other; an answer does not."""
+    road.accept("push")
+    road.accept("answer", klass=REPLY, not_before_ms=road.now_ms + 10_000)
+    road.lanes.lane(road.target()).push_at_ms = road.now_ms + 900_000
+    assert [] == road.dispatch()
+    assert 10_000 == road.look_again()
+    road.now_ms += 10_000
+    assert ["answer.1"] == road.dispatch()
+
+
+def test_a_lane_that_waits_for_its_gate_looks_at_each_date_once(road: Any) -> None:
+    """A date wakes the lane, and no date that has come does."""
+    road.accept("m1")
+    road.dispatch()
+    road.answer(road.target(), Throttled("-2", "rate limited", 60_000))
+    for number in range(3):
+        road.accept(f"dated{number}", not_before_ms=road.now_ms + 1_000 * (number + 1))
+    waits_ms = []
+    for _ in range(4):
+        waits_ms.append(road.look_again())
+        road.now_ms += waits_ms[-1]
+    assert [1_000, 1_000, 1_000] == waits_ms[:3]
+    assert waits_ms[3] > 1_000

@@ -20,7 +20,6 @@ from yizhan.core.lane import AccountLanes, Lane
 from yizhan.core.release import Go, Parked, Step, Tell, head_of
 from yizhan.core.shares import is_bulk
 from yizhan.core.wakes import Wakes
-from yizhan.core.window import Window
 from yizhan.model import Message
 
 
@@ -158,20 +157,20 @@ class Rota:
             return None
         due = lane.due(now_ms)
         if not due:
-            self._rest(lane, lane.window, now_ms)
+            self._rest(lane, now_ms)
             return None
         if lane.waits_for_somebody(head_of(due[0])):
             return None
         step = lane.step(due, now_ms)
         if not isinstance(step, Go):
-            return self._not_now(lane, step)
+            return self._not_now(lane, step, now_ms)
         return None if lane.waits_for_somebody(step.entry) else self._go(lane, step, now_ms, yields)
 
     def _go(self, lane: Lane, step: Go, now_ms: int, yields: bool) -> Send | None:
         """As far as the allowance is concerned it goes; its own gate and the account's bulk have their say."""
         ready_ms = lane.ready_at(step.message, now_ms)
         if ready_ms > now_ms:
-            self._asleep.sleep(lane, ready_ms)
+            self._sleep(lane, ready_ms, now_ms)
             return None
         if self._yields(lane, step.message, now_ms, yields):
             return None
@@ -195,11 +194,10 @@ class Rota:
         account.share.note(bulk, now_ms)
         return False
 
-    def _not_now(self, lane: Lane, step: Step | None) -> Choice | None:
+    def _not_now(self, lane: Lane, step: Step | None, now_ms: int) -> Choice | None:
         """The allowance lets nothing go: that is told, or written down, or waited for."""
         if isinstance(step, Parked) and not (step.lasting and _news(step)):
-            if step.at_ms is not None:
-                self._asleep.sleep(lane, step.at_ms)
+            self._sleep(lane, step.at_ms, now_ms)
             return None
         if step is None or isinstance(step, Go):
             return None
@@ -209,13 +207,19 @@ class Rota:
             return Notify(lane.target, lane.ledger)
         return Park(step) if isinstance(step, Parked) else step
 
-    def _rest(self, lane: Lane, window: Window, now_ms: int) -> None:
+    def _rest(self, lane: Lane, now_ms: int) -> None:
         """Nothing may begin: until the next date, else until something comes."""
-        due_ms = window.due_ms(now_ms)
-        if due_ms is not None:
-            self._asleep.sleep(lane, due_ms)
-        else:
+        if not self._sleep(lane, None, now_ms):
             self._on_empty(lane)
+
+    def _sleep(self, lane: Lane, until_ms: int | None, now_ms: int) -> bool:
+        """Until then (None: not by time), or until the next date if that is earlier: what may begin then may go where
+        its neighbours may not. Answers whether there is anything to wait for."""
+        assert lane.window is not None, "asked of a lane that is read"
+        times_ms = [at_ms for at_ms in (until_ms, lane.window.due_ms(now_ms)) if at_ms is not None]
+        if times_ms:
+            self._asleep.sleep(lane, min(times_ms))
+        return bool(times_ms)
 
 
 def _line_up(lane: Lane, queue: deque[Lane]) -> None:
