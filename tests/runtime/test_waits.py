@@ -149,6 +149,31 @@ def test_a_push_that_leaves_the_room_to_answers_says_so_and_until_when(home: Pat
     run(story())
 
 
+def test_a_message_for_tomorrow_waits_for_its_date_and_for_no_limit_of_today(home: Path) -> None:
+    """ "The platform limits sending", said the list, and the message was only to go tomorrow."""
+
+    async def story() -> None:
+        async with Station(home, agent="none") as station:
+            account, ann = await _linked(station)
+            station.world.add_limit(Limit(count=1, per_s=60), station.clock.now_ms())
+            tomorrow_ms, soon_ms = (station.clock.now_ms() + seconds * 1_000 for seconds in (86_400, 6))
+            await station.push(account, ann, "tomorrow", not_before_ms=tomorrow_ms)
+            for text in ("now", "refused"):
+                await station.push(account, ann, text)
+            await asyncio.sleep(3)
+            await station.push(account, ann, "soon", not_before_ms=soon_ms)
+            waiting = {each.text: each for each in await _waiting(station)}
+            assert (WaitingFor.LIMIT, "-2") == _told(waiting["refused"])
+            dated = waiting["tomorrow"]
+            assert (MessageState.QUEUED, None, None) == (dated.state, *_told(dated))
+            assert tomorrow_ms == dated.next_attempt_at_ms
+            soon, gate_ms = waiting["soon"], waiting["refused"].next_attempt_at_ms
+            assert (WaitingFor.LIMIT, "limited") == _told(soon)
+            assert gate_ms == soon.next_attempt_at_ms > soon_ms
+
+    run(story())
+
+
 def test_a_parked_message_promises_no_try_before_its_gate_opens(home: Path) -> None:
     """The extra send is due, and the chat is limited as well: it comes when both allow it."""
 

@@ -564,6 +564,30 @@ def test_a_channel_whose_messages_wait_for_an_audit_takes_more_of_them(home: Pat
     story(home)
 
 
+def test_a_message_that_is_held_back_waits_for_the_audit_whatever_else_is_the_matter(home: Path) -> None:
+    """It was with QQ, and the page said that the gateway would try it in ten seconds."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.turn(audit="never")
+        room = tale.world.qq.add_channel("news", ("Ann",), (BOT,))
+        channel = f"{tale.account_id}:channel/{room.room_id.split(':')[1]}"
+        held = await tale.push("held back", channel)
+        await tale.passes(10)
+        tale.breaks("refuse", "qq.send.channel", code=22009)
+        limited = await tale.push("limited", channel)
+        await tale.passes(1)
+        assert "limit" == (await tale.look(limited)).waiting_for
+        shown = await tale.look(held)
+        assert ("audit", "304023", None) == (shown.waiting_for, shown.reason.code, shown.next_attempt_at_ms)
+        tale.cut_off("the name cannot be resolved")
+        await tale.passes(60)
+        assert "audit" == (await tale.look(held)).waiting_for
+        tale.cut_off("")
+
+    story(home)
+
+
 def test_a_message_that_is_cancelled_while_it_is_held_back_may_still_be_shown_and_says_so(home: Path) -> None:
     """Cancelled, said the gateway, and two minutes later it was on the screen."""
 

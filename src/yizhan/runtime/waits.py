@@ -6,6 +6,7 @@ whoever shows a message lays over it what holds it now.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from yizhan.core.ghosts import slowed
@@ -20,6 +21,7 @@ from yizhan.runtime.standing import Standing
 
 NOT_SENDING = frozenset({AccountState.LOGIN_NEEDED, AccountState.BARRED, AccountState.PAUSED})
 PARKED = (WaitingFor.ALLOWANCE, WaitingFor.USER)
+_HELD = (WaitingFor.OPERATOR, WaitingFor.AUDIT)
 _OF_THE_PLATFORM = (WaitingFor.LIMIT, WaitingFor.CONNECTION, WaitingFor.LOGIN)
 
 NO_RECEIPTS = Reason(
@@ -51,33 +53,31 @@ class Waits:
         self._clock = clock
 
     def overlay(self, message: Message, running: bool) -> Message:
-        """A live message with what its gates and its account make it wait for right now. What only the user or an
-        operator can end stays as it was written; an account that may not send explains everything else."""
+        """A live message with what its gates and its account make it wait for right now. What only the user, an
+        operator or the platform's audit can end stays as it was written; an account that may not send explains
+        everything else."""
         if not message.state.live or message.state is MessageState.SENDING or self._stays(message):
             return message
-        wait = self._now(message) if running else _as_written(message)
-        now_ms, at_ms = self._clock.now_ms(), wait.until_ms
-        if message.not_before_ms and message.not_before_ms > now_ms:
-            at_ms = max(message.not_before_ms, at_ms or 0)
-        if at_ms is not None and at_ms < now_ms:
-            at_ms = None
-        return _shown(message, replace(wait, until_ms=at_ms))
+        now_ms = self._clock.now_ms()
+        wait = _dated(message, self._now(message) if running else _as_written(message), now_ms)
+        over = wait.until_ms is not None and wait.until_ms < now_ms
+        return _shown(message, replace(wait, until_ms=None) if over else wait)
 
     def _stays(self, message: Message) -> bool:
-        """Held in doubt, or nobody has been heard yet; that is so while the account itself cannot send as well."""
+        """Held in doubt or by the platform, or nobody has been heard yet; that is so while the account itself cannot
+        send as well."""
         lane = self._lanes.lane(message.target)
         heard = lane is not None and lane.has_written
-        return message.waiting_for is WaitingFor.OPERATOR or (_never_written(message) and not heard)
+        return message.waiting_for in _HELD or (_never_written(message) and not heard)
 
     def _now(self, message: Message) -> Wait:
         """What the platform said to it stays its reason for as long as it explains the wait; else what stands before
-        its account, its chat or its host does."""
+        its account, its chat or its host does. Of several gates the last to open holds it."""
         wait = self._of_chat(message.target) or Wait()
-        push_ms = self._push_waits_until(message)
-        if push_ms > (wait.until_ms or 0) and wait.waiting_for in (None, WaitingFor.LIMIT):
-            return Wait(WaitingFor.LIMIT, push_ms, NO_RECEIPTS)
-        if wait.waiting_for is None and (share_ms := self._share_waits_until(message)):
-            return Wait(WaitingFor.LIMIT, share_ms, ANSWERS_FIRST)
+        if wait.waiting_for in (None, WaitingFor.LIMIT):
+            wait = max([wait, *self._of_pushes(message)], key=lambda each: each.until_ms or 0)
+        if wait.reason in (NO_RECEIPTS, ANSWERS_FIRST):
+            return wait
         if wait.waiting_for is None:
             released = message.waiting_for in PARKED  # and on its way
             return Wait() if released else _as_written(message)
@@ -117,20 +117,16 @@ class Waits:
             return Wait(WaitingFor.CONNECTION, limit_ms, UNREACHABLE)
         return Wait(WaitingFor.LIMIT, limit_ms, LIMITED)
 
-    def _push_waits_until(self, message: Message) -> int:
-        """Until when a push waits because its chat gives no receipts; 0 if it does not."""
-        lane = self._lanes.lane(message.target)
-        if lane is None or not slowed(message) or lane.push_at_ms <= self._clock.now_ms():
-            return 0
-        return lane.push_at_ms
-
-    def _share_waits_until(self, message: Message) -> int:
-        """Until when a push leaves what room its account has to answers; 0 if it does not."""
-        now_ms, account = self._clock.now_ms(), self._lanes.account_lanes(message.account)
-        if account is None or not is_bulk(message.klass):
-            return 0
-        ready_ms = account.share.bulk_ready_at(account.gates.account, now_ms)
-        return ready_ms if ready_ms > now_ms else 0
+    def _of_pushes(self, message: Message) -> Iterator[Wait]:
+        """What only pushes wait for: their chat gives no receipts, or the account's room is left to answers."""
+        now_ms = self._clock.now_ms()
+        account, lane = self._lanes.account_lanes(message.account), self._lanes.lane(message.target)
+        if lane is not None and slowed(message) and lane.push_at_ms > now_ms:
+            yield Wait(WaitingFor.LIMIT, lane.push_at_ms, NO_RECEIPTS)
+        if account is not None and is_bulk(message.klass):
+            share_ms = account.share.bulk_ready_at(account.gates.account, now_ms)
+            if share_ms > now_ms:
+                yield Wait(WaitingFor.LIMIT, share_ms, ANSWERS_FIRST)
 
     def _why_not_sending(self, account_id: AccountId) -> Reason | None:
         account = self._standing.known(account_id)
@@ -170,6 +166,16 @@ def _state(message: Message, wait: Wait) -> MessageState:
 
 def _as_written(message: Message) -> Wait:
     return Wait(message.waiting_for, message.next_attempt_at_ms, message.reason)
+
+
+def _dated(message: Message, wait: Wait, now_ms: int) -> Wait:
+    """A date to come is the first time at which it can go; a gate that opens before holds nothing up."""
+    date_ms = message.not_before_ms or 0
+    if date_ms <= now_ms:
+        return wait
+    if wait.until_ms is not None and wait.until_ms <= date_ms:
+        wait = _as_written(message)
+    return replace(wait, until_ms=max(date_ms, wait.until_ms or 0))
 
 
 def _never_written(message: Message) -> bool:
