@@ -13,7 +13,7 @@ from typing import Any
 from simulation.books_qq import PLATFORM as QQ
 from simulation.books_qq import qq_records, qq_targets, repeats_from_ms
 from simulation.station import Station
-from yizhan.model import AccountId, ChatId, Inbound, Message, Target, Turn
+from yizhan.model import AccountId, ChatId, Event, Inbound, Message, Target, Turn
 from yizhan_simulator.ledger import Effect, Record
 
 PAGE = 500
@@ -49,6 +49,26 @@ class Asked:
     lines: tuple[str, ...]
 
 
+@dataclass(slots=True)
+class Speech:
+    """What an agent said when it was asked once: the turn, the newest event before it was asked, its words so far, and
+    whether they are all."""
+
+    turn: str
+    after: int = 0
+    said: str = ""
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTold:
+    """An event of the stream: a turn's state."""
+
+    id: int
+    turn: str
+    state: str
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """An inbound message in the store, and the turn it belongs to, None if it asks nothing."""
@@ -73,11 +93,11 @@ class Books:
     """Everything a checker may know.
 
     promises     what programs were told, in order
-    asked        what the agent was asked; None: nobody answers
+    asked        what the agent was asked; None: nobody answers. `speeches`: what it said, asking by asking
     heard        texts of users that the process has read from a reply to its end
     on_the_wire  of these, those of a reply that was on the wire when a process was killed, or stopped with a full disk
     messages     every message in the store with its attempts, oldest first; `events` of the whole stream
-    received     every inbound message in the store; `turns` every turn
+    received     every inbound message in the store; `turns` every turn, `turn_events` those of the stream
     pending      how many inbound messages nobody has turned to yet
     records      the platform's ledger; `copies`: bubbles per client id
     repeats_from_ms  by bot on QQ: what is said from then on is repeated until it is kept; before, a session may have
@@ -91,12 +111,14 @@ class Books:
 
     promises: list[Promise] = field(default_factory=list)
     asked: list[Asked] | None = None
+    speeches: list[Speech] | None = None
     heard: list[str] = field(default_factory=list)
     on_the_wire: list[str] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     events: list[Told] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
+    turn_events: list[TurnTold] = field(default_factory=list)
     pending: int = 0
     records: list[Record] = field(default_factory=list)
     copies: Mapping[str, int] = field(default_factory=dict)
@@ -115,12 +137,14 @@ async def collect(station: Station) -> Books:
     store, world = station.gateway.store, station.world
     listed = await station.messages()
     messages = [await store.message(message.id) for message in listed]
+    events = await _events(station)
     books = Books(
         promises=[Promise(each.id, each.idempotency_key, each.text) for each in station.accepted],
         heard=[*station.heard()],
         on_the_wire=list(station.on_the_wire),
         messages=messages,
-        events=await _events(station),
+        events=[_message_told(event) for event in events if event.type == "message.state"],
+        turn_events=[_turn_told(event) for event in events if event.type == "turn.state"],
         pending=len(await store.pending_inbound()),
         records=[record for record in world.ledger if not record.call.startswith("qq.")],
         copies={
@@ -166,17 +190,21 @@ async def _rows(station: Station, target: Target) -> Iterable[Any]:
             return rows
 
 
-async def _events(station: Station) -> list[Told]:
-    told: list[Told] = []
-    after = 0
-    while events := await station.gateway.store.events_after(after, PAGE):
-        after = events[-1].id
-        for event in events:
-            if event.type == "message.state":
-                message = json.loads(event.data)["message"]
-                parts = tuple(part["state"] for part in message["parts"])
-                told.append(Told(event.id, message["id"], message["state"], parts))
+async def _events(station: Station) -> list[Event]:
+    told: list[Event] = []
+    while events := await station.gateway.store.events_after(told[-1].id if told else 0, PAGE):
+        told += events
     return told
+
+
+def _message_told(event: Event) -> Told:
+    message = json.loads(event.data)["message"]
+    return Told(event.id, message["id"], message["state"], tuple(part["state"] for part in message["parts"]))
+
+
+def _turn_told(event: Event) -> TurnTold:
+    turn = json.loads(event.data)["turn"]
+    return TurnTold(event.id, turn["id"], turn["state"])
 
 
 def lane_of(message: Message) -> Lane:

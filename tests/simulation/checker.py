@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from simulation.books import Books, Lane, collect, lane_of
+from simulation.checker_turns import TURNS
 from simulation.station import Station
 from yizhan.core.allowance import NOTICE_SOURCE
-from yizhan.model import Attempt, Entry, Message, MessageClass, MessageState, TurnState, WaitingFor
+from yizhan.model import Attempt, Entry, Message, MessageClass, MessageState, WaitingFor
 from yizhan_simulator.ledger import Effect, Record
 
 _ACKNOWLEDGED = {Effect.SHOWN, Effect.DELAYED, Effect.REPEAT, Effect.DROPPED}
@@ -259,27 +260,6 @@ def incoming(books: Books) -> Iterator[str]:
             yield f"{text!r} of {chat[1]} is stored {kept} times, and was said {times} times"
 
 
-def answered(books: Books) -> Iterator[str]:
-    """Each stored message is asked about in one turn, all turns end, and their outputs are messages."""
-    if books.pending:
-        yield f"{books.pending} inbound messages were never turned to"
-    outputs = Counter(message.turn_id for message in books.messages if message.ordinal is not None)
-    for turn in books.turns:
-        if turn.state not in (TurnState.DONE, TurnState.FAILED, TurnState.STOPPED):
-            yield f"turn {turn.id} is still {turn.state.value}"
-        if turn.state is TurnState.DONE and turn.outputs != outputs[turn.id]:
-            yield f"turn {turn.id} speaks of {turn.outputs} outputs, and has {outputs[turn.id]}"
-    if books.asked is None:
-        return
-    turns: dict[str, set[str]] = defaultdict(set)
-    for asked in books.asked:
-        for line in asked.lines:
-            turns[line].add(asked.turn)
-    for received in books.received:
-        if len(turns[received.text]) != 1:
-            yield f"{received.text!r} was asked about in {len(turns[received.text])} turns"
-
-
 def convicted(books: Books) -> Iterator[str]:
     """Refused with a token and then accepted without it, and that written down: the token is stale, and never goes
     out again, also after a restart."""
@@ -432,7 +412,7 @@ def stopped(books: Books, bounds: Bounds) -> Iterator[str]:
 
 CHECKS: tuple[Callable[[Books], Iterable[str]], ...] = (
     lost, conserved, unexplained, lies, copies, unmarked, given_up, reused, keys, order, unbroken, incoming,
-    answered, convicted, believed, complained, asleep,
+    *TURNS, convicted, believed, complained, asleep,
 )  # fmt: skip
 MEASURES: tuple[Callable[[Books, Bounds], Iterable[str]], ...] = (
     refused, stormed, knocked, bloated, overtaken, stopped,

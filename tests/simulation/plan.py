@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from simulation.plan_streams import Streams, draw_streams
 from yizhan.model import MessageClass
 from yizhan_simulator import Fault, Hint, Limit, Outage
 from yizhan_simulator.knobs import Refusal
@@ -193,6 +194,7 @@ class Plan:
     outages: tuple[Outage, ...] = ()
     acts: tuple[Act, ...] = ()
     qq: Qq | None = None
+    streams: Streams | None = None
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -200,8 +202,9 @@ class Plan:
     def _lines(self) -> Iterator[str]:
         yield f"seed {self.seed}: chats {self.chats}, chaos for {self.chaos_s:.0f} s, commits {self.commit_ms} ms"
         yield f"  in doubt: {self.in_doubt}; {self.agent}; knobs {self.knobs}"
-        if self.qq is not None:
-            yield f"  {self.qq}"
+        for more in (self.qq, self.streams):
+            if more is not None:
+                yield f"  {more}"
         for weather in (*self.limits, *self.faults, *self.outages):
             yield f"  {type(weather).__name__} {_said(weather)}"
         for act in self.acts:
@@ -234,11 +237,16 @@ QQ_SEEDS = 1_000_000
 
 def draw(seed: int) -> Plan:
     """The world of a seed. The same seed gives the same plan, on every machine."""
+    plan = _drawing(seed).plan()
+    return replace(plan, streams=draw_streams(seed, plan.places))
+
+
+def _drawing(seed: int) -> Drawing:
     if seed >= QQ_SEEDS:
         from simulation.plan_qq import QqDrawing
 
-        return QqDrawing(seed).plan()
-    return Drawing(seed).plan()
+        return QqDrawing(seed)
+    return Drawing(seed)
 
 
 HEALTHY: dict[str, Any] = {

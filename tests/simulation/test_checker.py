@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from simulation.books import Asked, Books, Promise, Received, Sample, Told
+from simulation import doctored_turns
+from simulation.books import Asked, Books, Promise, Received, Sample, Speech, Told, TurnTold
 from simulation.checker import CHECKS, MEASURES, audit
+from simulation.checker_turns import TURNS
 from yizhan.model import (
     AccountId,
     Attempt,
@@ -73,11 +75,13 @@ def honest() -> Books:
     return Books(
         promises=[Promise("m1", "k1"), Promise("m1", "k1"), Promise("m2")],
         asked=[Asked("t1", ("hi",))],
+        speeches=[Speech("t1", 1, "", True)],
         heard=["hi"],
         messages=[message("m1", 1, idempotency_key="k1"), message("m2", 2)],
         events=told("queued", "sending", "delivered") + told("queued", "sending", "delivered", of="m2"),
         received=[Received(LANE, "hi", "t1")],
         turns=[turn],
+        turn_events=[TurnTold(1, "t1", "running"), TurnTold(2, "t1", "done")],
         records=[
             Record(0, 500, "say", Effect.PHONE, BOT, USER, text="hi"),
             record(1, token="T"),
@@ -310,12 +314,24 @@ DOCTORED: list[tuple[str, Doctor, str]] = [
     ("a hot loop of connecting", ask_qq("qq.gateway_bot", 9, 50), "9 times qq.gateway_bot within 1 s"),
     ("a day's new sessions in an hour", ask_qq("qq.identify", 40, 1_400), "40 times qq.identify within 60 s"),
     ("a stop that takes its time", having(stops_ms=[60_000]), "a stop took 60000 ms"),
+    *doctored_turns.FOUND,
 ]  # fmt: skip
 
 
 def test_honest_books_are_passed() -> None:
     """A checker that cries without cause is turned off."""
     assert [] == audit(honest())
+
+
+ODD = doctored_turns.HONEST
+
+
+@pytest.mark.parametrize("doctor", [row[1] for row in ODD], ids=[row[0] for row in ODD])
+def test_what_only_looks_odd_is_passed(doctor: Doctor) -> None:
+    """A check that knows one way only to be right would hold others back."""
+    books = honest()
+    doctor(books)
+    assert [] == [finding for check in TURNS for finding in check(books)]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from simulation.disk import CrashGate
 from simulation.plan import HEALTHY, Place, Plan
 from simulation.qq_cast import QqCast
 from simulation.station import SIM_URL, Crash, Station
+from simulation.streamer import Streamer
 from simulation.virtual import run, the_loop
 from yizhan.errors import RequestError, StoreError
 from yizhan.model import (
@@ -83,7 +84,7 @@ class Voyage:
     def __init__(self, plan: Plan, home: Path, complaints: list[str]) -> None:
         self.plan = plan
         self._rng = random.Random(f"voyage {plan.seed}")
-        self._agent = ScriptedAgent(plan.agent, plan.seed)
+        self._agent = self._cast_agent()
         self._complaints = complaints
         self._calm = False
         self._station = Station(
@@ -92,6 +93,7 @@ class Voyage:
             answers=self._agent,
             latency_s=self._latency_s,
             delivery={"in_doubt": plan.in_doubt},
+            **(plan.streams.settings if plan.streams else {}),
         )
         self._accounts: list[AccountId] = []
         self._users: dict[Place, str] = {}
@@ -105,6 +107,26 @@ class Voyage:
         self._findings: list[str] = []
         self._patience = LONG_WAITS
         self._qq = QqCast(self._station, plan, plan.qq) if plan.qq is not None else None
+
+    def _cast_agent(self) -> ScriptedAgent:
+        streams, seed = self.plan.streams, self.plan.seed
+        streamer = Streamer(streams, seed, self._die) if streams else None
+        agent = ScriptedAgent(self.plan.agent, seed, streamer)
+        agent.streams = self._streams
+        agent.last_event = self._last_event
+        return agent
+
+    def _streams(self, target: Target) -> bool:
+        """Whether the agent speaks in pieces there."""
+        places = self.plan.streams.places if self.plan.streams else ()
+        return target in (Target(self._accounts[place[0]], self._chat(place)) for place in places)
+
+    async def _last_event(self) -> int:
+        _, newest = await self._station.gateway.store.event_range()
+        return newest
+
+    def _die(self) -> None:
+        self._station.process.die()
 
     async def sail(self, bounds: Bounds) -> Outcome:
         the_loop().set_exception_handler(self._complain)
@@ -359,7 +381,7 @@ class Voyage:
         station.world.turn(**HEALTHY)
         if self._qq is not None:
             self._qq.heal()
-        self._agent.well = True
+        self._agent.recover()
         await self._alive()
         for account, chats in enumerate(self.plan.chats):
             await self._insist(lambda account=account: self._pause((account, 0), False, True))
@@ -481,7 +503,7 @@ class Voyage:
 
     async def _books(self) -> Books:
         books = await collect(self._station)
-        books.asked = self._agent.asked
+        books.asked, books.speeches = self._agent.asked, self._agent.speeches
         for program in self._programs.values():
             books.promises += program.promises
         books.retried = self._retried
@@ -520,6 +542,7 @@ class Voyage:
             for attempt in entry.attempts
         )
         told.update(f"{record.call} {record.effect.value}" for record in books.records)
+        told.update(self._agent.met)
         told.update(
             {
                 "kills": self._station.kills,
