@@ -222,7 +222,7 @@ async def test_a_first_sentence_that_was_refused_is_not_tried_again_with_every_w
     """Each further piece of the answer asked the store again; a long answer asked it a thousand times."""
     tried: list[str] = []
 
-    def unsayable(_: Any, turn: Any, asked: Any, text: str) -> None:
+    def unsayable(_: Any, turn: Any, asked: Any, text: str, lifetime_ms: Any) -> None:
         tried.append(text)
 
     monkeypatch.setattr(Speaking, "first", unsayable)
