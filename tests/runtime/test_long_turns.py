@@ -173,6 +173,25 @@ async def test_a_message_that_would_steer_waits_once_something_was_said(home: Pa
         assert ["one", "two"] == [question.text for question in agent.asked]
 
 
+@pytest.mark.parametrize("while_busy", ["interrupt", "steer"])
+@in_virtual_time
+async def test_a_first_sentence_that_was_being_stored_when_the_next_message_came_does_not_lie_about(
+    home: Path, while_busy: str
+) -> None:
+    """It was on disk, and nobody knew of it before the next start: it lay in the queue, and newer answers went by."""
+    agent = Says([WAIT, Text(FIRST), Text("x"), WAIT], [Text("And this is for the second one.")])
+    settings = {"turns": {"first_sentence": "always", "while_busy": while_busy}}
+    async with ann_at(home, answers=agent, latency_s=lambda: 2.0, **settings) as (station, ann, _):
+        station.say(ann, "one")
+        await until(lambda: len(agent.asked) == 1)
+        station.say(ann, "two")
+        await until(lambda: station.gate.seen[-1] == "commit_inbound")
+        agent.go_on()  # its words reach the store's queue before the message is heard of
+        await until_shown(station, ann, FIRST.strip(), "And this is for the second one.")
+        await station.until_quiet()
+        assert [] == await findings(station)
+
+
 @pytest.mark.field("F08")
 @in_virtual_time
 async def test_what_an_agent_does_is_told_in_few_lines_and_the_answer_arrives(home: Path) -> None:

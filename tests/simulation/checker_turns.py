@@ -49,7 +49,7 @@ def turned(books: Books) -> Iterator[str]:
     """A message belongs to a turn that is in the store, in the state that was announced last; no arrow was taken that
     does not exist, and what failed says why."""
     stored = {str(turn.id): turn for turn in books.turns}
-    for received in books.received:
+    for received in books.received if books.asked is not None else ():
         if received.turn not in stored and not books.pending:
             yield f"{received.text!r} belongs to no turn"
     states: dict[str, str] = {}

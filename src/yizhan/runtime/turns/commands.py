@@ -118,7 +118,7 @@ class Commands:
     async def _say_to(self, inbound: Inbound, text: str) -> None:
         target = Target(inbound.account, inbound.chat)
         draft = self._speaking.of_command(inbound, text)
-        self._outbound.admit(await self._steps.add(target, lambda: self._store.accept(draft)))
+        await self._steps.add(target, lambda: self._store.accept(draft))
 
     async def _carry_out(self, command: Command, inbound: Inbound, cleared: Cleared) -> str:
         target = Target(inbound.account, inbound.chat)

@@ -56,8 +56,7 @@ class Finishing:
         session: ChatSession | None = None,
     ) -> None:
         end = TurnEnd(turn.id, state, self._clock.now_ms(), drafts, reason, session)
-        for accepted in await self._steps.add(turn.target, lambda: self._store.end_turn(end)):
-            self._outbound.admit(accepted)
+        await self._steps.add(turn.target, lambda: self._store.end_turn(end))
 
     def _log(self, turn: Turn, outcome: Outcome) -> None:
         if outcome.defect is not None:

@@ -63,12 +63,9 @@ class Holding:
         if draft is None or now.waiting_for is not None or (now.left is not None and now.left < 2):
             return
         try:
-            accepted = await self._steps.add(turn.target, lambda: self._store.say(turn.id, draft))
+            await self._steps.add(turn.target, lambda: self._store.say(turn.id, draft))
         except RequestError as error:
             self._outbound.log.warning("turn.unsaid", account=turn.account, turn=turn.id, code=error.name)
-            return
-        if accepted is not None:
-            self._outbound.admit(accepted)
 
     async def _permits(self, turn: Turn) -> ChatAllowanceView:
         """What the chat may still be sent."""

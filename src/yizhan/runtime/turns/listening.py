@@ -171,11 +171,7 @@ class Listening:
         try:
             if (draft := make()) is None:
                 return False
-            accepted = await self._steps.add(turn.target, lambda: self._store.say(turn.id, draft))
+            return await self._steps.add(turn.target, lambda: self._store.say(turn.id, draft)) is not None
         except RequestError as error:
             self._outbound.log.warning("turn.unsaid", account=turn.account, turn=turn.id, code=error.name)
             return False
-        if accepted is None:
-            return False
-        self._outbound.admit(accepted)
-        return True

@@ -7,11 +7,12 @@ from typing import TypeVar
 
 from yizhan.errors import StoreError
 from yizhan.model import Target
-from yizhan.ports import Clock
+from yizhan.ports import Accepted, Clock
 from yizhan.runtime.outbound import Outbound
-from yizhan.runtime.patience import persist
+from yizhan.runtime.patience import persist, to_the_end
 
 T = TypeVar("T")
+A = TypeVar("A", bound=Accepted | tuple[Accepted, ...] | None)
 
 
 class Steps:
@@ -25,14 +26,19 @@ class Steps:
         """A read, or a write that adds no messages."""
         return await persist(self._clock, step, self._tell)
 
-    async def add(self, target: Target, step: Callable[[], Awaitable[T]]) -> T:
-        """A write that adds messages: a newer one of the chat must not overtake what is there, unheard of."""
+    async def add(self, target: Target, step: Callable[[], Awaitable[A]]) -> A:
+        """A write that adds messages: they enter their lane, so that a newer one of the chat does not overtake what is
+        there, unheard of. A write that has begun is heard out, also if a turn is stopped meanwhile."""
+        return await persist(self._clock, lambda: self._added(target, step), self._tell)
 
-        async def written() -> T:
-            with self._outbound.doubtful(target):
-                return await step()
-
-        return await persist(self._clock, written, self._tell)
+    @to_the_end
+    async def _added(self, target: Target, step: Callable[[], Awaitable[A]]) -> A:
+        with self._outbound.doubtful(target):
+            added = await step()
+        for accepted in added if isinstance(added, tuple) else (added,):
+            if accepted is not None:
+                self._outbound.admit(accepted)
+        return added
 
     def _tell(self, error: StoreError) -> None:
         self._outbound.log.warning("turn.waits_for_store", error=error.detail)
