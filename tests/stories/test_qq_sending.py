@@ -101,6 +101,24 @@ def test_a_group_hears_in_time_that_an_answer_takes_longer_than_it_may(home: Pat
 
 
 @pytest.mark.field("F64")
+def test_a_group_hears_in_time_that_its_question_still_waits_for_a_worker(home: Path) -> None:
+    """The agents were busy elsewhere: the group's five minutes went by without a word before its turn had begun."""
+
+    @on_qq(Says("done at last", takes_s=400), language="en", turns={"workers": 1})
+    async def story(tale: QqTale) -> None:
+        tale.group("Ann", "Bob")
+        await tale.says("keep busy")
+        await tale.says("do it", to="friends", at=True)
+        await tale.passes(280)
+        (patience,) = tale.phone("friends")
+        assert patience.startswith("Still working on it.")
+        await tale.passes(560)
+        assert [patience, "done at last"] == tale.phone("friends")
+
+    story(home)
+
+
+@pytest.mark.field("F64")
 @pytest.mark.field("F69")
 @pytest.mark.parametrize("code", [40034005, 40034024, 40034128])
 def test_a_refusal_that_is_meant_for_ever_is_not_tried_three_times(home: Path, code: int) -> None:

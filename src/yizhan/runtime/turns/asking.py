@@ -50,12 +50,13 @@ class Asking:
         self, desk: Desk, turn: Turn, seat: Seat, begun: TurnOpened | None, asked: Sequence[Inbound]
     ) -> Answer:
         """What the agent says. `begun`: the turn runs already, and the seat is taken; whoever calls leaves it."""
-        await seat.take()
-        opened = begun or await self._begin(turn)
-        if opened is None:
-            return Answer()  # it has been ended meanwhile
-        async with self._signs.shown(turn.target), self._holding.told(turn, asked):
-            return await self._in_time(desk, opened, asked)
+        async with self._holding.told(turn, asked):
+            await seat.take()
+            opened = begun or await self._begin(turn)
+            if opened is None:
+                return Answer()  # it has been ended meanwhile
+            async with self._signs.shown(turn.target):
+                return await self._in_time(desk, opened, asked)
 
     async def _in_time(self, desk: Desk, opened: TurnOpened, asked: Sequence[Inbound]) -> Answer:
         limit_s = self._timeout_ms / 1000
