@@ -580,7 +580,9 @@ class Settings(_Section):
     agents: Mapping[str, AgentSettings] = Field({}, description="those who can answer, by name")
     routes: tuple[Route, ...] = Field((), description="who answers instead of `agent`; the first that fits")
     agent_choices: tuple[str, ...] = Field(
-        (), description="agents that everybody may choose for a chat by /use; admins may choose any"
+        (),
+        description="agents that everybody may choose for a chat by /use, and the default to go back; "
+        "admins may choose any",
     )
     access: Access = Access()
     database: Database = Database()

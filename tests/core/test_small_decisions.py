@@ -56,7 +56,19 @@ def test_a_command_stands_alone_in_its_message(command: Command) -> None:
     assert command_of(f"say {command.value}") is None
 
 
-@pytest.mark.parametrize("text", ["", "/", "/stopp", "stop", "/unknown", "请/stop"])
+@pytest.mark.parametrize("text", ["／stop", "／ｓｔｏｐ", "／STOP\u3000", "\u3000/Stop"])
+def test_a_stop_typed_on_a_chinese_keyboard_stops(text: str) -> None:
+    """It went to the agent as a question, behind the answer that it was to end."""
+    assert Command.STOP is command_of(text)
+
+
+def test_whoever_names_no_agent_is_told_who_there_is() -> None:
+    assert Command.AGENTS is command_of("/use")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "/", "/stopp", "stop", "/unknown", "请/stop", "/approve", "/use a b", "\\stop"]
+)
 def test_anything_else_is_no_command(text: str) -> None:
     assert command_of(text) is None
 

@@ -72,16 +72,18 @@ async def test_a_word_at_the_beginning_asks_another_agent_once(home: Path) -> No
 
 @in_virtual_time
 async def test_a_chat_chooses_who_answers_also_after_a_restart(home: Path) -> None:
-    """Among those that are open to all; the default's name leads back."""
+    """Among those that are open to all; the default's name leads back, also for whoever may choose only a few."""
     main, coder = _pair()
     async with _station(home, main, coder, agent_choices=["coder"]) as station:
         ann, bob = station.world.add_user("Ann"), station.world.add_user("Bob")
         account = await station.link(ann)
         for text, shown in (
-            ("/agents", "main answers here. To choose from: coder."),
-            ("/use nobody", "You cannot choose nobody. To choose from: coder."),
-            ("/use main", "You cannot choose main. To choose from: coder."),
-            ("/use coder", "From now on coder answers here."),
+            ("/agents", "main answers here. To choose from: coder, main."),
+            ("/use nobody", "You cannot choose nobody. To choose from: coder, main."),
+            ("/use Coder", "From now on coder answers here."),
+            ("/use main", "From now on main answers here."),
+            ("/use", "main answers here. To choose from: coder, main."),
+            ("／use coder", "From now on coder answers here."),
             ("hello", "re: hello"),
         ):
             station.say(bob, text, account)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from enum import StrEnum
 
 
@@ -25,14 +26,23 @@ ENDING = frozenset({Command.STOP, Command.NEW})
 """These end what the chat is waiting for."""
 
 
+WITHOUT_ARGUMENT = {Command.USE: Command.AGENTS}
+"""What these ask for when the word is missing."""
+
+
 def command_of(text: str) -> Command | None:
-    """The command a message is; None for anything else. A command stands alone in its message, but for its argument."""
-    words = text.split()
-    word = words[0].lower() if words else ""
+    """The command a message is; None for anything else. A command stands alone in its message, but for its argument.
+
+    Wide letters are letters: a Chinese keyboard writes ／stop.
+    """
+    words = text.split(maxsplit=2)
+    word = unicodedata.normalize("NFKC", words[0]).lower() if words else ""
     if word not in set(Command):
         return None
     command = Command(word)
-    return command if len(words) == 1 + (command in WITH_ARGUMENT) else None
+    if len(words) == 1:
+        return WITHOUT_ARGUMENT.get(command, None if command in WITH_ARGUMENT else command)
+    return command if len(words) == 2 and command in WITH_ARGUMENT else None
 
 
 def argument_of(text: str) -> str:

@@ -3,6 +3,7 @@ when each person was heard lately."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
@@ -124,8 +125,8 @@ class Door:
 
 
 def plain_code(code: str) -> str:
-    """As people copy a code: small or large letters, with or without the dash."""
-    return code.replace("-", "").strip().upper()
+    """As people copy a code: small, large or wide letters, with or without the dash."""
+    return unicodedata.normalize("NFKC", code).replace("-", "").strip().upper()
 
 
 def new_code(random_hex: str) -> str:

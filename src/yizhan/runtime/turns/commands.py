@@ -163,9 +163,10 @@ class Commands:
     def _agents(self, inbound: Inbound, target: Target) -> str:
         return self._say("agents", agent=self._roster.of(target).agent, names=self._choices(inbound))
 
-    async def _use(self, inbound: Inbound, target: Target, name: str) -> str:
-        if name not in self._roster.choices(self._from_admin(inbound)):
-            return self._say("unknown_agent", name_given=name[:NAME_MAX], names=self._choices(inbound))
+    async def _use(self, inbound: Inbound, target: Target, given: str) -> str:
+        name = self._roster.choice(given, self._from_admin(inbound))
+        if name is None:
+            return self._say("unknown_agent", name_given=given[:NAME_MAX], names=self._choices(inbound))
         kept, at_ms = self._roster.kept(name), self._clock.now_ms()
         await self._steps.take(lambda: self._store.choose_agent(target, kept, at_ms))
         self._roster.prefer(target, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from yizhan.core.routing import NOBODY, Chosen, Route, choose
@@ -62,12 +63,24 @@ class Roster:
         return self._limits.get(turn.agent, 0)
 
     def choices(self, admin: bool) -> tuple[str, ...]:
-        """Whom somebody may choose for a chat."""
-        return tuple(name for name in self._agents if admin or name in self._open_to_all)
+        """Whom somebody may choose for a chat. Whoever may choose at all finds the way back to the default."""
+        open_to_all = self._open_to_all and self._open_to_all | {self._default}
+        return tuple(name for name in self._agents if admin or name in open_to_all)
+
+    def choice(self, given: str, admin: bool) -> str | None:
+        """Who of them is meant by a name as people type it; None: nobody."""
+        choices = self.choices(admin)
+        alike = (name for name in choices if _plain(name) == _plain(given))
+        return given if given in choices else next(alike, None)
 
     @property
     def anybody(self) -> bool:
         return bool(self._agents)
+
+
+def _plain(name: str) -> str:
+    """Phones begin with a capital, and Chinese keyboards write wide letters."""
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def roster_of(settings: Settings, default: Agent | None, others: Mapping[str, Agent]) -> Roster:
