@@ -26,6 +26,11 @@ def without_thoughts(*pieces: str) -> str:
         ("write `<think>` here", "write `<think>` here"),
         ("1 < 2\n<thin air", "1 < 2\n<thin air"),
         ("<think>never ends", ""),
+        ("```xml\n<think>\nhm\n</think>\n```\nso", "```xml\n<think>\nhm\n</think>\n```\nso"),
+        ("~~~\n```\n<think>a</think>\n~~~\n<think>b</think>so", "~~~\n```\n<think>a</think>\n~~~\nso"),
+        ("```\ncode\n```\n<think>hm</think>so", "```\ncode\n```\nso"),
+        ("`` `\n<think>hm</think>so", "`` `\nso"),
+        ("<think>```\n</think>so\n<think>hm</think>", "so\n"),
         ("</think>stray", "</think>stray"),
         ("", ""),
     ],
@@ -36,7 +41,10 @@ def test_thoughts_are_taken_out_and_mentions_kept(text: str, said: str) -> None:
 
 
 @given(
-    st.lists(st.sampled_from(["<think>", "</think>", "<", "think", ">", "\n", " ", "a", "好"]), max_size=12),
+    st.lists(
+        st.sampled_from(["<think>", "</think>", "<", "think", ">", "\n", "\n```\n", "`", " ", "a", "好"]),
+        max_size=12,
+    ),
     st.data(),
 )
 def test_cutting_a_stream_changes_nothing(words: list[str], data: st.DataObject) -> None:

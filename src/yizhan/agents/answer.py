@@ -1,13 +1,15 @@
 """The text of an answer while it grows: bounded, without the model's thoughts, cut only visibly. Pure.
 
 Some models think aloud in `<think>…</think>` before they answer. Such a block is taken out where it
-begins a line, so that an answer that merely mentions the tag keeps it. A block that never ends is
-thought to the end.
+begins a line of prose, so that an answer that merely mentions the tag, or shows it in fenced code, keeps
+it. A block that never ends is thought to the end.
 """
 
 from __future__ import annotations
 
 from typing import Literal
+
+from yizhan.core.markdown import Fence, fence_after
 
 Language = Literal["zh", "en"]
 
@@ -23,6 +25,8 @@ MODEL_STOPPED = {
 """Closes an answer that the model itself cut."""
 
 _OPEN, _CLOSE = "<think>", "</think>"
+_FENCE_LINE_CHARS = 1_000
+"""A longer line neither begins nor ends fenced code."""
 
 
 class AnswerText:
@@ -75,6 +79,8 @@ class ThoughtFilter:
         self._pending = ""
         self._thinking = False
         self._line_head = True
+        self._line = ""
+        self._fence: Fence | None = None
 
     def feed(self, piece: str) -> str:
         """What of the text so far can be said by now."""
@@ -105,12 +111,14 @@ class ThoughtFilter:
 
     def _say_line_head(self, said: list[str]) -> bool:
         head = self._pending.lstrip()
-        said.append(self._pending[: len(self._pending) - len(head)])
+        blank = self._pending[: len(self._pending) - len(head)]
+        said.append(blank)
+        self._line = (self._line + blank).rpartition("\n")[2][-_FENCE_LINE_CHARS:]
         self._pending = head
-        if len(head) < len(_OPEN) and _OPEN.startswith(head):
+        if not head or (self._fence is None and len(head) < len(_OPEN) and _OPEN.startswith(head)):
             return False
         self._line_head = False
-        if head.startswith(_OPEN):
+        if self._fence is None and head.startswith(_OPEN):
             self._pending, self._thinking = head[len(_OPEN) :], True
         return True
 
@@ -119,4 +127,9 @@ class ThoughtFilter:
         said.append(line + end)
         self._pending = after
         self._line_head = bool(end)
+        self._line += line[: _FENCE_LINE_CHARS + 1 - len(self._line)]
+        if end:
+            whole = len(self._line) <= _FENCE_LINE_CHARS
+            self._fence = fence_after(self._line, self._fence) if whole else self._fence
+            self._line = ""
         return bool(end)
