@@ -84,6 +84,22 @@ def test_odd_lines_are_passed_over(dialect: str, line: bytes) -> None:
     assert EXPECTED[dialect] == read(dialect, line + b"\n" + printed(f"{dialect}-answer"))
 
 
+@pytest.mark.parametrize(
+    ("dialect", "lines"),
+    [
+        ("claude", rb'{"type":"result","result":"cut \ud83d"}'),
+        (
+            "codex",
+            rb'{"type":"item.completed","item":{"type":"agent_message","text":"cut \ud83d"}}'
+            b'\n{"type":"turn.completed"}',
+        ),
+    ],
+)
+def test_half_of_an_emoji_does_not_cost_the_answer(dialect: str, lines: bytes) -> None:
+    """The line was passed over as no JSON, and the run failed as one that ended without a result."""
+    assert [Text("cut \ud83d")] == read(dialect, lines + b"\n")
+
+
 @pytest.mark.parametrize("dialect", ["claude", "codex"])
 def test_line_without_an_end_is_refused(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It must not be collected for ever."""

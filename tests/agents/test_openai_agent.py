@@ -27,6 +27,7 @@ from tests.agents.conftest import (
 from yizhan.agents import FAILURE_CODES
 from yizhan.agents.answer import MODEL_STOPPED, TOO_LONG
 from yizhan.agents.openai import OpenAiAnswers
+from yizhan.core.text import clean
 from yizhan.ports import AgentFailed, Text
 from yizhan.settings import OpenAiAgent
 
@@ -75,6 +76,13 @@ async def test_pieces_cut_anywhere_are_read_the_same(play: Play, agent_for: Agen
         return response
 
     assert ["驿站答复"] == await answers(agent_for(await play(drip)))
+
+
+async def test_an_emoji_that_the_stream_cuts_in_half_arrives_whole(play: Play, agent_for: Agents) -> None:
+    """A server that cuts its text by UTF-16 writes the halves as escapes; the whole answer was lost for one smile."""
+    halves = chunk("so \ud83d"), chunk("\ude00 glad", finish="stop"), DONE
+    (said,) = await answers(agent_for(await play(streams(*halves))))
+    assert "so 😀 glad" == clean(said)
 
 
 async def test_the_question_carries_prompt_history_model_and_key(play: Play, agent_for: Agents) -> None:

@@ -61,6 +61,8 @@ async def failure(agent: WebhookAnswers) -> AgentFailed:
         ('{"texts": []}', []),
         ('{"text": " "}', []),
         ("{}", []),
+        ('{"text": "cut \\ud83d"}', [Text("cut \ud83d"), OutputEnd()]),
+        ('\ufeff{"text": "marked"}', [Text("marked"), OutputEnd()]),
     ],
 )
 async def test_answer_in_the_reply_is_said(play: Play, hook: Hooks, body: str, pieces: list[Piece]) -> None:

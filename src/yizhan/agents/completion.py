@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from yizhan.agents.answer import AnswerText
+from yizhan.agents.shapes import Shape
 from yizhan.agents.sse import Event
 from yizhan.ports import Piece, Progress, Text
 
@@ -60,9 +61,9 @@ class _Tool(msgspec.Struct):
     status: str = ""
 
 
-_completion = msgspec.json.Decoder(_Completion)
-_refusal = msgspec.json.Decoder(_Refusal)
-_tool = msgspec.json.Decoder(_Tool)
+_completion = Shape(_Completion)
+_refusal = Shape(_Refusal)
+_tool = Shape(_Tool)
 _TOOL_EVENT = b"hermes.tool.progress"
 _FAILED = "error"
 """Not of OpenAI's list, but agents end a stream with it when they fail in the middle."""
@@ -149,28 +150,22 @@ def _spoken(text: str) -> list[Piece]:
 
 def _progress(data: bytes) -> list[Piece]:
     """The beginning of a tool's use; its end, and what makes no sense, is no news."""
-    try:
-        tool = _tool.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return []
+    tool = _tool.read(data) or _Tool()
     told = tool.label or tool.tool
     return [Progress(told)] if told and tool.status != "completed" else []
 
 
 def complaint(body: bytes) -> str:
     """The endpoint's words from the body of a refusal; empty where there are none to be read."""
-    try:
-        refusal = _refusal.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
+    refusal = _refusal.read(body) or _Refusal()
     return _said(refusal.error) or refusal.message or refusal.detail or ""
 
 
 def _read(data: bytes) -> _Completion:
-    try:
-        return _completion.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise NoCompletion("the answer makes no sense: not the JSON of a completion") from None
+    completion = _completion.read(data)
+    if completion is None:
+        raise NoCompletion("the answer makes no sense: not the JSON of a completion")
+    return completion
 
 
 def _said(error: _Words | str | None) -> str:

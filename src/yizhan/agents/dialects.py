@@ -21,6 +21,7 @@ from typing import Protocol
 import msgspec
 
 from yizhan.agents.answer import AnswerText
+from yizhan.agents.shapes import Shape
 from yizhan.ports import Piece, Progress, Session, Text
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
@@ -126,7 +127,7 @@ class _ClaudeEvent(msgspec.Struct):
     parent_tool_use_id: str | None = None
 
 
-_claude = msgspec.json.Decoder(_ClaudeEvent)
+_claude = Shape(_ClaudeEvent)
 SESSION_LOST = "No conversation found with session ID"
 """Claude Code's words, on stderr or among `errors`, for a session that is not on its disk."""
 
@@ -140,9 +141,8 @@ class ClaudeLines(_Lines):
         self._held: list[Piece] = []
 
     def _line(self, line: bytes) -> list[Piece]:
-        try:
-            event = _claude.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        event = _claude.read(line)
+        if event is None:
             return []
         if event.type == "result":
             return self._result(event)
@@ -192,7 +192,7 @@ class _CodexEvent(msgspec.Struct):
     message: str = ""
 
 
-_codex = msgspec.json.Decoder(_CodexEvent)
+_codex = Shape(_CodexEvent)
 
 
 class CodexLines(_Lines):
@@ -203,9 +203,8 @@ class CodexLines(_Lines):
         self._last = ""
 
     def _line(self, line: bytes) -> list[Piece]:
-        try:
-            event = _codex.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        event = _codex.read(line)
+        if event is None:
             return []
         match event.type:
             case "thread.started":

@@ -23,6 +23,7 @@ from yizhan.agents.answer import AnswerText, Language
 from yizhan.agents.completion import complaint
 from yizhan.agents.endpoint import MAX_COMPLAINT_BYTES, Endpoint
 from yizhan.agents.history import remembered
+from yizhan.agents.shapes import Shape
 from yizhan.core.signing import key_of, signature
 from yizhan.ports import AgentFailed, Later, OutputEnd, Piece, Question, Session, Text
 from yizhan.settings import WebhookAgent
@@ -40,7 +41,7 @@ class _Answer(msgspec.Struct):
     session: str | None = None
 
 
-_answer = msgspec.json.Decoder(_Answer)
+_answer = Shape(_Answer)
 
 
 class WebhookAnswers:
@@ -90,7 +91,7 @@ class WebhookAnswers:
 
     def _judged(self, response: aiohttp.ClientResponse, body: bytes) -> list[Piece]:
         if response.status == 202:
-            return [*_session(_read(body)), Later()]
+            return [*_session(_answer.read(body)), Later()]
         if response.status == 204:
             return []
         if response.status != 200:
@@ -99,7 +100,7 @@ class WebhookAnswers:
             return self._said([body.decode("utf-8", "replace")])
         if body.lstrip().startswith(b"<"):
             raise self._endpoint.web_page(f"Check agents.{self.name}.url.")
-        answer = _read(body)
+        answer = _answer.read(body)
         if answer is None:
             raise AgentFailed(
                 "agent-broken-stream",
@@ -138,13 +139,6 @@ def request_body(settings: WebhookAgent, question: Question) -> bytes:
         "history": [{"role": line.role, "text": line.text} for line in lines],
     }
     return msgspec.json.encode(shape)
-
-
-def _read(body: bytes) -> _Answer | None:
-    try:
-        return _answer.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def _session(answer: _Answer | None) -> list[Piece]:

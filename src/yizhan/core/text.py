@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_PAIRS = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
-    """Text without control characters (tab and line feed stay) and without lone surrogates (become U+FFFD).
+    """Text without control characters (tab and line feed stay) and without surrogates: two halves become the
+    character that they are, one alone becomes U+FFFD.
 
     No platform shows them, one of the databases cannot hold NUL, and UTF-8 cannot carry half a character.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
+    return _SURROGATES.sub("\ufffd", _PAIRS.sub(_joined, _CONTROLS.sub("", text)))
+
+
+def _joined(halves: re.Match[str]) -> str:
+    return halves[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le")
 
 
 def shorten(text: str, limit: int) -> str:
