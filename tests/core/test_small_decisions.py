@@ -34,6 +34,7 @@ def test_cleaning_keeps_what_people_see() -> None:
     assert "a\nb\nc" == clean("a\r\nb\rc")
     assert "ab" == clean("a\x00\x07\x1b\x7fb")
     assert "a\ufffdb" == clean("a\ud83db")
+    assert "red ok [1] ]0;" == clean("\x1b[1;31mred\x1b(B\x1b[m \x1b]0;a title\x07ok [1] \x1b]0;\n")[:-1]
     assert "a😀\ufffdb" == clean("a\ud83d" + "\ude00\ude00b")
 
 
