@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -39,6 +40,31 @@ Seconds = Annotated[float, Field(ge=0)]
 Lifetime = Annotated[float, Field(gt=0, le=315_360_000)]
 Patience = Annotated[float, Field(gt=0, le=86_400)]
 Days = Annotated[float, Field(gt=0, le=3650)]
+
+
+def _visible(name: str) -> str:
+    """An id that holds what nobody sees would fit nobody, and the rule it stands in would be passed over."""
+    if not name.isprintable():
+        raise ValueError(f"{name!a} holds a character that nobody sees; copy the id again")
+    if name != name.strip():
+        raise ValueError(f"{name!r} begins or ends with a blank; copy the id again")
+    return name
+
+
+Id = Annotated[str, AfterValidator(_visible)]
+"""Of a sender, a chat or an account, as the platform writes it."""
+
+
+def _one_line(text: str) -> str:
+    if any(letter < " " or letter == "\x7f" for letter in text.strip()):
+        raise ValueError(
+            "holds a line break or another control character, which no HTTP header takes; copy it again"
+        )
+    return text.strip()
+
+
+HeaderText = Annotated[str, AfterValidator(_one_line)]
+"""What is sent in a header of HTTP."""
 
 
 class _Section(BaseModel):
@@ -120,7 +146,7 @@ class OpenAiAgent(_Section):
 
     kind: Literal["openai"]
     base_url: str = Field(pattern=r"^https?://", description="for example http://127.0.0.1:11434/v1")
-    api_key: str = Field("", repr=False, description="sent as bearer token; empty sends none")
+    api_key: HeaderText = Field("", repr=False, description="sent as bearer token; empty sends none")
     model: str = Field(description="name of the model, as the endpoint calls it")
     preset: Literal["plain", "hermes", "openclaw", "nanobot", "cowagent", "openwebui"] = Field(
         "plain", description="who is behind the endpoint, and how it is told which conversation is meant"
@@ -174,8 +200,8 @@ class Route(_Section):
 
     agent: str = Field(min_length=1, description="who answers: none, echo, or a name under agents")
     platform: str | None = Field(None, min_length=1, description="messages of this platform")
-    account: str | None = Field(None, min_length=1, description="messages of this account")
-    chat: str | None = Field(None, min_length=1, description="messages of this chat, as chat id or TARGET")
+    account: Id | None = Field(None, min_length=1, description="messages of this account")
+    chat: Id | None = Field(None, min_length=1, description="messages of this chat, as chat id or TARGET")
     prefix: str | None = Field(
         None, min_length=1, description="messages that begin with this word, which is taken off"
     )
@@ -193,7 +219,9 @@ class WebhookAgent(_Section):
         repr=False,
         description="signs each question, as Standard Webhooks do; may begin with whsec_",
     )
-    headers: Mapping[str, str] = Field({}, repr=False, description="sent along, for example Authorization")
+    headers: Mapping[HeaderText, HeaderText] = Field(
+        {}, repr=False, description="sent along, for example Authorization"
+    )
     history_messages: int = Field(0, ge=0, le=1000, description="lines of history sent along")
     connect_timeout_s: Patience = Field(10, description="to find the host and connect")
     timeout_s: Patience = Field(60, description="to answer, or to say that the answer will come later")
@@ -229,8 +257,8 @@ class Access(_Section):
         "pairing",
         description="open: everybody; pairing: unknown senders are listed, not answered; allowlist: refused",
     )
-    allow: tuple[str, ...] = Field((), description="sender ids that are always allowed")
-    admins: tuple[str, ...] = Field(
+    allow: tuple[Id, ...] = Field((), description="sender ids that are always allowed")
+    admins: tuple[Id, ...] = Field(
         (), description="sender ids that are allowed, and may give commands that act on the gateway"
     )
     per_minute: int = Field(
@@ -246,21 +274,13 @@ class Access(_Section):
         "senders",
         description="in groups: senders: as in a chat of their own; open: everybody in an allowed group; off: nobody",
     )
-    group_allow: tuple[str, ...] = Field(
+    group_allow: tuple[Id, ...] = Field(
         (), description="groups in which the agent speaks, as chat id or TARGET; empty: all"
     )
-    group_people: Mapping[str, tuple[str, ...]] = Field(
+    group_people: Mapping[Id, tuple[Id, ...]] = Field(
         {}, description="group, as chat id or TARGET, to the sender ids that may talk to the agent there"
     )
     mention: bool = Field(True, description="in groups only what is addressed to the agent is answered")
-
-    @field_validator("allow")
-    @classmethod
-    def _can_be_seen(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
-        for sender in allow:
-            if not sender.isprintable():
-                raise ValueError(f"{sender!a} holds a character that nobody sees; copy the id again")
-        return allow
 
 
 class Database(_Section):
