@@ -299,7 +299,14 @@ async def test_odd_bodies_are_failures_not_crashes(play: Play, agent_for: Agents
     assert "agent-broken-stream" == (await failure(agent_for(await play(says(body))))).code
 
 
-@pytest.mark.parametrize("body", ['{"choices": []}', '{"choices": [{"message": {"content": null}}]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"choices": []}',
+        '{"choices": [{"message": {"content": null}}]}',
+        '{"choices": [{"message": {"content": "\\u200b\\ufeff\\u0007"}}]}',
+    ],
+)
 async def test_answer_without_text_is_silence(play: Play, agent_for: Agents, body: str) -> None:
     """An empty bubble cannot be sent; the operator hears why."""
     assert "agent-silent" == (await failure(agent_for(await play(says(body))))).code

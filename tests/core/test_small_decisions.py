@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from yizhan.core.backoff import backoff
 from yizhan.core.commands import WITH_ARGUMENT, Command, argument_of, command_of
 from yizhan.core.phrases import PHRASES, say
-from yizhan.core.text import clean, shorten
+from yizhan.core.text import blank, clean, shorten
 
 bounded = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -36,6 +36,13 @@ def test_cleaning_keeps_what_people_see() -> None:
     assert "a\ufffdb" == clean("a\ud83db")
     assert "red ok [1] ]0;" == clean("\x1b[1;31mred\x1b(B\x1b[m \x1b]0;a title\x07ok [1] \x1b]0;\n")[:-1]
     assert "a😀\ufffdb" == clean("a\ud83d" + "\ude00\ude00b")
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "\x00\x07", "\u200b\ufeff\u2060", "\u3000\u202e\u00ad"])
+def test_what_has_no_width_is_no_message(text: str) -> None:
+    assert blank(text)
+    assert not blank(f"{text}字")
+    assert not blank("\U0001fae8"), "an emoji that is younger than our tables"
 
 
 @bounded

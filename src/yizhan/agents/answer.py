@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 from yizhan.core.markdown import Fence, fence_after
+from yizhan.core.text import blank
 
 Language = Literal["zh", "en"]
 
@@ -42,13 +43,14 @@ class AnswerText:
         self._thoughts = ThoughtFilter()
         self._blank = ""
         self._length = 0
+        self._seen = False
         self.full = False
         """True once more has come than fits: nothing further needs to be read."""
 
     @property
     def silent(self) -> bool:
-        """Nothing but white space and thoughts has come."""
-        return not self._length
+        """Nothing but thoughts and what nobody sees has come."""
+        return not self._seen
 
     def add(self, piece: str) -> str:
         """What can be said by now."""
@@ -66,6 +68,7 @@ class AnswerText:
         room = self._max_chars - self._length
         text, self.full = text[:room], self.full or len(text) > room
         self._length += len(text)
+        self._seen = self._seen or not blank(text)
         text = self._blank + text
         said = text.rstrip()
         self._blank = text[len(said) :]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _COLOURS = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|[()][0-9A-Z]|\\][^\x07\x1b\n]*(?:\x07|\x1b\\\\))")
 """What programs tell a terminal: colours, the cursor, a title. Source: ECMA-48, 5.4; xterm, "Control Sequences"."""
+_UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 _PAIRS = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -23,6 +25,11 @@ def clean(text: str) -> str:
 
 def _joined(halves: re.Match[str]) -> str:
     return halves[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+
+
+def blank(text: str) -> bool:
+    """Whether nobody sees anything of it: white space, controls, and what has no width."""
+    return all(unicodedata.category(letter) in _UNSEEN for letter in text)
 
 
 def shorten(text: str, limit: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from yizhan.core.parts import pack
 from yizhan.core.phrases import say
+from yizhan.core.text import blank
 from yizhan.model import Inbound, InboundId, MessageClass, Target, Turn, TurnId, TurnState, output_key
 from yizhan.ports import Draft
 from yizhan.runtime.drafts import Drafts
@@ -35,7 +36,7 @@ class Speaking:
         answers = _answered(asked)
         if outcome.state is TurnState.FAILED:
             return self._notice(target, turn, answers) if answers else ()  # nobody waits for it
-        said = [text for text in map(self._drafts.fit, outcome.answer.outputs) if text.strip()]
+        said = [text for text in map(self._drafts.fit, outcome.answer.outputs) if not blank(text)]
         spoken = outcome.answer.spoken
         texts = pack(
             said,
