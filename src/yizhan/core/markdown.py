@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+_SPAN = r"(?P<ticks>(?<!`)`+(?!`))[^\n]+?(?<!`)(?P=ticks)(?!`)"
+_CODE = re.compile(_SPAN)
 _KEPT = re.compile(
-    r"(?P<ticks>(?<!`)`+(?!`))[^\n]+?(?<!`)(?P=ticks)(?!`)"  # code span
-    r"|\]\([^()\s`]*(?:\([^()\s`]*\)[^()\s`]*)*\)"  # where a link leads
+    _SPAN + r"|\]\([^()\s`]*(?:\([^()\s`]*\)[^()\s`]*)*\)"  # where a link leads
     r"|\bhttps?://[^\s<>`|，。；、）】」』]+",
 )
 _DELIMITER = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
@@ -62,8 +63,17 @@ def blocks(text: str) -> Iterator[tuple[bool, list[str]]]:
 
 def change_prose(line: str, change: Callable[[str], str]) -> str:
     """The line with its prose changed: neither code spans nor addresses."""
+    return _changed_between(_KEPT, line, change)
+
+
+def change_uncoded(line: str, change: Callable[[str], str]) -> str:
+    """The line with everything changed but its code spans."""
+    return _changed_between(_CODE, line, change)
+
+
+def _changed_between(kept_as_it_is: re.Pattern[str], line: str, change: Callable[[str], str]) -> str:
     changed, at = [], 0
-    for kept in _KEPT.finditer(line):
+    for kept in kept_as_it_is.finditer(line):
         changed += [change(line[at : kept.start()]), kept.group()]
         at = kept.end()
     return "".join([*changed, change(line[at:])])

@@ -37,6 +37,8 @@ MORE = [
     "<br>",
     "https://x.y/a_b",
     "<https://x.y/a_b>",
+    "](<x>)",
+    "](x<y)",
     "snake_case",
     "| a | b | c | d | e |",
     "|-|-|-|-|-|",
@@ -66,10 +68,12 @@ WIDE = "| a | b | c | d | e |\n|---|:-:|--:|---|---|\n"
         ("`a<b_c` a<b", "`a<b_c` a＜b"),
         ("```\na<b_c\n```\na<b", "```\na<b_c\n```\na＜b"),
         ("~~~\na<b\n", "~~~\na<b\n"),
+        ("[a](<http://x.y/a>), [b](http://x.y?c=<2>) end", "[a](http://x.y/a), [b](http://x.y?c=%3C2>) end"),
+        ("write `![a](b)` or `<https://x.y>`", "write `![a](b)` or `<https://x.y>`"),
         ("one ` tick a_b", "one ` tick a＿b"),
         ("line<br>next", "line\nnext"),
         ("| a | b |\n|---|---|\n| 1<br>2 | x_y |", "| a | b |\n|---|---|\n| 1 2 | `x_y` |"),
-        (WIDE + "| 1 | 2 | | 4<br/>5 | x\\|y |\nend", "- **1** · b: 2 · d: 4 5 · e: x\\|y\nend"),
+        (WIDE + "| 1 | 2 | | 4<br/>5 | x\\|y |\nend", "- **1** · b: 2 · d: 4 5 · e: x|y\nend"),
         (WIDE + "|", "- –"),
         ("a | b | c | d | e\nno table", "a | b | c | d | e\nno table"),
         ("", ""),
@@ -97,7 +101,18 @@ def test_plain_words_are_left_alone(text: str) -> None:
 
 def test_thirty_thousand_odd_characters_are_rendered_quickly() -> None:
     """A renderer that thinks for seconds holds up every chat."""
-    pieces = ["<_*`![", "|a|b|c|d|e|\n|-|-|-|-|-|\n", "_a_ *中* ", "```\n", "a_b ` ", "`a``", "](a(b)", "*_"]
+    pieces = [
+        "<_*`![",
+        "|a|b|c|d|e|\n|-|-|-|-|-|\n",
+        "_a_ *中* ",
+        "```\n",
+        "a_b ` ",
+        "`a``",
+        "](a(b)",
+        "*_",
+        "](<",
+        "](<a",
+    ]
     lines = [piece * (30_000 // len(piece)) for piece in pieces]
     lines += ["_" + "." * 30_000, "##### " + " " * 30_000 + "x", "#" * 30_000, "_" * 30_000]
     lines += [

@@ -24,6 +24,7 @@ PIECES = ["<", "@", "everyone>", "qqbot-at-everyone />", "#1>", "![", "](", ")",
         ("a < b, x<y and <T>", "a < b, x<y and <T>"),
         ("![alt](http://x.y/a.png) ![](http://x.y)", "[alt](http://x.y/a.png) [http://x.y](http://x.y)"),
         ("```\n![alt](x)\n```", "```\n![alt](x)\n```"),
+        ("write `![alt](x)`, not ![alt](x)", "write `![alt](x)`, not [alt](x)"),
         ("**bold** a_b_c", "**bold** a_b_c"),
     ],
 )

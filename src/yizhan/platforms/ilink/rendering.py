@@ -9,6 +9,7 @@ Not shown as meant, and what is written in its place (code and addresses stay as
     *中文*    is garbled beside Chinese                                                   中文
     #####    is no heading                                                               bold
     ![a](b)  is no picture                                                               [a](b)
+    [a](<b>) swallows the rest of the line                                               [a](b)
     tables   of many columns are cut off on the right                                    a list, one row each
 
 Source: Tencent/openclaw-weixin #245 and src/messaging/markdown-filter.ts (2.4.9); corespeed-io/wechatbot #79;
@@ -20,12 +21,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from yizhan.core.markdown import blocks, cells, change_prose, stray_ticks, table_width
+from yizhan.core.markdown import blocks, cells, change_prose, change_uncoded, stray_ticks, table_width
 
 TABLE_COLUMNS = 4
 """Wider tables are cut off on a phone."""
 
 _AUTOLINK = re.compile(r"<(https?://[^\s<>]+)>")
+_ANGLED = re.compile(r"\]\(<([^\s<>()]*)>\)")
+_LED_ASTRAY = re.compile(r"\]\([^()\s`<]*<[^()\s`]*\)")
+"""Where a link leads, with a mark in it that swallows the rest."""
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 _IMAGE = re.compile(r"!\[([^\[\]\n]*)\]\(([^()\s]+)\)")
 _DEEP_HEADING = re.compile(r" {0,3}#{5,6}[ \t]")
@@ -71,7 +75,8 @@ def _listed(table: Sequence[str]) -> Iterator[str]:
     """A list with one item for each row: its first cell, then what the others are called and hold."""
     names = cells(table[0])
     for row in table[2:]:
-        first, *others = [*cells(row), *[""] * len(names)][: len(names)]
+        held = [cell.replace("\\|", "|") for cell in cells(row)]
+        first, *others = [*held, *[""] * len(names)][: len(names)]
         named = [
             f"{name}: {cell}" if name else cell for name, cell in zip(names[1:], others, strict=True) if cell
         ]
@@ -83,10 +88,15 @@ def _line(line: str, breaks: str) -> str:
     if deep is not None:
         title = line[deep.end() :].rstrip().rstrip("#").strip()
         line = f"**{title}**" if title and "*" not in title else title
-    line = _IMAGE.sub(lambda found: f"[{found[1] or found[2]}]({found[2]})", line)
-    line = _AUTOLINK.sub(r"\1", line)
+    line = change_uncoded(line, _addresses)
     ticks = stray_ticks(line)
     return change_prose(line, lambda prose: _words(prose, breaks, ticks))
+
+
+def _addresses(text: str) -> str:
+    text = _IMAGE.sub(lambda found: f"[{found[1] or found[2]}]({found[2]})", text)
+    text = _ANGLED.sub(r"](\1)", _AUTOLINK.sub(r"\1", text))
+    return _LED_ASTRAY.sub(lambda found: found[0].replace("<", "%3C"), text)
 
 
 def _words(prose: str, breaks: str, ticks: bool) -> str:

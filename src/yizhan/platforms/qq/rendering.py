@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 
-from yizhan.core.markdown import blocks
+from yizhan.core.markdown import blocks, change_uncoded
 
 _ORDER = re.compile(r"<(?=@|#|/?qqbot-|emoji:|faceType)", re.IGNORECASE)
 _IMAGE = re.compile(r"!\[([^\[\]\n]*)\]\(([^()\s]+)\)")
@@ -22,7 +22,9 @@ _IMAGE = re.compile(r"!\[([^\[\]\n]*)\]\(([^()\s]+)\)")
 
 def render(text: str) -> str:
     """The text as QQ's client shows it well. Rendered again, it stays as it is."""
-    lines = [line if fenced else _linked(line) for fenced, block in blocks(text) for line in block]
+    lines = [
+        line if fenced else change_uncoded(line, _linked) for fenced, block in blocks(text) for line in block
+    ]
     return _ORDER.sub("＜", "\n".join(lines))
 
 
