@@ -19,6 +19,9 @@ _KEPT = re.compile(
     _SPAN + r"|\]\([^()\s`]*(?:\([^()\s`]*\)[^()\s`]*)*\)"  # where a link leads
     r"|\bhttps?://[^\s<>`|，。；、）】」』]+",
 )
+_PICTURE = re.compile(r"!\[([^\[\]\n]*)\]\(([^()\s]+)\)")
+_PICTURE_ROUNDS = 8
+"""A mark before a picture makes the link a picture once more; so many such marks are looked for."""
 _DELIMITER = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
 _CELL = re.compile(r"(?<!\\)\|")
 
@@ -77,6 +80,21 @@ def _changed_between(kept_as_it_is: re.Pattern[str], line: str, change: Callable
         changed += [change(line[at : kept.start()]), kept.group()]
         at = kept.end()
     return "".join([*changed, change(line[at:])])
+
+
+def pictures_as_links(text: str) -> str:
+    """The text with links in the place of pictures; one without words is called by its address."""
+    for _ in range(_PICTURE_ROUNDS):
+        text, found = _PICTURE.subn(_link, text)
+        if not found:
+            break
+    return text
+
+
+def _link(picture: re.Match[str]) -> str:
+    """Never with a new picture in it: an address that holds one names nothing."""
+    words, address = picture.groups()
+    return f"[{words or ('…' if '![' in address else address)}]({address})"
 
 
 def stray_ticks(line: str) -> bool:

@@ -39,6 +39,8 @@ MORE = [
     "<https://x.y/a_b>",
     "](<x>)",
     "](x<y)",
+    "![](",
+    "![)",
     "snake_case",
     "| a | b | c | d | e |",
     "|-|-|-|-|-|",
@@ -69,6 +71,7 @@ WIDE = "| a | b | c | d | e |\n|---|:-:|--:|---|---|\n"
         ("```\na<b_c\n```\na<b", "```\na<b_c\n```\na＜b"),
         ("~~~\na<b\n", "~~~\na<b\n"),
         ("[a](<http://x.y/a>), [b](http://x.y?c=<2>) end", "[a](http://x.y/a), [b](http://x.y?c=%3C2>) end"),
+        ("![](a![) ![](![) ![](x!)", "[…](a![) […](![) [x!](x!)"),
         ("write `![a](b)` or `<https://x.y>`", "write `![a](b)` or `<https://x.y>`"),
         ("one ` tick a_b", "one ` tick a＿b"),
         ("line<br>next", "line\nnext"),
@@ -112,12 +115,14 @@ def test_thirty_thousand_odd_characters_are_rendered_quickly() -> None:
         "*_",
         "](<",
         "](<a",
+        "![](a![)",
     ]
     lines = [piece * (30_000 // len(piece)) for piece in pieces]
     lines += ["_" + "." * 30_000, "##### " + " " * 30_000 + "x", "#" * 30_000, "_" * 30_000]
     lines += [
         " ".join("`" * length for length in range(1, 240)),
         "![" + "a" * 30_000,
+        "![" * 6_000 + "a" + "](b)" * 4_000,
         "|" * 30_000 + "\n|-|",
     ]
     for text in lines:

@@ -21,17 +21,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from yizhan.core.markdown import blocks, cells, change_prose, change_uncoded, stray_ticks, table_width
+from yizhan.core.markdown import (
+    blocks,
+    cells,
+    change_prose,
+    change_uncoded,
+    pictures_as_links,
+    stray_ticks,
+    table_width,
+)
 
 TABLE_COLUMNS = 4
 """Wider tables are cut off on a phone."""
+MOST_ROUNDS = 16
+"""What people write is rendered in two; whatever else is written, there is an end to it."""
 
 _AUTOLINK = re.compile(r"<(https?://[^\s<>]+)>")
 _ANGLED = re.compile(r"\]\(<([^\s<>()]*)>\)")
 _LED_ASTRAY = re.compile(r"\]\([^()\s`<]*<[^()\s`]*\)")
 """Where a link leads, with a mark in it that swallows the rest."""
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
-_IMAGE = re.compile(r"!\[([^\[\]\n]*)\]\(([^()\s]+)\)")
 _DEEP_HEADING = re.compile(r" {0,3}#{5,6}[ \t]")
 _ESCAPED = re.compile(r"\\([_<])")
 _UNDERSCORED = re.compile(r"(?<![A-Za-z0-9_*])_(?![_\s])([^_\n]+?)(?<!\s)_(?![A-Za-z0-9_])")
@@ -43,7 +52,9 @@ _CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
 
 def render(text: str) -> str:
     """The text as WeChat's client shows it well. Rendered again, it stays as it is."""
-    while (rendered := _once(text)) != text:
+    for _ in range(MOST_ROUNDS):
+        if (rendered := _once(text)) == text:
+            break
         text = rendered
     return text
 
@@ -94,8 +105,7 @@ def _line(line: str, breaks: str) -> str:
 
 
 def _addresses(text: str) -> str:
-    text = _IMAGE.sub(lambda found: f"[{found[1] or found[2]}]({found[2]})", text)
-    text = _ANGLED.sub(r"](\1)", _AUTOLINK.sub(r"\1", text))
+    text = _ANGLED.sub(r"](\1)", _AUTOLINK.sub(r"\1", pictures_as_links(text)))
     return _LED_ASTRAY.sub(lambda found: found[0].replace("<", "%3C"), text)
 
 

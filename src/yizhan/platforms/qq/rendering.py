@@ -14,21 +14,16 @@ from __future__ import annotations
 
 import re
 
-from yizhan.core.markdown import blocks, change_uncoded
+from yizhan.core.markdown import blocks, change_uncoded, pictures_as_links
 
 _ORDER = re.compile(r"<(?=@|#|/?qqbot-|emoji:|faceType)", re.IGNORECASE)
-_IMAGE = re.compile(r"!\[([^\[\]\n]*)\]\(([^()\s]+)\)")
 
 
 def render(text: str) -> str:
     """The text as QQ's client shows it well. Rendered again, it stays as it is."""
     lines = [
-        line if fenced else change_uncoded(line, _linked) for fenced, block in blocks(text) for line in block
+        line if fenced else change_uncoded(line, pictures_as_links)
+        for fenced, block in blocks(text)
+        for line in block
     ]
     return _ORDER.sub("＜", "\n".join(lines))
-
-
-def _linked(line: str) -> str:
-    while (linked := _IMAGE.sub(lambda found: f"[{found[1] or found[2]}]({found[2]})", line)) != line:
-        line = linked
-    return line
