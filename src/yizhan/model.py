@@ -167,6 +167,8 @@ class AlertKind(StrEnum):
     LIMITED = "limited"
     IN_DOUBT = "in_doubt"
     """A part whose answer was lost is held for an operator."""
+    SCHEDULE = "schedule"
+    """A schedule cannot be carried out."""
     STORE = "store"
     DISK = "disk"
 
@@ -572,6 +574,7 @@ class Schedule:
     lifetime_ms   how long its messages wait before they expire; None: as any push
     next_due_ms   None: paused, or over; fire_at_ms: the same with its jitter
     planned_ms    when that was worked out
+    reason        why that failed, or why what was due could not be run; None: it did not
     revision      counts the changes of the row
     """
 
@@ -595,6 +598,7 @@ class Schedule:
     fire_at_ms: int | None = None
     last_due_ms: int | None = None
     revision: int = 1
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from yizhan.core.schedule import COUNTED_MAX, LATE_MS, MISSED_MOST, fires_at, plan, planned, rest
-from yizhan.model import Missed, Schedule, ScheduleId
+from yizhan.core.schedule import (
+    AGAIN_MS,
+    COUNTED_MAX,
+    LATE_MS,
+    MISSED_MOST,
+    failing,
+    fires_at,
+    plan,
+    planned,
+    rest,
+)
+from yizhan.model import Missed, Reason, Schedule, ScheduleId
 
 HOUR_MS = 3_600_000
 T0 = 1_800_000_000_000  # a full hour
@@ -34,6 +44,22 @@ def test_before_its_time_nothing_changes() -> None:
     early = schedule()
     found = plan(early, T0 + HOUR_MS - 1)
     assert ((), early) == (found.due, found.following)
+
+
+def test_what_cannot_be_carried_out_keeps_what_is_due_and_is_tried_again() -> None:
+    """Its zone has gone and comes back: it was missed meanwhile, and its own rule decides."""
+    trouble = Reason("unreadable", "no such zone")
+    broken = failing(schedule(), trouble, T0 + HOUR_MS)
+    assert (trouble, T0 + HOUR_MS, T0 + HOUR_MS + AGAIN_MS) == (
+        broken.reason,
+        broken.next_due_ms,
+        broken.fire_at_ms,
+    )
+    found = plan(broken, T0 + HOUR_MS + AGAIN_MS)
+    assert ([1.0], None) == (hours(found.due), found.following.reason)
+    early = failing(schedule(), trouble, T0)
+    found = plan(early, T0 + AGAIN_MS)
+    assert ((), schedule()) == (found.due, found.following), "well again before its time"
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 
 from stories.conftest import Says, Tale, in_virtual_time
-from yizhan.ports import AgentFailed, Question
+from yizhan.core import schedule as rules
+from yizhan.core.schedule import Plan
+from yizhan.model import Schedule
+from yizhan.ports import AgentFailed, Fired, Firing, Question
 from yizhan.runtime import cron
 
 BEAT_S = 300
@@ -222,6 +225,55 @@ async def test_more_in_the_same_minute_than_memory_holds(tale: Tale, monkeypatch
     await tale.passes(80)
     assert {f"n{number}" for number in range(23)} == set(tale.phone())
     assert 23 == len(tale.phone()) == len(await tale.events("schedule.run"))
+
+
+@pytest.mark.parametrize("where", ["plan", "fire"])
+def test_a_schedule_that_breaks_holds_up_no_other(
+    tale: Tale, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """It says so itself, raises an alert, and makes up for what it missed when it is well again."""
+    sick: set[str] = set()
+
+    @in_virtual_time()
+    async def story(tale: Tale) -> None:
+        await tale.ann_writes()
+        sick.add(await _schedule(tale, BEAT, "late"))
+        await _schedule(tale, BEAT)
+        _breaks(tale, monkeypatch, where, sick)
+        await tale.passes(2 * BEAT_S + 20)
+        assert ["tick"] * 2 == tale.phone()
+        (broken,) = sick
+        shown = (await tale.api("GET", f"/v1/schedules/{broken}")).json()
+        assert ("failing", "internal-error") == (shown["state"], shown["reason"]["code"])
+        assert ["schedule"] == [alert["kind"] for alert in await tale.alerts()]
+        sick.clear()
+        await tale.passes(rules.AGAIN_MS / 1000 - BEAT_S)
+        assert 1 == tale.phone().count("late")
+        shown = (await tale.api("GET", f"/v1/schedules/{broken}")).json()
+        assert ("active", None) == (shown["state"], shown["reason"])
+        await tale.passes(90)
+        assert ["cleared"] == [alert["state"] for alert in await tale.alerts()]
+
+    story(tale=tale)
+
+
+def _breaks(tale: Tale, monkeypatch: pytest.MonkeyPatch, where: str, sick: set[str]) -> None:
+    """A mistake of ours that shows with these schedules only."""
+    plan, store = cron.plan, tale.station.gateway.store
+    fire = store.fire
+
+    def planned(schedule: Schedule, now_ms: int) -> Plan:
+        if where == "plan" and schedule.id in sick:
+            raise KeyError("hour")
+        return plan(schedule, now_ms)
+
+    async def fired(firings: Sequence[Firing]) -> tuple[Fired, ...]:
+        if where == "fire" and any(firing.runs and firing.following.id in sick for firing in firings):
+            raise RuntimeError("what is this?")
+        return await fire(firings)
+
+    monkeypatch.setattr(cron, "plan", planned)
+    monkeypatch.setattr(store, "fire", fired)
 
 
 class _Weather(Says):

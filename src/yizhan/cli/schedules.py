@@ -72,7 +72,7 @@ def list_schedules(desk: Desk) -> None:
     elif not rows:
         desk.note("no schedules; add one with yizhan schedule add WHEN TEXT --to TARGET.")
     else:
-        table(("id", "name", "when", "zone", "state", "next due", "last due", "to"), map(_row, rows))
+        table(("id", "name", "when", "zone", "state", "next due", "last due", "to", "why"), map(_row, rows))
 
 
 def add(
@@ -238,6 +238,7 @@ def _row(row: Json) -> tuple[object, ...]:
         local_time(row.get("next_due_at")),
         local_time(row.get("last_due_at")),
         f"{to[0] if to else '-'}{more}",
+        reason_text(row.get("reason")),
     )
 
 

@@ -28,6 +28,7 @@ from yizhan.model import (
     ChatId,
     MessageId,
     Reason,
+    ScheduleId,
     Severity,
 )
 
@@ -60,6 +61,7 @@ _FROM_STORE = frozenset(
         AlertKind.DEAD_LETTER,
         AlertKind.EXPIRED,
         AlertKind.UNCONFIRMED,
+        AlertKind.SCHEDULE,
     }
 )
 _OF_LOGIN = frozenset({AlertKind.LOGIN_NEEDED, AlertKind.BARRED})
@@ -119,6 +121,8 @@ class Troubles:
     ghosts: tuple[GhostRun, ...] = ()
     queues: tuple[tuple[AccountId, int], ...] = ()
     """How many messages wait for an account, where they are too many."""
+    schedules: tuple[tuple[ScheduleId, Reason], ...] = ()
+    """Those that cannot be carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,7 @@ def concerns(look: Look, numbers: AlertNumbers) -> tuple[Concern, ...]:
         found += _of_an_account(account, look, numbers)
     if look.troubles is not None:
         found += _of_messages(look.troubles, numbers)
+        found += _of_schedules(look.troubles.schedules)
     return tuple(found)
 
 
@@ -247,6 +252,14 @@ def _of_messages(troubles: Troubles, numbers: AlertNumbers) -> Iterator[Concern]
         text = f"{run.in_a_row} sends in a row were accepted without a receipt; perhaps nobody sees them."
         action = "Look at the phone; then: yizhan outbox retry --state unconfirmed"
         yield Concern(AlertKind.UNCONFIRMED, run.account, text, action, run.chat, many=run.in_a_row)
+
+
+def _of_schedules(failing: Sequence[tuple[ScheduleId, Reason]]) -> Iterator[Concern]:
+    if failing:
+        schedule, why = failing[0]
+        are = f"{len(failing)} schedules cannot" if len(failing) > 1 else "1 schedule cannot"
+        text = f"{are} be carried out; {schedule}: {why.text}"
+        yield Concern(AlertKind.SCHEDULE, None, text, "yizhan schedule list", many=len(failing))
 
 
 def _about(kind: AlertKind, pile: Pile, text: str, action: str) -> Concern:

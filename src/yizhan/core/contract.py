@@ -327,6 +327,7 @@ def schedule_object(schedule: Schedule) -> JsonObject:
         "expires_after_s": None if schedule.lifetime_ms is None else schedule.lifetime_ms / 1000,
         "ends_at": time_text(schedule.ends_at_ms),
         "state": _schedule_state(schedule),
+        "reason": reason_object(schedule.reason),
         "next_due_at": time_text(schedule.next_due_ms),
         "last_due_at": time_text(schedule.last_due_ms),
         "created_at": time_text(schedule.created_at_ms),
@@ -336,6 +337,8 @@ def schedule_object(schedule: Schedule) -> JsonObject:
 def _schedule_state(schedule: Schedule) -> str:
     if schedule.paused:
         return "paused"
+    if schedule.reason is not None:
+        return "failing"
     return "ended" if schedule.next_due_ms is None else "active"
 
 

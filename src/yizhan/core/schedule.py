@@ -5,6 +5,9 @@ from that moment up to now is looked at together. What is at most a minute late 
 because no gateway ran or the host slept, and the schedule's own rule decides: not at all, once for all of it, or each
 up to a number. What is not run leaves one row that says how much it was.
 
+A schedule that cannot be carried out keeps what is due, says why, and is looked at again after a while; then its rule
+for missed runs decides.
+
 Jitter is no chance: it follows from the schedule and the due time, so that a restart changes nothing.
 """
 
@@ -16,12 +19,14 @@ from itertools import islice, takewhile
 from typing import assert_never
 
 from yizhan.core.timetable import Timetable, due_after, latest, read, upcoming
-from yizhan.model import Missed, Schedule, ScheduleId
+from yizhan.model import Missed, Reason, Schedule, ScheduleId
 
 LATE_MS = 60_000
 """What begins later than this was missed."""
 JITTER_MAX_MS = 3_600_000
 MISSED_MOST = 100
+AGAIN_MS = 900_000
+"""What could not be carried out is tried again so much later."""
 COUNTED_MAX = 1_000
 """Missed runs that are counted; the row of a longer outage says this number."""
 _LOOKED_AT = MISSED_MOST + JITTER_MAX_MS // 60_000 + 2
@@ -66,8 +71,17 @@ def rest(schedule: Schedule, count: int, now_ms: int) -> tuple[int, ...]:
 def planned(schedule: Schedule, after_ms: int, now_ms: int, timetable: Timetable | None = None) -> Schedule:
     """The schedule with its next due time after `after_ms`; none while it is paused."""
     due_ms = None if schedule.paused else next_due(schedule, after_ms, timetable)
+    return _due_at(replace(schedule, planned_ms=now_ms), due_ms)
+
+
+def failing(schedule: Schedule, reason: Reason, now_ms: int) -> Schedule:
+    """The schedule, which cannot be carried out now: what is due stays due."""
+    return replace(schedule, reason=reason, fire_at_ms=now_ms + AGAIN_MS)
+
+
+def _due_at(schedule: Schedule, due_ms: int | None) -> Schedule:
     fire_at_ms = None if due_ms is None else fires_at(schedule.id, due_ms, schedule.jitter_ms)
-    return replace(schedule, next_due_ms=due_ms, fire_at_ms=fire_at_ms, planned_ms=now_ms)
+    return replace(schedule, next_due_ms=due_ms, fire_at_ms=fire_at_ms, reason=None)
 
 
 def fires_at(schedule: ScheduleId, due_ms: int, jitter_ms: int) -> int:
@@ -83,7 +97,7 @@ def plan(schedule: Schedule, now_ms: int) -> Plan:
     timetable = timetable_of(schedule)
     ripe = _ripe(schedule, timetable, now_ms)
     if not ripe:
-        return Plan((), 0, None, schedule)
+        return Plan((), 0, None, _due_at(schedule, schedule.next_due_ms))
     chosen = _chosen(schedule, ripe, now_ms)
     following = replace(planned(schedule, ripe[-1], now_ms, timetable), last_due_ms=ripe[-1])
     before_ms = chosen[0] if chosen else ripe[-1] + 1

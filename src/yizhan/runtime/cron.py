@@ -8,14 +8,15 @@ happened, what is not has not. When something is due, and what was missed, core/
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
 
-from yizhan.core.schedule import plan, planned
+from yizhan.core.schedule import failing, plan, planned
 from yizhan.core.timetable import Unreadable
-from yizhan.errors import RequestError, StoreError
+from yizhan.errors import RequestError, StoreError, UnknownSchedule
 from yizhan.model import (
     SCHEDULE_SENDER,
     Access,
@@ -108,10 +109,26 @@ class Cron:
         for first in range(0, len(due), BATCH):
             batches.append([self._firing(schedule, now_ms) for schedule in due[first : first + BATCH]])
             await asyncio.sleep(0)
-        for outcome in await asyncio.gather(*map(self.fire, batches), return_exceptions=True):
+        for outcome in await asyncio.gather(*map(self._fire_all, batches), return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
         return len(due) == LOADED
+
+    async def _fire_all(self, firings: Sequence[Firing]) -> None:
+        """Together; where that breaks, each by itself, so that the one that breaks it holds up no other. Raises
+        StoreError."""
+        try:
+            await self.fire(firings)
+        except StoreError:
+            raise
+        except Exception as error:
+            if len(firings) > 1:
+                for firing in firings:
+                    await self._fire_all([firing])
+                return
+            with contextlib.suppress(UnknownSchedule):
+                broken = await self._store.schedule(firings[0].following.id)
+                await self._store.fire([_failing(broken, error, self._clock.now_ms())])
 
     async def fire(self, firings: Sequence[Firing]) -> tuple[Fired, ...]:
         """Commits runs, and lets their messages go. Raises StoreError."""
@@ -144,14 +161,18 @@ class Cron:
     def _planned_again(self, schedule: Schedule, now_ms: int) -> Firing:
         try:
             return Firing(planned(schedule, now_ms, now_ms))
-        except Unreadable as error:
-            return _unreadable(schedule, error)
+        except Exception as error:
+            return _failing(schedule, error, now_ms)
 
     def _firing(self, schedule: Schedule, now_ms: int) -> Firing:
+        """Whatever is wrong with a schedule, the others go on."""
         try:
-            planned_now = plan(schedule, now_ms)
-        except Unreadable as error:
-            return _unreadable(schedule, error)
+            return self._planned(schedule, now_ms)
+        except Exception as error:
+            return _failing(schedule, error, now_ms)
+
+    def _planned(self, schedule: Schedule, now_ms: int) -> Firing:
+        planned_now = plan(schedule, now_ms)
         runs = [self.run_of(schedule, due_ms, now_ms) for due_ms in planned_now.due]
         if planned_now.missed and runs:
             runs[0] = replace(runs[0], run=replace(runs[0].run, missed=planned_now.missed))
@@ -228,10 +249,15 @@ class Cron:
         return drafts.draft(target, drafts.checked(order), keep_first=True)
 
 
-def _unreadable(schedule: Schedule, error: Unreadable) -> Firing:
-    """Its zone has left the data base since: it rests until somebody writes it anew."""
-    log.error("schedule.unreadable", schedule=schedule.id, error=str(error))
-    return Firing(replace(schedule, paused=True, next_due_ms=None, fire_at_ms=None))
+def _failing(schedule: Schedule, error: Exception, now_ms: int) -> Firing:
+    """It is said in its row, and tried again later. Unreadable: its zone has left the data base since; everything else
+    is our mistake."""
+    if isinstance(error, Unreadable):
+        reason, trace = Reason("unreadable", f"{error.text} {error.fix}"), None
+    else:
+        reason, trace = Reason("internal-error", f"our mistake ({type(error).__name__}); see the log"), error
+    log.error("schedule.failing", schedule=schedule.id, code=reason.code, exc_info=trace)
+    return Firing(failing(schedule, reason, now_ms))
 
 
 def _targets(firings: Sequence[Firing]) -> set[Target]:

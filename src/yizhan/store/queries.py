@@ -852,6 +852,13 @@ def alerts_open_or_cleared_after(at_ms: int) -> Select[Any]:
     return select(a).where(a.c.cleared_at_ms.is_(None) | (a.c.cleared_at_ms >= at_ms))
 
 
+def failing_schedules(limit: int) -> Select[Any]:
+    """Schedules that cannot be carried out, and why: id, code, text."""
+    s = t.schedule
+    columns = (s.c.id, s.c.reason_code, s.c.reason_text)
+    return select(*columns).where(text("reason_code IS NOT NULL")).order_by(s.c.id).limit(limit)
+
+
 def last_message(target: Target, source: str) -> Select[Any]:
     """When the latest message of a source was accepted for a chat."""
     m = t.message

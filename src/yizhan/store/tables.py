@@ -345,7 +345,10 @@ schedule = Table(
     _int("fire_at_ms", null=True),
     _int("last_due_ms", null=True),
     _int("revision"),
+    _text("reason_code", null=True),
+    _text("reason_text", null=True),
     _partial("ix_schedule_due", "fire_at_ms", "id", where="fire_at_ms IS NOT NULL"),
+    _partial("ix_schedule_failing", "id", where="reason_code IS NOT NULL"),
 )
 
 schedule_run = Table(

@@ -9,7 +9,16 @@ from typing import Any
 from sqlalchemy import Connection, Select
 
 from yizhan.core.alerts import AlertNumbers, GhostRun, Pile, Troubles
-from yizhan.model import AccountId, Alert, ChatId, MessageId, MessageState, Target
+from yizhan.model import (
+    AccountId,
+    Alert,
+    ChatId,
+    MessageId,
+    MessageState,
+    Reason,
+    ScheduleId,
+    Target,
+)
 from yizhan.ports import Page
 from yizhan.store import queries, rows
 from yizhan.store.pages import cursor_of, place_of
@@ -17,6 +26,9 @@ from yizhan.store.reads import bounded
 
 QUIET_CHAT_MS = 7 * 86_400_000
 """A chat that nothing was sent to for so long says nothing about the platform any more."""
+
+FAILING_MAX = 100
+"""Schedules that are counted where more cannot be carried out."""
 
 
 def troubles(connection: Connection, numbers: AlertNumbers, now_ms: int) -> Troubles:
@@ -35,6 +47,7 @@ def troubles(connection: Connection, numbers: AlertNumbers, now_ms: int) -> Trou
         expired=ended(MessageState.EXPIRED),
         queues=_queues(connection, numbers.queue) if numbers.queue else (),
         ghosts=_ghost_runs(connection, numbers.ghosts, now_ms) if numbers.ghosts else (),
+        schedules=_failing_schedules(connection),
     )
 
 
@@ -52,6 +65,11 @@ def _pile(
     at_ms, message, chat, _ = telling
     total = sum(count for *_, count in found)
     return Pile(AccountId(account), ChatId(chat), MessageId(message), total, len(found), at_ms)
+
+
+def _failing_schedules(connection: Connection) -> tuple[tuple[ScheduleId, Reason], ...]:
+    found = connection.execute(queries.failing_schedules(FAILING_MAX))
+    return tuple((ScheduleId(schedule), Reason(code, text)) for schedule, code, text in found)
 
 
 def _queues(connection: Connection, most: int) -> tuple[tuple[AccountId, int], ...]:

@@ -372,7 +372,8 @@ class Schedule(Shape):
     jitter_s: float
     expires_after_s: float | None
     ends_at: Time | None
-    state: Literal["active", "paused", "ended"]
+    state: Literal["active", "paused", "ended", "failing"]
+    reason: Reason | None
     next_due_at: Time | None
     last_due_at: Time | None
     created_at: Time

@@ -19,7 +19,7 @@ from yizhan.model import (
     ScheduleId,
     Target,
 )
-from yizhan.store.rows.kept import Row, Values
+from yizhan.store.rows.kept import Row, Values, reason_of
 
 _targets = msgspec.json.Decoder(list[tuple[str, str]])
 _names = msgspec.json.Decoder(list[str])
@@ -48,6 +48,8 @@ def schedule_of(row: Row) -> Schedule:
         fire_at_ms,
         last_due_ms,
         revision,
+        code,
+        reason,
     ) = row
     return Schedule(
         id=ScheduleId(schedule_id),
@@ -70,6 +72,7 @@ def schedule_of(row: Row) -> Schedule:
         fire_at_ms=fire_at_ms,
         last_due_ms=last_due_ms,
         revision=revision,
+        reason=reason_of(code, reason),
     )
 
 
@@ -95,6 +98,8 @@ def schedule_values(schedule: Schedule) -> Values:
         "fire_at_ms": schedule.fire_at_ms,
         "last_due_ms": schedule.last_due_ms,
         "revision": schedule.revision,
+        "reason_code": schedule.reason and schedule.reason.code,
+        "reason_text": schedule.reason and schedule.reason.text,
     }
 
 

@@ -68,6 +68,8 @@ def whom(words: Words, schedule: Schedule) -> str:
 def next_due(words: Words, schedule: Schedule) -> Html:
     if schedule.paused:
         return tag("span", words("schedules.paused"), class_="tag wait")
+    if schedule.reason is not None:
+        return tag("span", words("schedules.failing", why=schedule.reason.text), class_="tag wait")
     if schedule.next_due_ms is None:
         return tag("span", words("schedules.over"), class_="quiet")
     return moment(schedule.next_due_ms, "until")

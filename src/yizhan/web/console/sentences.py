@@ -87,6 +87,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "alert.waiting": ("有消息等待过久", "Messages have waited too long"),
     "alert.limited": ("平台长时间限制发送", "The platform has limited sending for long"),
     "alert.in_doubt": ("有消息不知是否送达，等你决定", "Messages in doubt are held for you"),
+    "alert.schedule": ("有计划无法执行", "A schedule cannot be carried out"),
     "alert.store": ("数据无法保存", "Nothing can be stored"),
     "alert.disk": ("磁盘快满了", "The disk is nearly full"),
     # account states: name, what it means, who must act

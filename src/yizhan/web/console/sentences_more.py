@@ -233,6 +233,7 @@ MORE: dict[str, tuple[str, str]] = {
     "schedules.whom": ("发给 {chat}", "to {chat}"),
     "schedules.others": (" 等另外 {n} 个会话", " and {n} more"),
     "schedules.paused": ("已暂停", "Paused"),
+    "schedules.failing": ("无法执行：{why}", "Cannot be carried out: {why}"),
     "schedules.over": ("不会再有了", "never again"),
     "schedules.run": ("现在就发", "Run now"),
     "schedules.pause": ("暂停", "Pause"),

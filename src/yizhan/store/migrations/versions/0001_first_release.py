@@ -355,6 +355,8 @@ def upgrade() -> None:
         _int("fire_at_ms", null=True),
         _int("last_due_ms", null=True),
         _int("revision"),
+        _text("reason_code", null=True),
+        _text("reason_text", null=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(
@@ -364,6 +366,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("fire_at_ms IS NOT NULL"),
         postgresql_where=sa.text("fire_at_ms IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_schedule_failing",
+        "schedule",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("reason_code IS NOT NULL"),
+        postgresql_where=sa.text("reason_code IS NOT NULL"),
     )
     op.create_table(
         "schedule_run",
