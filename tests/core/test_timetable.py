@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from yizhan.core.timetable import LAST_MS, Cron, Every, Once, Unreadable, due_after, latest, read, upcoming
+from yizhan.core.ticks import LAST_MS
+from yizhan.core.timetable import Cron, Every, Once, Unreadable, due_after, latest, read, upcoming
 
 NEW_YORK = "America/New_York"
 WRITTEN = "2026-03-06T12:00"
@@ -100,7 +102,46 @@ def test_an_interval_is_counted_in_real_time() -> None:
     assert due[0] == ms("2026-03-07T23:00") + 2 * HOUR_MS
 
 
-@pytest.mark.parametrize("zone", [NEW_YORK, "Asia/Shanghai", "Europe/Berlin", "UTC"])
+LORD_HOWE = "Australia/Lord_Howe"
+"""Its clock is set by half an hour, forward at two in October, back at two in April."""
+
+
+@pytest.mark.parametrize("zone", [LORD_HOWE, NEW_YORK, "Asia/Shanghai", "Africa/Casablanca"])
+@pytest.mark.parametrize(
+    ("when", "meant"),
+    [
+        ("30 * * * *", lambda wall: wall.minute == 30),
+        ("* 2 * * *", lambda wall: wall.hour == 2),
+        ("*/10 1-3 * * *", lambda wall: wall.hour in (1, 2, 3) and wall.minute % 10 == 0),
+        ("*/7 * 4 * *", lambda wall: wall.day == 4 and wall.minute % 7 == 0),
+        ("45 */2 * * SUN", lambda wall: wall.hour % 2 == 0 and wall.minute == 45 and wall.weekday() == 6),
+    ],
+)
+@pytest.mark.parametrize("around", ["2026-03-08", "2026-04-05", "2026-10-04", "2026-11-01"])
+def test_what_goes_on_in_real_time_is_due_whenever_the_clock_shows_it(
+    zone: str, when: str, meant: Callable[[datetime], bool], around: str
+) -> None:
+    """However much the clock is set by: no minute is left out, none comes twice. Looked up minute by minute."""
+    begin_ms, end_ms = ms(f"{around}T00:00Z") - 16 * HOUR_MS, ms(f"{around}T00:00Z") + 12 * HOUR_MS
+    place = ZoneInfo(zone)
+    minutes = range(begin_ms + 60_000, end_ms + 1, 60_000)
+    expected = [at_ms for at_ms in minutes if meant(datetime.fromtimestamp(at_ms // 1000, place))]
+    timetable = read(when, zone, ms(WRITTEN, zone))
+    assert expected == list(takewhile(lambda at_ms: at_ms <= end_ms, upcoming(timetable, begin_ms)))
+    assert expected == latest(timetable, begin_ms + 1, end_ms, 10_000)
+
+
+def test_what_goes_on_in_real_time_is_found_also_after_years() -> None:
+    """Over many settings of the clock; only the second of two equal hours is meant here."""
+    timetable = read("*/30 * 29 2 *", NEW_YORK, ms(WRITTEN))
+    assert ms("2028-02-29T00:00") == next(upcoming(timetable, ms("2026-03-01T00:00")))
+    assert [ms("2024-02-29T23:30")] == latest(timetable, 0, ms("2028-02-28T00:00"), 1)
+    hours = read("*/30 1 1 11 SUN", NEW_YORK, ms(WRITTEN))
+    expected = [ms("2026-11-01T01:30"), ms("2026-11-01T01:00", fold=1), ms("2026-11-01T01:30", fold=1)]
+    assert expected == list(islice(upcoming(hours, ms("2026-11-01T01:00")), 3))
+
+
+@pytest.mark.parametrize("zone", [NEW_YORK, LORD_HOWE, "Asia/Shanghai", "Europe/Berlin", "UTC"])
 @pytest.mark.parametrize("when", ["*/30 * * * *", "15 2 * * *", "30 1 * * *", "0 */2 * * *", "every 7h"])
 @pytest.mark.parametrize(
     "around", ["2026-03-07T12:00", "2026-04-04T12:00", "2026-10-03T12:00", "2026-10-31T12:00"]

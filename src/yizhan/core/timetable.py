@@ -10,7 +10,7 @@ How to think of it. A timetable is a set of moments on the line of time, fixed b
 the moment of writing. Nothing is remembered between two questions, so a restart asks again and is told the same.
 An interval is counted in real time. A cron expression follows the clock on the wall: where that is set forward, a time
 of day that does not exist is due when the gap is over; where it is set back, one that comes twice is due the first
-time only. Expressions with `*` in minute or hour go on in real time, as cron has always done it.
+time only. Expressions with `*` in minute or hour go on in real time, as cron has always done it (core/ticks.py).
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from functools import lru_cache
 from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from yizhan.core.ticks import LAST_MS, local, ms_of, ticks, ticks_back
+
 MINUTE_MS = 60_000
 LONGEST_MS = 366 * 86_400_000
 """Longest interval, and longest time ahead that is written as a length of time."""
-LAST_MS = 253_370_764_800_000
-"""The year 9999; what is due later is never due."""
 
 CROWD = 1_024
 """Answers that are kept: at nine o'clock, thousands ask the same question."""
@@ -123,7 +123,7 @@ def upcoming(timetable: Timetable, at_ms: int) -> Iterator[int]:
     """Every moment later than `at_ms`, in order."""
     match timetable:
         case Cron(expression, zone):
-            moments = _ticks(expression, zone, at_ms)
+            moments = ticks(expression, _zone(zone), at_ms)
         case Every(interval_ms, since_ms):
             first = max(1, (at_ms - since_ms) // interval_ms + 1)
             moments = (since_ms + (first + number) * interval_ms for number in _forever())
@@ -136,7 +136,7 @@ def latest(timetable: Timetable, since_ms: int, until_ms: int, most: int) -> lis
     """The last moments from `since_ms` to `until_ms`, both included, at most so many, in order."""
     match timetable:
         case Cron(expression, zone):
-            back = _ticks_back(expression, zone, until_ms)
+            back = ticks_back(expression, _zone(zone), until_ms)
         case Every(interval_ms, first_ms):
             last = (until_ms - first_ms) // interval_ms
             back = (first_ms + number * interval_ms for number in range(last, 0, -1))
@@ -172,7 +172,7 @@ def _moment(text: str, zone: ZoneInfo, written_ms: int) -> int:
         raise Unreadable(f"{text!r} is no time.", "Write at 18:00 or at 2026-12-24T18:00.") from None
     if len(text) <= 10:
         raise Unreadable(f"{text!r} names a day and no time.", "Write at 2026-12-24T18:00.")
-    at_ms = _ms(moment if moment.tzinfo else moment.replace(tzinfo=zone))
+    at_ms = ms_of(moment if moment.tzinfo else moment.replace(tzinfo=zone))
     if not written_ms < at_ms <= LAST_MS:
         raise Unreadable(f"{text} is no time to come.", "Choose a later time, before the year 9999.")
     return at_ms
@@ -181,9 +181,9 @@ def _moment(text: str, zone: ZoneInfo, written_ms: int) -> int:
 def _next_time_of_day(hour: int, minute: int, zone: ZoneInfo, written_ms: int) -> int:
     if hour > 23 or minute > 59:
         raise Unreadable(f"{hour}:{minute:02} is no time of day.", "Write it from 00:00 to 23:59.")
-    today = _local(written_ms, zone).date()
+    today = local(written_ms, zone).date()
     for days in range(3):
-        at_ms = _ms(datetime.combine(today + timedelta(days), time(hour, minute), zone))
+        at_ms = ms_of(datetime.combine(today + timedelta(days), time(hour, minute), zone))
         if at_ms > written_ms:
             return at_ms
     raise AssertionError("one of three days is to come")
@@ -204,35 +204,6 @@ def _checked(expression: str, zone: str) -> str:
             "Its five fields are minute, hour, day of the month, month and day of the week: 0 9 * * 1-5.",
         ) from None
     return meant
-
-
-def _ticks(expression: str, zone: str, after_ms: int) -> Iterator[int]:
-    """Later and later. A clock that is set makes the library's answers stand still or go back for a moment."""
-    for moment in CronSim(expression, _local(after_ms, _zone(zone))):
-        at_ms = _ms(moment)
-        if at_ms > after_ms:
-            after_ms = at_ms
-            yield at_ms
-
-
-def _ticks_back(expression: str, zone: str, until_ms: int) -> Iterator[int]:
-    before_ms = until_ms + 1
-    for moment in CronSim(expression, _local(until_ms + 1_000, _zone(zone)), reverse=True):
-        at_ms = _ms(moment)
-        if at_ms < before_ms:
-            before_ms = at_ms
-            yield at_ms
-
-
-def _local(at_ms: int, zone: ZoneInfo) -> datetime:
-    return datetime.fromtimestamp(at_ms // 1_000, UTC).astimezone(zone)
-
-
-def _ms(moment: datetime) -> int:
-    try:
-        return int(moment.timestamp()) * 1_000
-    except (OverflowError, ValueError):
-        return LAST_MS + 1
 
 
 def _forever() -> Iterator[int]:
