@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from tests.web.conftest import ACCOUNT, CHAT, SetClock, Station, problem_name
-from yizhan.core.contract import parse_time
+from yizhan.core.contract import parse_time, time_text
+from yizhan.core.schedule import plan
+from yizhan.model import Schedule, ScheduleId
+from yizhan.ports import Firing
 from yizhan.runtime.views import ScheduleWish
 from yizhan.web import shapes
 
@@ -165,3 +168,70 @@ async def test_what_is_never_due_is_refused(station: Station) -> None:
     made = await _added(station)
     answer = await station.client.patch(f"{PATH}/{made['id']}", json={})
     assert (422, True) == (answer.status_code, "Nothing" in answer.json()["detail"])
+
+
+@pytest.mark.parametrize("when", ["30m", "at 18:00", "every 20m"])
+@pytest.mark.parametrize("change", [{"paused": False}, {"when": None}])
+async def test_a_schedule_that_is_over_begins_anew_when_that_is_asked_for(
+    station: Station, when: str, change: dict[str, Any]
+) -> None:
+    """By its button, or by writing its time once more; a new text alone wakes nothing."""
+    await station.with_account()
+    clock = station.gateway.clock
+    assert isinstance(clock, SetClock)
+    ends_at = time_text(clock.now_ms() + 1_800_000) if when.startswith("every") else None
+    path = f"{PATH}/{(await _added(station, when=when, ends_at=ends_at))['id']}"
+    await _is_over(station, path)
+    assert "ended" == (await station.client.patch(path, json={"text": "good day"})).json()["state"]
+    change = {name: when if value is None else value for name, value in change.items()}
+    if ends_at:
+        refused = await station.client.patch(path, json=change)
+        assert (422, True) == (refused.status_code, "ends_at" in refused.json()["fix"])
+        change |= {"ends_at": None}
+    again = await station.client.patch(path, json=change)
+    assert (200, "active") == (again.status_code, again.json()["state"]), again.text
+    assert clock.now_ms() < parse_time(again.json()["next_due_at"]) <= clock.now_ms() + 86_400_000
+
+
+async def test_a_day_that_is_over_is_refused_until_another_is_given(station: Station) -> None:
+    """There is nothing to count from anew."""
+    await station.with_account()
+    clock = station.gateway.clock
+    assert isinstance(clock, SetClock)
+    today_ms = clock.now_ms() // 1_000 * 1_000
+    day, later = (time_text(today_ms + days * 86_400_000) for days in (1, 9))
+    path = f"{PATH}/{(await _added(station, when=f'at {day}'))['id']}"
+    await _is_over(station, path, 2 * 86_400_000)
+    refused = await station.client.patch(path, json={"paused": False})
+    assert (422, True) == (refused.status_code, "no time to come" in refused.json()["detail"])
+    again = await station.client.patch(path, json={"when": f"at {later}"})
+    assert ("active", later) == (again.json()["state"], again.json()["next_due_at"])
+
+
+async def test_one_that_ends_while_its_text_is_mended_stays_over(station: Station) -> None:
+    """A form sends the time with the text; nobody has asked for another run."""
+    await station.with_account()
+    path = f"{PATH}/{(await _added(station, when='30m'))['id']}"
+    store, schedule = station.gateway.store, ScheduleId(path.rpartition("/")[2])
+    before = await store.schedule(schedule)
+    reads = iter([before])
+
+    async def read(name: ScheduleId) -> Schedule:
+        for early in reads:
+            await _is_over(station, path)
+            return early
+        return await real(name)
+
+    real, store.schedule = store.schedule, read  # type: ignore[method-assign]
+    answer = await station.client.patch(path, json={"text": "good day", "when": "30m"})
+    assert (422, True) == (answer.status_code, "never due any more" in answer.json()["detail"])
+    assert None is (await real(schedule)).next_due_ms
+
+
+async def _is_over(station: Station, path: str, after_ms: int = 86_400_000) -> None:
+    """All that was due has run."""
+    clock, store = station.gateway.clock, station.gateway.store
+    assert isinstance(clock, SetClock)
+    clock.ahead_ms += after_ms
+    for schedule in await store.due_schedules(clock.now_ms(), 10):
+        await store.fire([Firing(plan(schedule, clock.now_ms()).following)])

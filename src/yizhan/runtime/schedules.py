@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+from yizhan.core.contract import time_text
 from yizhan.core.parts import split
 from yizhan.core.schedule import planned, rest
 from yizhan.core.timetable import Unreadable
@@ -74,10 +75,16 @@ class Schedules:
 
     @to_the_end
     async def change(self, schedule_id: ScheduleId, wish: ScheduleWish) -> Schedule:
-        """Raises as `add`, and UnknownSchedule."""
-        for _ in range(TRIES):
-            before = await self._store.schedule(schedule_id)
-            wanted = await self._made(before, wish, self._clock.now_ms())
+        """One that is over begins anew where `when` or `paused` is given. One that comes to its end while it is
+        changed stays over: whoever mends a text just then has not asked for another run.
+
+        Raises as `add`, and UnknownSchedule.
+        """
+        before = await self._store.schedule(schedule_id)
+        anew = before.next_due_ms is None and (wish.when is not None or wish.paused is False)
+        for number in range(TRIES):
+            before = await self._store.schedule(schedule_id) if number else before
+            wanted = await self._made(before, wish, self._clock.now_ms(), anew)
             if (changed := await self._store.change_schedule(wanted)) is not None:
                 self._cron.poke()
                 return changed
@@ -129,7 +136,7 @@ class Schedules:
 
     # from a wish to a row
 
-    async def _made(self, before: Schedule, wish: ScheduleWish, now_ms: int) -> Schedule:
+    async def _made(self, before: Schedule, wish: ScheduleWish, now_ms: int, anew: bool = False) -> Schedule:
         """The schedule as it is wanted, checked, with its next due time."""
         wanted = replace(before, **_given(wish))
         if wish.to is not None:
@@ -140,23 +147,25 @@ class Schedules:
             raise InvalidRequest("It is not said what to say.", "Give `text`, or `prompt` for the agent.")
         if wish.ends_at_ms and wish.ends_at_ms <= now_ms:
             raise InvalidRequest("ends_at is over.", "Choose a later time, or take it away with null.")
-        return self._planned(before, wanted, wish, now_ms)
+        try:
+            return self._planned(before, wanted, wish, now_ms, anew)
+        except Unreadable as error:
+            raise InvalidRequest(error.text, error.fix) from None
 
-    def _planned(self, before: Schedule, wanted: Schedule, wish: ScheduleWish, now_ms: int) -> Schedule:
-        """What changes nothing about the time leaves the next due time alone."""
+    def _planned(
+        self, before: Schedule, wanted: Schedule, wish: ScheduleWish, now_ms: int, anew: bool
+    ) -> Schedule:
+        """What changes nothing about the time leaves the next due time alone. Raises Unreadable, InvalidRequest."""
         if (before.when, before.zone) != (wanted.when, wanted.zone):
             wanted = replace(wanted, written_ms=now_ms)
         about_time = {"when", "zone", "jitter_ms", "ends_at_ms", "paused"}
         if not any(getattr(wish, name) is not None for name in about_time):
             return wanted
-        try:
-            following = planned(wanted, _due_behind(before, wanted, now_ms), now_ms)
-        except Unreadable as error:
-            raise InvalidRequest(error.text, error.fix) from None
+        following = planned(wanted, _due_behind(before, wanted, now_ms), now_ms)
+        if following.next_due_ms is None and not wanted.paused and anew:
+            following = planned(replace(wanted, written_ms=now_ms), now_ms, now_ms)
         if following.next_due_ms is None and not wanted.paused:
-            raise InvalidRequest(
-                f"{wanted.when!r} is never due any more.", "Change `when`, or take `ends_at` away."
-            )
+            raise _never_due(wanted)
         return following
 
     async def _targets(self, to: tuple[str, ...]) -> tuple[Target, ...]:
@@ -192,6 +201,15 @@ def _due_behind(before: Schedule, wanted: Schedule, now_ms: int) -> int:
     due_ms = before.next_due_ms
     same = (before.when, before.zone) == (wanted.when, wanted.zone)
     return due_ms - 1 if same and due_ms is not None and due_ms <= now_ms else now_ms
+
+
+def _never_due(schedule: Schedule) -> InvalidRequest:
+    if schedule.ends_at_ms is None:
+        return InvalidRequest(f"{schedule.when!r} is never due any more.", "Write another time: `when`.")
+    return InvalidRequest(
+        f"{schedule.when!r} is never due before {time_text(schedule.ends_at_ms)}, when it ends.",
+        "Give a later `ends_at`, take it away with null, or change `when`.",
+    )
 
 
 def _given(wish: ScheduleWish) -> dict[str, Any]:
