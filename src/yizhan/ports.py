@@ -886,6 +886,17 @@ class Firing:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """An idempotency key, what it was used for, and the id that is to be made under it."""
+
+    kind: str
+    key: str
+    body_sha256: str
+    id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fired:
     """A run as it is on disk. `created` False: it had happened before, and nothing was done now."""
 
@@ -996,6 +1007,10 @@ class Store(Protocol):
     # writes: the watch
     async def note_alerts(self, changes: Sequence[AlertChange], at_ms: int) -> None:
         """Alerts as they are now; those that were raised or cleared are announced."""
+        ...
+
+    async def claim(self, claim: Claim) -> str:
+        """The id under which it was claimed first. Raises IdempotencyConflict if that was with another body."""
         ...
 
     # writes: schedules

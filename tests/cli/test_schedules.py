@@ -81,3 +81,15 @@ def test_without_a_gateway_it_is_written_down_shown_and_run(run: Run) -> None:
     assert [("manual", ["queued"])] == [
         (each["cause"], [message["state"] for message in each["messages"]]) for each in history
     ]
+
+
+def test_a_run_whose_answer_was_lost_can_be_repeated_safely(run: Run, gateway: SmallGateway) -> None:
+    """Under the key that the error names."""
+    path = "/v1/schedules/sch_1/run"
+    gateway.routes["POST", path] = [None, (202, {"due_at": None, "state": "fired", "cause": "manual"})]
+    lost = run("schedule", "run", "sch_1")
+    key = gateway.asked[0].headers["idempotency-key"]
+    assert (4, True) == (lost.code, f"--key {key}" in lost.err)
+    assert 0 == run("schedule", "run", "sch_1", "--key", key).code
+    assert [key, key] == [asked.headers["idempotency-key"] for asked in gateway.asked]
+    assert 2 == run("schedule", "run", "sch_1", "--key", "钥匙").code

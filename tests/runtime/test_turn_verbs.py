@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,7 @@ from simulation.virtual import in_virtual_time
 from tests.runtime.answers import Gated, ann_at, turns_of, until, until_shown
 from yizhan.errors import InvalidRequest, TurnEnded, TurnOpen, UnknownTurn
 from yizhan.model import TurnId, TurnState
+from yizhan.runtime.repeats import Asked
 from yizhan.web import create_app, shapes
 
 KEY = "the-key-of-the-home"
@@ -45,6 +47,23 @@ async def test_an_operator_stops_a_running_turn_and_asks_again(home: Path) -> No
         assert turn.inbound_ids == again.inbound_ids
         states = [each.state for each in await turns_of(station, account, ann)]
         assert [TurnState.STOPPED, TurnState.DONE] == states
+
+
+@in_virtual_time
+async def test_two_presses_of_the_same_rerun_ask_once(home: Path) -> None:
+    """A program that repeats its request under the same key is told of the turn that it has opened."""
+    agent = Gated()
+    async with ann_at(home, answers=agent) as (station, ann, account):
+        agent.release(5)
+        station.say(ann, "hello")
+        await until_shown(station, ann, "re: hello")
+        (turn,) = await turns_of(station, account, ann)
+        asked = Asked(f"rerun {turn.id}", "k", "")
+        reruns = [station.gateway.rerun_once(turn.id, asked) for _ in range(2)]
+        (one, new), (other, newer) = await asyncio.gather(*reruns)
+        assert (one.id, {True, False}) == (other.id, {new, newer})
+        await asyncio.sleep(30)
+        assert ["hello"] * 2 == agent.texts
 
 
 @in_virtual_time

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.store.conftest import ACCOUNT, DAY_MS, T0
-from yizhan.errors import InvalidRequest, UnknownSchedule
+from yizhan.errors import IdempotencyConflict, InvalidRequest, UnknownSchedule
 from yizhan.model import (
     AccountId,
     ChatId,
@@ -23,7 +23,7 @@ from yizhan.model import (
     ScheduleId,
     Target,
 )
-from yizhan.ports import Firing, PlannedRun
+from yizhan.ports import Claim, Firing, PlannedRun
 
 Desk = Any
 HOUR_MS = 3_600_000
@@ -196,3 +196,15 @@ async def test_what_was_planned_under_a_later_clock_is_found(desk: Desk) -> None
         await desk.store.add_schedule(schedule(number, planned_ms=planned_ms))
     await desk.store.add_schedule(schedule(3, None, planned_ms=T0 + 1))
     assert ["sch_002"] == [each.id for each in await desk.store.schedules_planned_after(T0, 10)]
+
+
+async def test_an_idempotency_key_stands_for_what_it_was_used_for_first(desk: Desk) -> None:
+    """Until it is old; keys of another kind are others."""
+    first = Claim("schedule", "k", "sha", "sch_1", desk.tick())
+    assert "sch_1" == await desk.store.claim(first)
+    assert "sch_1" == await desk.store.claim(replace(first, id="sch_2", at_ms=desk.tick()))
+    assert "wh_1" == await desk.store.claim(replace(first, kind="webhook", id="wh_1"))
+    with pytest.raises(IdempotencyConflict, match="sch_1"):
+        await desk.store.claim(replace(first, body_sha256="other", id="sch_2"))
+    await desk.store.prune(desk.tick(), desk.now_ms, 0, 10)
+    assert "sch_3" == await desk.store.claim(replace(first, id="sch_3"))

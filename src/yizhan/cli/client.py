@@ -41,10 +41,12 @@ class Api(Protocol):
         query: Query | None = None,
         body: Json | None = None,
         wait_s: float = 0,
+        key: str | None = None,
     ) -> Json:
         """One request.
 
-        Args:    wait_s  how long the answer may be held back on purpose; added to the time-out.
+        Args:    key     idempotency key: under the same one it is done once
+                 wait_s  how long the answer may be held back on purpose; added to the time-out.
         Returns: the JSON object of the answer; `{}` for one without a body.
         Raises:  ApiProblem (the API said no), NoGateway (nothing was sent), AnswerLost (it may have been done).
         """
@@ -123,19 +125,22 @@ class RemoteApi:
         query: Query | None = None,
         body: Json | None = None,
         wait_s: float = 0,
+        key: str | None = None,
     ) -> Json:
         """See Api.call."""
         status, content_type, content = self.exchange(
-            method, _with_query(path, query), body, ANSWER_TIMEOUT_S + wait_s
+            method, _with_query(path, query), body, ANSWER_TIMEOUT_S + wait_s, key
         )
         return unpack(status, content_type, content)
 
-    def exchange(self, method: str, path: str, body: Json | None, timeout_s: float) -> tuple[int, str, bytes]:
+    def exchange(
+        self, method: str, path: str, body: Json | None, timeout_s: float, key: str | None = None
+    ) -> tuple[int, str, bytes]:
         """Sends one request and reads the answer: status, content type, body."""
         line = http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_TIMEOUT_S)
         try:
             self._connect(line)
-            return self._ask(line, method, path, body, timeout_s)
+            return self._ask(line, method, path, body, timeout_s, request_headers(self._key, key))
         finally:
             line.close()
 
@@ -151,11 +156,17 @@ class RemoteApi:
             ) from None
 
     def _ask(
-        self, line: http.client.HTTPConnection, method: str, path: str, body: Json | None, timeout_s: float
+        self,
+        line: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: Json | None,
+        timeout_s: float,
+        headers: dict[str, str],
     ) -> tuple[int, str, bytes]:
         line.sock.settimeout(timeout_s)
         try:
-            line.request(method, path, None if body is None else json.dumps(body).encode(), self._headers())
+            line.request(method, path, None if body is None else json.dumps(body).encode(), headers)
             answer = line.getresponse()
             content = answer.read(ANSWER_MAX_BYTES)
         except (OSError, http.client.HTTPException) as error:
@@ -165,14 +176,13 @@ class RemoteApi:
             ) from None
         return answer.status, answer.getheader("Content-Type", ""), content
 
-    def _headers(self) -> dict[str, str]:
-        return request_headers(self._key)
 
-
-def request_headers(key: str) -> dict[str, str]:
-    """What every request carries. Without a key none is sent, and the API says that one is needed."""
+def request_headers(api_key: str, key: str | None = None) -> dict[str, str]:
+    """What a request carries; without an API key none is sent, and the API says that one is needed. `key`: the
+    request's idempotency key."""
     headers = {"Accept": "application/json", "Content-Type": "application/json"}
-    return headers | {"Authorization": f"Bearer {key}"} if key else headers
+    headers |= {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    return headers | ({"Idempotency-Key": key} if key else {})
 
 
 def unpack(status: int, content_type: str, content: bytes) -> Json:

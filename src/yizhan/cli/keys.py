@@ -8,6 +8,7 @@ from urllib.parse import quote
 import typer
 
 from yizhan.cli.client import Json
+from yizhan.cli.once import Key, make
 from yizhan.cli.paper import local_time, safe, table
 from yizhan.cli.verb import Desk, verb
 
@@ -37,10 +38,11 @@ def register(group: typer.Typer) -> None:
             list[str] | None,
             typer.Option(metavar="read|send|admin", help="What it may do; may be given several times."),
         ] = None,
+        key: Key = None,
     ) -> None:
         """Make a key and print it, once. Without --scope it may read and send."""
         with desk.api() as api:
-            made = api.call("POST", "/v1/keys", body={"name": name, "scopes": scope or ["read", "send"]})
+            made = make(api, "/v1/keys", key, {"name": name, "scopes": scope or ["read", "send"]})
         desk.note("this is the only time the key is shown.")
         desk.show(made, safe(made.get("key")))
 

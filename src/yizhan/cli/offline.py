@@ -51,10 +51,14 @@ class OfflineApi:
         query: Query | None = None,
         body: Json | None = None,
         wait_s: float = 0,
+        key: str | None = None,
     ) -> Json:
         """See client.Api.call."""
         given = {name: value for name, value in (query or {}).items() if value is not None}
-        asking = self._http.request(method, path, params=given, json=body, timeout=ANSWER_TIMEOUT_S + wait_s)
+        headers = request_headers("", key)
+        asking = self._http.request(
+            method, path, params=given, json=body, headers=headers, timeout=ANSWER_TIMEOUT_S + wait_s
+        )
         answer = asyncio.run_coroutine_threadsafe(asking, self._loop).result()
         return unpack(answer.status_code, answer.headers.get("content-type", ""), answer.content)
 

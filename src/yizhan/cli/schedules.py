@@ -10,6 +10,7 @@ import typer
 
 from yizhan.cli.client import Api, Json
 from yizhan.cli.moments import seconds_of
+from yizhan.cli.once import Key, make
 from yizhan.cli.paper import local_time, reason_text, safe, short, table
 from yizhan.cli.trouble import UsageMistake
 from yizhan.cli.verb import Desk, verb
@@ -88,6 +89,7 @@ def add(
     jitter: Jitter = None,
     expires: Expires = None,
     ends: Ends = None,
+    key: Key = None,
 ) -> None:
     """Add a schedule: say TEXT to every TARGET at the times of WHEN, or what the agent answers to it."""
     if not to:
@@ -95,7 +97,7 @@ def add(
     body = {"when": when, "prompt" if ask else "text": text, "to": to}
     body |= _given(name, zone, missed, missed_most, jitter, expires, ends)
     with desk.api() as api:
-        made = api.call("POST", "/v1/schedules", body=body)
+        made = make(api, "/v1/schedules", key, body)
         _note_nobody_runs(desk, api)
     desk.show(made, _line(made))
 
@@ -135,10 +137,10 @@ def _switch(paused: bool) -> Callable[..., None]:
     return switch
 
 
-def run(desk: Desk, schedule_id: Id) -> None:
+def run(desk: Desk, schedule_id: Id, key: Key = None) -> None:
     """Run a schedule now, also if it is paused or over."""
     with desk.api() as api:
-        happened = api.call("POST", f"{_path(schedule_id)}/run")
+        happened = make(api, f"{_path(schedule_id)}/run", key)
         if not api.running:
             desk.note("no gateway is running; it is sent when one does: yizhan run")
     desk.show(happened, *_run_lines(happened))

@@ -9,6 +9,7 @@ import typer
 
 from yizhan.cli.client import Api, Json, Query
 from yizhan.cli.moments import since_time
+from yizhan.cli.once import Key, make
 from yizhan.cli.outbox import PAGE, AccountFilter, SinceFilter, StateFilter
 from yizhan.cli.paper import local_time, reason_text, safe, table
 from yizhan.cli.verb import Desk, verb
@@ -60,10 +61,10 @@ def show(desk: Desk, turn_id: TurnName) -> None:
     desk.show(turn, *_lines(turn))
 
 
-def rerun(desk: Desk, turn_id: TurnName) -> None:
+def rerun(desk: Desk, turn_id: TurnName, key: Key = None) -> None:
     """Ask the agent again about the messages of a turn that has ended."""
     with desk.api() as api:
-        turn = api.call("POST", f"{_path(turn_id)}/rerun")
+        turn = make(api, f"{_path(turn_id)}/rerun", key)
         desk.show(turn, f"{safe(turn.get('id'))} {safe(turn.get('state'))}")
         if not api.running:
             desk.note("no gateway is running; it is asked when one does: yizhan run")

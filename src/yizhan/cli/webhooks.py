@@ -9,6 +9,7 @@ from urllib.parse import quote
 import typer
 
 from yizhan.cli.client import Json
+from yizhan.cli.once import Key, make
 from yizhan.cli.paper import local_time, reason_text, safe, table
 from yizhan.cli.verb import Desk, verb
 
@@ -46,11 +47,12 @@ def add(
     ] = None,
     account: Annotated[str | None, typer.Option("--account", help="Only events of this one.")] = None,
     private: Annotated[bool, typer.Option("--private", help="message.received too, with its text.")] = False,
+    key: Key = None,
 ) -> None:
     """Post events to an address from now on; prints the secret that signs them, once."""
     body = {"url": url, "types": types or [], "account": account, "private": private}
     with desk.api() as api:
-        made = api.call("POST", "/v1/webhooks", body=body)
+        made = make(api, "/v1/webhooks", key, body)
     desk.note("this is the only time the secret is shown.")
     desk.show(made, f"{safe(made.get('id'))}  {safe(made.get('secret'))}")
 

@@ -7,6 +7,7 @@ command line uses that when no process is running, so that each verb exists once
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ import structlog
 
 from yizhan.core.connection import Lost
 from yizhan.core.hosts import Hosts
-from yizhan.errors import StoreError, TurnEnded, TurnOpen
+from yizhan.errors import StoreError, TurnEnded, TurnOpen, UnknownTurn
 from yizhan.model import (
     Account,
     AccountId,
@@ -63,6 +64,7 @@ from yizhan.runtime.numbers import (
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.patience import to_the_end
 from yizhan.runtime.reach import Reach
+from yizhan.runtime.repeats import Asked, Repeats
 from yizhan.runtime.schedules import Schedules
 from yizhan.runtime.standing import Standing
 from yizhan.runtime.supervisor import Supervisor
@@ -169,6 +171,7 @@ class Gateway:
             settings.schedules.zone or parts.zone,
             self.turns.answers,
         )
+        self._reruns = Repeats(store, clock)
         self.logins = Logins(store, clock, chance, self.platforms, self._accounts.adopt)
 
     def _build_roads(self, turns: TurnNumbers) -> None:
@@ -336,13 +339,23 @@ class Gateway:
 
         Raises: UnknownTurn, TurnOpen, UnknownAccount, InvalidRequest
         """
+        return (await self.rerun_once(turn, None))[0]
+
+    @to_the_end
+    async def rerun_once(self, turn: TurnId, asked: Asked | None) -> tuple[Turn, bool]:
+        """Answers also whether it is new. Raises as `rerun`, and IdempotencyConflict."""
         old = await self.store.turn(turn)
         if old.ended_at_ms is None:
             raise TurnOpen(f"Turn {turn} is {old.state.value}.", "Stop it first, or wait for its end.")
-        again = await self.turns.again(old, TurnId(self.chance.new_id("t")))
-        if self.running:
-            self.turns.resume(again)
-        return again
+        name = self.chance.new_id("t")
+        async with self._reruns.settled(asked, name) as settled:
+            if settled != name:
+                with contextlib.suppress(UnknownTurn):
+                    return await self.store.turn(TurnId(settled)), False
+            again = await self.turns.again(old, TurnId(settled))
+            if self.running:
+                self.turns.resume(again)
+            return again, True
 
     @to_the_end
     async def stop_turn(self, turn: TurnId) -> Turn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -10,12 +11,13 @@ from yizhan.core.contract import time_text
 from yizhan.core.parts import split
 from yizhan.core.schedule import planned, rest
 from yizhan.core.timetable import Unreadable
-from yizhan.errors import InvalidRequest, StoreBusy, TextEmpty
+from yizhan.errors import InvalidRequest, StoreBusy, TextEmpty, UnknownSchedule
 from yizhan.model import Schedule, ScheduleId, Target
 from yizhan.ports import Chance, Clock, Fired, Firing, Page, RunView, Store
 from yizhan.runtime.cron import Cron
 from yizhan.runtime.drafts import Drafts
 from yizhan.runtime.patience import to_the_end
+from yizhan.runtime.repeats import Asked, Repeats
 from yizhan.runtime.views import Order, ScheduleWish
 
 TARGETS_MAX = 100
@@ -47,9 +49,20 @@ class Schedules:
         self._resolve = resolve
         self.zone = zone
         self._answers = answers
+        self._repeats = Repeats(store, clock)
 
     def new_id(self) -> ScheduleId:
         return ScheduleId(self._chance.new_id("sch"))
+
+    @to_the_end
+    async def add_once(self, wish: ScheduleWish, asked: Asked | None) -> tuple[Schedule, bool]:
+        """Answers also whether it is new. Raises as `add`, and IdempotencyConflict."""
+        name = self.new_id()
+        async with self._repeats.settled(asked, name) as settled:
+            if settled != name:
+                with contextlib.suppress(UnknownSchedule):
+                    return await self._store.schedule(ScheduleId(settled)), False
+            return await self.add(wish, ScheduleId(settled)), True
 
     @to_the_end
     async def add(self, wish: ScheduleWish, once: ScheduleId | None = None) -> Schedule:

@@ -23,6 +23,7 @@ from yizhan.errors import CursorGone, InvalidRequest, StoreError, UnknownWebhook
 from yizhan.model import Event, Reason, Webhook
 from yizhan.ports import Absence, Answer, Chance, Clock, Http, Reply, Request, Store
 from yizhan.runtime.patience import STORE_PAUSE_MS, to_the_end
+from yizhan.runtime.repeats import Asked, Repeats
 from yizhan.runtime.supervisor import Supervisor
 from yizhan.runtime.views import WebhookWish
 
@@ -83,6 +84,7 @@ class Webhooks:
         self._private_allowed = private_allowed
         self._desks: dict[str, _Desk] = {}
         self._running = False
+        self._repeats = Repeats(store, clock)
 
     # life
 
@@ -114,13 +116,22 @@ class Webhooks:
         return tuple(reversed(self._desk(webhook).posts))
 
     @to_the_end
-    async def add(self, url: str, wish: WebhookWish) -> Webhook:
+    async def add_once(self, url: str, wish: WebhookWish, asked: Asked | None) -> tuple[Webhook, bool]:
+        """Answers also whether it is new. Raises as `add`, and IdempotencyConflict."""
+        name = self._new_id()
+        async with self._repeats.settled(asked, name) as settled:
+            if (known := self._desks.get(settled)) is not None:
+                return known.hook, False
+            return await self.add(url, wish, settled), True
+
+    @to_the_end
+    async def add(self, url: str, wish: WebhookWish, name: str | None = None) -> Webhook:
         """From now on. Its secret is shown this once. Raises InvalidRequest, StoreError."""
         if len(self._desks) >= HOOKS_MAX:
             raise InvalidRequest(f"There are {HOOKS_MAX} webhooks already.", "Remove one that is not needed.")
         _, newest = await self._store.event_range()
         hook = Webhook(
-            id=self._chance.new_id("wh"),
+            id=name or self._new_id(),
             url=self._judged(url),
             secret=secret_of(bytes.fromhex(self._chance.token_hex(SECRET_BYTES))),
             created_at_ms=self._clock.now_ms(),
@@ -139,6 +150,9 @@ class Webhooks:
         async with desk.choosing:
             url = desk.hook.url if wish.url is None else self._judged(wish.url)
             return await self._written(desk, replace(_wished(desk.hook, wish), url=url), rewound=False)
+
+    def _new_id(self) -> str:
+        return self._chance.new_id("wh")
 
     async def before_the_oldest(self) -> int:
         """Behind this, everything that is kept comes."""

@@ -46,7 +46,7 @@ from yizhan.model import (
     Turn,
     WaitingFor,
 )
-from yizhan.ports import MessageFilter, TurnFilter
+from yizhan.ports import Claim, MessageFilter, TurnFilter
 from yizhan.store import tables as t
 from yizhan.store.rows.outbox import rank
 
@@ -988,6 +988,28 @@ def old_runs(before_ms: int, limit: int) -> Select[Any]:
     """Runs from before a time."""
     r = t.schedule_run
     return select(r.c.schedule, r.c.key).where(r.c.at_ms < before_ms).order_by(r.c.at_ms).limit(limit)
+
+
+# Idempotency keys that are no message's.
+
+
+def claim_by_key(kind: str, key: str) -> Select[Any]:
+    """Which id a key stands for, and what it was used for."""
+    c = t.claim.c
+    return select(c.id, c.body_sha256).where(c.kind == kind, c.key == key)
+
+
+def add_claim(claim: Claim) -> Insert:
+    """Writes down which id a key stands for."""
+    return insert(t.claim).values(
+        kind=claim.kind, key=claim.key, id=claim.id, body_sha256=claim.body_sha256, at_ms=claim.at_ms
+    )
+
+
+def old_claims(before_ms: int, limit: int) -> Select[Any]:
+    """Claims from before a time."""
+    c = t.claim.c
+    return select(c.kind, c.key).where(c.at_ms < before_ms).order_by(c.at_ms).limit(limit)
 
 
 # Webhooks.

@@ -41,6 +41,7 @@ from yizhan.ports import (
     Accepted,
     AccountChange,
     Audit,
+    Claim,
     Consent,
     Counts,
     Draft,
@@ -70,6 +71,7 @@ from yizhan.store import (
     schedules,
     watching,
     writes_alerts,
+    writes_claims,
     writes_in,
     writes_out,
     writes_people,
@@ -172,6 +174,9 @@ class SqlStore:
     async def note_alerts(self, changes: Sequence[AlertChange], at_ms: int) -> None:
         if changes:
             await self._committer.submit(writes_alerts.NoteAlerts(tuple(changes), at_ms))
+
+    async def claim(self, claim: Claim) -> str:
+        return await self._committer.submit(writes_claims.SettleClaim(claim))
 
     # Writes: schedules.
 

@@ -21,6 +21,7 @@ and no transaction needs rows of two accounts to agree.
     webhook     addresses that events are posted to, and how far each has come
     event       facts for programs, numbered by the row `event` of `counter`
     api_key     keys of the HTTP API, hashed
+    claim       idempotency keys that are no message's, and the id that each stands for
     meta        what the store knows about itself: salt, owner
 
 Types are the few that both engines share: text, 64-bit integers (times in ms, flags as 0 and 1). There are no
@@ -431,6 +432,18 @@ event = Table(
     _name("account", null=True),
     _name("chat", null=True),
     _text("data"),
+)
+
+claim = Table(
+    "claim",
+    metadata,
+    _name("kind", key=True),
+    _name("key", key=True),
+    _name("id"),
+    _text("body_sha256"),
+    _int("at_ms"),
+    Index("ix_claim_age", "at_ms"),
+    sqlite_with_rowid=False,
 )
 
 counter = Table("counter", metadata, _name("name", key=True), _int("value"))

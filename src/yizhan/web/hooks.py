@@ -15,6 +15,7 @@ from yizhan.runtime.views import WebhookWish
 from yizhan.runtime.webhooks import Post
 from yizhan.web import shapes
 from yizhan.web.exchange import Body, Word, answer, gateway_of, read_body, takes
+from yizhan.web.repeats import ONCE, SAME, asked_of
 
 router = APIRouter(tags=["webhooks"])
 
@@ -60,14 +61,15 @@ async def list_webhooks(request: Request) -> Response:
 @router.post(
     "/v1/webhooks",
     status_code=201,
-    responses={201: {"model": shapes.WebhookAdded}},
-    openapi_extra=takes(WebhookBody),
+    responses={201: {"model": shapes.WebhookAdded}, 200: {"model": shapes.WebhookAdded, "description": SAME}},
+    openapi_extra=takes(WebhookBody) | ONCE,
 )
 async def add_webhook(request: Request) -> Response:
     """Post events to an address, from now on. The secret is in this answer and nowhere else."""
     body = await read_body(request, WebhookBody)
-    hook = await gateway_of(request).webhooks.add(body.url, await _wish(request, body))
-    return answer(webhook_object(hook) | {"secret": hook.secret}, 201)
+    wish, asked = await _wish(request, body), asked_of(request, "webhook", body)
+    hook, new = await gateway_of(request).webhooks.add_once(body.url, wish, asked)
+    return answer(webhook_object(hook) | {"secret": hook.secret}, 201 if new else 200)
 
 
 @router.get("/v1/webhooks/{webhook_id}", responses={200: {"model": shapes.Webhook}})

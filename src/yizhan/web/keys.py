@@ -18,11 +18,14 @@ from pydantic import Field
 from starlette.responses import Response
 
 from yizhan.core.contract import JsonObject, time_text
+from yizhan.errors import IdempotencyConflict
 from yizhan.model import ApiKey
 from yizhan.ports import Chance, Clock, Store
 from yizhan.runtime.patience import to_the_end
+from yizhan.runtime.repeats import Asked, Repeats
 from yizhan.web import shapes
 from yizhan.web.exchange import Body, Word, answer, read_body, takes
+from yizhan.web.repeats import ONCE, asked_of
 
 router = APIRouter(tags=["keys"])
 
@@ -40,6 +43,7 @@ class KeyRing:
         self._store = store
         self._clock = clock
         self._chance = chance
+        self._repeats = Repeats(store, clock)
         self._own = _digest(own_key.encode())
         self._scopes: dict[str, frozenset[str]] | None = None
         self._changes = 0
@@ -59,12 +63,18 @@ class KeyRing:
         return scopes.get(digest, NO_SCOPES)
 
     @to_the_end
-    async def add(self, name: str, scopes: frozenset[str]) -> tuple[ApiKey, str]:
-        """A new key and its text, which is nowhere kept."""
-        text = KEY_PREFIX + self._chance.token_hex(32)
-        digest = _digest(text.encode())
-        key = ApiKey(self._chance.new_id("k"), name, digest, scopes, self._clock.now_ms())
-        await self._store.add_key(key)
+    async def add(self, name: str, scopes: frozenset[str], asked: Asked | None = None) -> tuple[ApiKey, str]:
+        """A new key and its text, which is nowhere kept. Raises IdempotencyConflict: it was made before."""
+        async with self._repeats.settled(asked, self._chance.new_id("k")) as settled:
+            if asked is not None and any(key.id == settled for key in await self._store.keys()):
+                raise IdempotencyConflict(
+                    f"The key {settled} was made under this idempotency key. Its text was shown then, and is not kept.",
+                    f"If it got lost, revoke it (yizhan key revoke {settled}) and make another one.",
+                )
+            text = KEY_PREFIX + self._chance.token_hex(32)
+            digest = _digest(text.encode())
+            key = ApiKey(settled, name, digest, scopes, self._clock.now_ms())
+            await self._store.add_key(key)
         self._forget()
         return key, text
 
@@ -148,12 +158,16 @@ async def list_keys(request: Request) -> Response:
 
 
 @router.post(
-    "/v1/keys", status_code=201, responses={201: {"model": shapes.KeyAdded}}, openapi_extra=takes(KeyBody)
+    "/v1/keys",
+    status_code=201,
+    responses={201: {"model": shapes.KeyAdded}},
+    openapi_extra=takes(KeyBody) | ONCE,
 )
 async def add_key(request: Request) -> Response:
     """Make a key. Its text is in this answer and nowhere else."""
     body = await read_body(request, KeyBody)
-    key, text = await ring_of(request).add(body.name, frozenset(body.scopes))
+    asked = asked_of(request, "key", body)
+    key, text = await ring_of(request).add(body.name, frozenset(body.scopes), asked)
     return answer(key_object(key) | {"key": text}, 201)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
@@ -20,6 +20,7 @@ from yizhan.ports import MessageFilter
 from yizhan.runtime.views import Order
 from yizhan.web import shapes
 from yizhan.web.exchange import Body, Word, answer, gateway_of, read_body, takes, time_ms
+from yizhan.web.repeats import KEY_HEADER, KEY_MAX_CHARS, ONCE, SAME, usable
 
 if TYPE_CHECKING:
     from yizhan.runtime.gateway import Gateway
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["messages"])
 
 LONGEST_WAIT_S = 60
-KEY_HEADER = "Idempotency-Key"
-KEY_MAX_CHARS = 255
 
 IdempotencyKey = Annotated[Word, Field(max_length=KEY_MAX_CHARS)]
 
@@ -48,24 +47,14 @@ class MessageBody(Body):
     in_reply_to: Word | None = Field(None, description="id of a received message that this answers")
 
 
-KEY_PARAMETER: dict[str, Any] = {
-    "name": KEY_HEADER,
-    "in": "header",
-    "required": False,
-    "description": "the same key asks for the same thing, which is done once; as idempotency_key in a body",
-    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX_CHARS},
-}
-_POST_EXTRA: dict[str, Any] = takes(MessageBody) | {"parameters": [KEY_PARAMETER]}
-
-
 @router.post(
     "/v1/messages",
     status_code=202,
     responses={
         202: {"model": shapes.Message, "description": "accepted: committed to disk"},
-        200: {"model": shapes.Message, "description": "the same idempotency key again, the same message"},
+        200: {"model": shapes.Message, "description": SAME},
     },
-    openapi_extra=_POST_EXTRA,
+    openapi_extra=takes(MessageBody) | ONCE,
 )
 async def post_message(request: Request) -> Response:
     """Hand over a message. The answer comes after it is committed to disk."""
@@ -92,35 +81,12 @@ def _one_key(in_body: str | None, in_header: str | None) -> str | None:
     """The idempotency key, wherever it was given. Raises InvalidRequest if it was given twice, differently."""
     if in_header is None:
         return in_body
-    key = _usable(in_header)
+    key = usable(in_header)
     if in_body is not None and in_body != key:
         raise InvalidRequest(
             f"The header {KEY_HEADER} and idempotency_key differ.", "Give one of them, or the same in both."
         )
     return key
-
-
-def key_of(request: Request) -> str | None:
-    """The idempotency key in the header. Raises InvalidRequest if it is not usable."""
-    given = request.headers.get(KEY_HEADER)
-    return None if given is None else _usable(given)
-
-
-def _usable(header: str) -> str:
-    key = _as_utf8(header)
-    if not key or len(key) > KEY_MAX_CHARS or not key.isprintable():
-        raise InvalidRequest(
-            f"The header {KEY_HEADER} is not usable.", f"Give 1 to {KEY_MAX_CHARS} printable characters."
-        )
-    return key
-
-
-def _as_utf8(header: str) -> str:
-    """Headers arrive as Latin-1; most clients mean UTF-8."""
-    try:
-        return header.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return header
 
 
 @router.get("/v1/messages", responses={200: {"model": shapes.MessagePage}})

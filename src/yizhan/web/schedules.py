@@ -25,7 +25,7 @@ from yizhan.runtime.views import ScheduleWish
 from yizhan.web import shapes
 from yizhan.web.chats import CursorQuery, LimitQuery
 from yizhan.web.exchange import Body, Word, answer, gateway_of, read_body, takes, time_ms
-from yizhan.web.messages import KEY_PARAMETER, key_of
+from yizhan.web.repeats import ONCE, SAME, asked_of, key_of
 
 if TYPE_CHECKING:
     from yizhan.runtime.gateway import Gateway
@@ -103,14 +103,15 @@ async def list_schedules(request: Request, cursor: CursorQuery = None, limit: Li
 @router.post(
     "/v1/schedules",
     status_code=201,
-    responses={201: {"model": shapes.Schedule}},
-    openapi_extra=takes(ScheduleBody),
+    responses={201: {"model": shapes.Schedule}, 200: {"model": shapes.Schedule, "description": SAME}},
+    openapi_extra=takes(ScheduleBody) | ONCE,
 )
 async def add_schedule(request: Request) -> Response:
     """Add a schedule."""
     body = await read_body(request, ScheduleBody)
-    schedule = await gateway_of(request).schedules.add(_wish(body))
-    return answer(schedule_object(schedule), 201)
+    schedules = gateway_of(request).schedules
+    schedule, new = await schedules.add_once(_wish(body), asked_of(request, "schedule", body))
+    return answer(schedule_object(schedule), 201 if new else 200)
 
 
 @router.post(
@@ -166,9 +167,9 @@ async def list_runs(
     status_code=202,
     responses={
         202: {"model": shapes.Run, "description": "it has run: committed to disk"},
-        200: {"model": shapes.Run, "description": "the same idempotency key again, the same run"},
+        200: {"model": shapes.Run, "description": SAME},
     },
-    openapi_extra={"parameters": [KEY_PARAMETER]},
+    openapi_extra=ONCE,
 )
 async def run_schedule(request: Request, schedule_id: Word) -> Response:
     """Run it now, also if it is paused or over."""

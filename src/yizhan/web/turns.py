@@ -14,6 +14,7 @@ from yizhan.model import AccountId, ChatId, Target, TurnId, TurnState
 from yizhan.ports import TurnFilter
 from yizhan.web import shapes
 from yizhan.web.exchange import Word, answer, gateway_of, time_ms
+from yizhan.web.repeats import ONCE, SAME, asked_of
 
 router = APIRouter(tags=["turns"])
 
@@ -49,11 +50,16 @@ async def get_turn(request: Request, turn_id: Word) -> Response:
 @router.post(
     "/v1/turns/{turn_id}/rerun",
     status_code=201,
-    responses={201: {"model": shapes.TurnListed, "description": "the new turn"}},
+    responses={
+        201: {"model": shapes.TurnListed, "description": "the new turn"},
+        200: {"model": shapes.TurnListed, "description": SAME},
+    },
+    openapi_extra=ONCE,
 )
 async def rerun_turn(request: Request, turn_id: Word) -> Response:
     """Ask the agent again about the messages of a turn that has ended, in a new turn."""
-    return answer(turn_listed_object(await gateway_of(request).rerun(TurnId(turn_id))), 201)
+    turn, new = await gateway_of(request).rerun_once(TurnId(turn_id), asked_of(request, f"rerun {turn_id}"))
+    return answer(turn_listed_object(turn), 201 if new else 200)
 
 
 @router.post("/v1/turns/{turn_id}/stop", responses={200: {"model": shapes.TurnListed}})

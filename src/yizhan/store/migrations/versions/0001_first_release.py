@@ -151,6 +151,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "id"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "claim",
+        _name("kind"),
+        _name("key"),
+        _name("id"),
+        _text("body_sha256"),
+        _int("at_ms"),
+        sa.PrimaryKeyConstraint("kind", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_claim_age", "claim", ["at_ms"], unique=False)
     op.create_index(
         "ix_chat_ghosts",
         "chat",
