@@ -37,7 +37,7 @@ from yizhan.model import (
     WaitingFor,
 )
 from yizhan.ports import MessageFilter, RunView, Tally
-from yizhan.runtime.views import AccountView, AllowanceView, ChatAllowanceView, GateView
+from yizhan.runtime.views import AccountView, AllowanceView, ChatAllowanceView, GateView, ScheduleWish
 from yizhan.settings import Settings
 from yizhan.web.console import (
     accounts,
@@ -46,6 +46,7 @@ from yizhan.web.console import (
     outbox,
     overview,
     people,
+    schedule_form,
     schedules,
     settings_rows,
     timeline,
@@ -386,7 +387,7 @@ def test_what_is_typed_becomes_a_wish_and_back() -> None:
         "to": ["weixin:a@im.bot:u1\r\n\r\nweixin:a@im.bot:u2"], "missed": ["all"], "most": ["3"], "jitter": ["5"],
         "expires": [""], "ends": ["2030-01-01T09:00"],
     }  # fmt: skip
-    wish = schedules.wish_of(typed, "Asia/Shanghai")
+    wish = schedule_form.wish_of(typed, "Asia/Shanghai")
     assert ("Morning call", "Asia/Shanghai", None, "hi\nthere") == (
         wish.name,
         wish.zone,
@@ -396,14 +397,45 @@ def test_what_is_typed_becomes_a_wish_and_back() -> None:
     assert ("weixin:a@im.bot:u1", "weixin:a@im.bot:u2") == wish.to
     assert (Missed.ALL, 3, 5_000, 0) == (wish.missed, wish.missed_most, wish.jitter_ms, wish.lifetime_ms)
     assert 1_893_459_600_000 == wish.ends_at_ms
-    html = schedules.form(EN, schedule(ends_at_ms=wish.ends_at_ms), "UTC", [])
+    html = schedule_form.form(EN, schedule(ends_at_ms=wish.ends_at_ms), "UTC", [])
     assert 'value="2030-01-01T09:00"' in html
+
+
+FINE = {
+    "jitter_ms": 1_234_567,
+    "lifetime_ms": 30_001,
+    "ends_at_ms": 1_893_459_630_007,
+    "text": " two\nlines\n",
+}
+
+
+@pytest.mark.parametrize("more", [{}, FINE, FINE | {"prompt": True, "missed": Missed.ALL, "name": "Tea"}])
+def test_saving_a_form_that_nobody_touched_changes_nothing(more: dict[str, object]) -> None:
+    """Half a second of jitter became none, and an end lost its seconds, when only the name was changed."""
+    shown = schedule(**more)
+    filled = {name: [text.strip()] for name, text in schedule_form.texts_of(shown).items()}
+    for value in (filled["jitter"][0], filled["expires"][0], filled["ends"][0]):
+        assert f'value="{value}"' in schedule_form.form(EN, shown, "UTC", [])
+    assert ScheduleWish() == schedule_form.wish_of(filled, "UTC", shown)
+    assert ScheduleWish(name="New") == schedule_form.wish_of(filled | {"called": ["New"]}, "UTC", shown)
+    assert ScheduleWish(jitter_ms=500) == schedule_form.wish_of(filled | {"jitter": ["0.5"]}, "UTC", shown)
+
+
+def test_an_end_moves_with_the_zone_on_whose_clock_it_was_typed() -> None:
+    shown = schedule(ends_at_ms=1_893_459_600_000)
+    filled = {name: [text] for name, text in schedule_form.texts_of(shown).items()}
+    wish = schedule_form.wish_of(filled | {"zone": ["UTC"]}, "UTC", shown)
+    assert ScheduleWish(zone="UTC", ends_at_ms=1_893_459_600_000 + 8 * 3_600_000) == wish
+    assert ScheduleWish(ends_at_ms=0) == schedule_form.wish_of(filled | {"ends": [""]}, "UTC", shown)
 
 
 @pytest.mark.parametrize(
     ("name", "typed"),
     [
         ("jitter", "-1"),
+        ("jitter", "nan"),
+        ("most", "1.5"),
+        ("expires", "0"),
         ("jitter", "4000"),
         ("most", "x"),
         ("expires", "1e9"),
@@ -413,19 +445,19 @@ def test_what_is_typed_becomes_a_wish_and_back() -> None:
 )
 def test_what_is_no_number_and_no_time_is_refused(name: str, typed: str) -> None:
     with pytest.raises(InvalidRequest):
-        schedules.wish_of({"due": ["30m"], name: [typed]}, "UTC")
+        schedule_form.wish_of({"due": ["30m"], name: [typed]}, "UTC")
 
 
 def test_an_end_in_no_time_zone_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="time zone"):
-        schedules.wish_of({"zone": ["Mars/Olympus"], "ends": ["2030-01-01T09:00"]}, "UTC")
+        schedule_form.wish_of({"zone": ["Mars/Olympus"], "ends": ["2030-01-01T09:00"]}, "UTC")
 
 
 def test_due_times_are_told_on_the_clock_that_is_meant() -> None:
     assert "Next (Asia/Shanghai): 2027-01-15 16:00 Fri" == seen(
-        schedules.preview(EN, [NOW_MS], "Asia/Shanghai")
+        schedule_form.preview(EN, [NOW_MS], "Asia/Shanghai")
     )
-    assert "Never due any more" in schedules.preview(EN, [], "UTC")
+    assert "Never due any more" in schedule_form.preview(EN, [], "UTC")
 
 
 def test_every_sentence_stands_in_both_languages_with_the_same_blanks() -> None:

@@ -10,7 +10,7 @@ from yizhan.core.timetable import Unreadable
 from yizhan.errors import InvalidRequest, RequestError
 from yizhan.model import Schedule, ScheduleId
 from yizhan.runtime.views import ScheduleWish
-from yizhan.web.console import controls, links, schedules
+from yizhan.web.console import controls, links, schedule_form, schedules
 from yizhan.web.console.frame import Fields, Frame, open_frame, watch_for
 from yizhan.web.console.markup import Html, join, tag
 from yizhan.web.console.nowhere import no_such
@@ -108,21 +108,22 @@ class SchedulesPage(Deeds):
 
 
 class SchedulePage(Deeds):
-    """One schedule, or one to be. What was typed stays until it is kept."""
+    """One schedule, or one to be. What was typed stays until it is kept; `_shown` is what the form was filled from."""
 
     def __init__(self, frame: Frame, schedule: Schedule | None) -> None:
         super().__init__(frame)
         self._schedule = schedule
+        self._shown = schedule
         self._once = frame.console.gateway.schedules.new_id()
 
     async def open(self) -> None:
         frame, words, schedule = self._frame, self._frame.words, self._schedule
         gateway = frame.console.gateway
-        chats = (await gateway.store.chats(None, None, schedules.CHATS_OFFERED)).rows
+        chats = (await gateway.store.chats(None, None, schedule_form.CHATS_OFFERED)).rows
         with frame.main:
             self._title = ui.html("")
             with ui.element("section").classes("panel"):
-                ui.html(schedules.form(words, schedule, gateway.schedules.zone, chats, self._due_ms()))
+                ui.html(schedule_form.form(words, schedule, gateway.schedules.zone, chats, self._due_ms()))
             self._runs = ui.html("")
         acts = {"run": self._run, "pause": self._pause, "resume": self._resume, "remove": self._remove}
         frame.on_click(acts)
@@ -173,12 +174,12 @@ class SchedulePage(Deeds):
     async def _save(self, fields: Fields) -> None:
         """Adds it, or changes it; what it says goes through the same checks as a program's wish."""
         gateway, words = self._frame.console.gateway, self._frame.words
-        wish = schedules.wish_of(fields, gateway.schedules.zone)
+        wish = schedule_form.wish_of(fields, gateway.schedules.zone, self._shown)
         if self._schedule is None:
             self._schedule = await gateway.schedules.add(wish, self._once)
             self._frame.go(links.schedule(self._once))
             return
-        self._schedule = await gateway.schedules.change(self._schedule.id, wish)
+        self._schedule = self._shown = await gateway.schedules.change(self._schedule.id, wish)
         self._frame.tell(words("schedules.saved"))
         self._watch.notice()
 
@@ -192,7 +193,7 @@ class SchedulePage(Deeds):
         zone = "".join(fields.get("zone", ())).strip()[:100] or gateway.schedules.zone
         try:
             due_ms = gateway.schedules.preview(when, zone, None, PREVIEWED)
-            self._show_preview(schedules.preview(words, due_ms, zone))
+            self._show_preview(schedule_form.preview(words, due_ms, zone))
         except InvalidRequest as error:
             self._show_preview(tag("p", f"{error.detail} {error.fix}", class_="tone-bad", lang="en"))
 
