@@ -356,11 +356,12 @@ async def test_a_stranger_is_allowed_and_a_key_is_made_and_revoked(browser: Any,
         await page.locator("summary", has_text="Make a key").click()
         await page.get_by_label("What it is for").fill("my script")
         await page.get_by_label("send").check()
-        await page.get_by_role("button", name="Make a key").click()
+        await page.get_by_role("button", name="Make a key").dblclick()
         text = await page.locator(".key-text").inner_text()
         ring = tour.open_house.house.api.state.keys
         assert frozenset({"send"}) == await ring.scopes_of(text.encode())
         key = page.locator("tr[data-key]", has_text="my script")
+        assert 1 == len(await ring.all()), "two presses make one key"
         await key.get_by_role("button", name="Revoke").click()
         await page.get_by_role("dialog").get_by_role("button", name="Yes, do it").click()
         await key.get_by_text("revoked").wait_for()

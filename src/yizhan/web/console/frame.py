@@ -124,9 +124,10 @@ class Frame:
         """Buttons with `data-do` ask for an act by its name; those with `data-open` for the act `open`."""
 
         async def act(event: GenericEventArguments) -> None:
-            name, about = event.args
+            name, about, number = event.args
             if (chosen := acts.get(str(name))) is not None:
                 await self._carry_out(chosen(str(about)[:ABOUT_MAX]))
+            self._done(number)
 
         self.main.on("click", act, js_handler=ON_CLICK)
 
@@ -134,11 +135,10 @@ class Frame:
         """Forms with `data-do` are taken by that name."""
 
         async def take(event: GenericEventArguments) -> None:
-            name, fields = event.args
-            if (chosen := takes.get(str(name))) is not None and isinstance(fields, dict):
-                await self._carry_out(
-                    chosen({str(key): list(map(str, typed)) for key, typed in fields.items()})
-                )
+            name, fields, number = event.args
+            if (chosen := takes.get(str(name))) is not None:
+                await self._carry_out(chosen(_typed(fields)))
+            self._done(number)
 
         self.main.on("submit", take, js_handler=ON_SUBMIT)
 
@@ -147,9 +147,8 @@ class Frame:
 
         async def take(event: GenericEventArguments) -> None:
             name, fields = event.args
-            if (chosen := takes.get(str(name))) is not None and isinstance(fields, dict):
-                typed = {str(key): list(map(str, values)) for key, values in fields.items()}
-                await self._carry_out(chosen(typed))
+            if (chosen := takes.get(str(name))) is not None:
+                await self._carry_out(chosen(_typed(fields)))
 
         self.main.on("input", take, js_handler=ON_TYPE)
 
@@ -164,6 +163,10 @@ class Frame:
         except Exception as error:
             log.error("page.broke", error=repr(error), exc_info=error)
             self.tell(self.words("act.broke"), "bad")
+
+    def _done(self, number: object) -> None:
+        """The button or form that asked may be used again."""
+        self.client.run_javascript(f"window.yizhan.done({json.dumps(number)})")
 
     def tell(self, text: str, tone: str = "good", english: bool = False) -> None:
         """Says what became of an act; screen readers hear it too. The same words again are news again."""
@@ -182,6 +185,12 @@ class Frame:
     def clear_form(self, form: str) -> None:
         """Empties the form with this id, for what comes next."""
         self.client.run_javascript(f"document.getElementById('{form}')?.reset()")
+
+
+def _typed(fields: object) -> Fields:
+    """What a browser says that a form holds."""
+    given = fields if isinstance(fields, dict) else {}
+    return {str(name): list(map(str, values)) for name, values in given.items()}
 
 
 def open_frame(request: Request, title: str, here: str) -> Frame:

@@ -156,27 +156,47 @@
     });
   }).observe(document.body, { subtree: true, childList: true });
 
-  // Buttons and forms: what is asked of the gateway, by its name.
+  // Buttons and forms: what is asked of the gateway, by its name. Until the page says that it is done, the same
+  // button or form asks nothing more; it keeps the focus meanwhile. A page that is gone says nothing: after a while
+  // one may try again.
+  const PATIENCE_MS = 15000;
+  const running = new Map();
+  let asked = 0;
+
+  function begin(...parts) {
+    for (const part of parts) part.setAttribute("aria-busy", "true");
+    running.set(++asked, parts);
+    setTimeout(told.done, PATIENCE_MS, asked);
+    return asked;
+  }
+  told.done = (number) => {
+    for (const part of running.get(number) ?? []) part.removeAttribute("aria-busy");
+    running.delete(number);
+  };
+  const busy = (part) => part.getAttribute("aria-busy") === "true";
+
   told.click = async (event, emit) => {
-    const asked = event.target.closest("[data-do], [data-open]");
-    if (!asked || asked.tagName === "FORM" || asked.disabled) return;
-    const { confirm, open, about } = asked.dataset;
-    const ids = "chosen" in asked.dataset ? picked() : null;
+    const button = event.target.closest("[data-do], [data-open]");
+    if (!button || button.tagName === "FORM" || button.disabled || busy(button)) return;
+    const { confirm, open, about } = button.dataset;
+    const ids = "chosen" in button.dataset ? picked() : null;
     if (confirm && !(await sure(confirm.replace("%", ids?.length ?? "")))) return;
     if (ids) chosen.clear();
-    emit(asked.dataset.do ?? "open", ids ? ids.join(" ") : (open ?? about ?? ""));
+    emit(button.dataset.do ?? "open", ids ? ids.join(" ") : (open ?? about ?? ""), begin(button));
   };
 
   told.submit = async (event, emit) => {
     const form = event.target.closest("form[data-do]");
     if (!form) return;
     event.preventDefault();
+    if (busy(form)) return;
     const { confirm } = event.submitter?.dataset ?? {};
     if (confirm && !(await sure(confirm))) return;
     const fields = { once: [(form.dataset.once ??= String(Math.random()).slice(2) + Date.now())] };
     for (const [name, typed] of new FormData(form, event.submitter)) (fields[name] ??= []).push(String(typed));
-    emit(form.dataset.do, fields);
+    emit(form.dataset.do, fields, begin(form, ...form.querySelectorAll("button[type=submit]")));
   };
+
   // What is typed is shown to the page a moment after the last key; forms that want that say so.
   let typing = null;
   told.typed = (event, emit) => {
