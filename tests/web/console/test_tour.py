@@ -38,6 +38,9 @@ pytestmark = [
 PATIENCE_S = 60
 PAGES = ("", "chats", "chat", "turns", "outbox", "accounts", "people", "schedules", "schedule", "settings")
 SERIOUS = ("serious", "critical")
+SIDEWAYS = """[...document.querySelectorAll("header, nav")]
+  .filter((part) => part.scrollWidth > part.clientWidth + 1).map((part) => part.outerHTML.slice(0, 100))"""
+"""What has more on one line than it can show."""
 
 
 @dataclass
@@ -368,7 +371,7 @@ async def test_a_stranger_is_allowed_and_a_key_is_made_and_revoked(browser: Any,
         assert frozenset() == await ring.scopes_of(text.encode())
 
 
-@pytest.mark.parametrize(("locale", "scheme", "width"), [("zh-CN", "light", 390), ("en-US", "dark", 1280)])
+@pytest.mark.parametrize(("locale", "scheme", "width"), [("zh-CN", "light", 1280), ("en-US", "dark", 390)])
 async def test_every_page_fits_a_phone_and_is_open_to_everybody(
     browser: Any, tour: Tour, locale: str, scheme: str, width: int
 ) -> None:
@@ -380,6 +383,8 @@ async def test_every_page_fits_a_phone_and_is_open_to_everybody(
             await seen.page.locator("article, .list, .panel, .empty").first.wait_for()
             assert locale.startswith(await seen.page.evaluate("document.documentElement.lang")), page
             assert await seen.page.evaluate("document.documentElement.scrollWidth") <= width, page
+            assert await seen.page.evaluate(SIDEWAYS) == [], page
+            assert not await seen.page.locator("#popup").is_visible(), page
             found = (await Axe().run(seen.page)).response["violations"]
             serious = [
                 (fault["id"], node["html"][:200])
