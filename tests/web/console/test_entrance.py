@@ -72,6 +72,15 @@ async def test_a_session_opens_every_page(open_house: Served) -> None:
 
 
 @module_loop
+async def test_the_outbox_says_by_which_causes_it_looks(open_house: Served) -> None:
+    """A message was shown as waiting for a limit, and the filter for limits did not find it."""
+    told = "Found by the cause that was written down"
+    async with signed_in(open_house) as client:
+        assert told in (await client.get("/console/outbox?cause=limit")).text
+        assert told not in (await client.get("/console/outbox?state=live")).text
+
+
+@module_loop
 async def test_a_page_forbids_other_hosts_and_frames(open_house: Served) -> None:
     """The browser itself holds us to "no request to any other host"."""
     async with signed_in(open_house) as client:

@@ -60,6 +60,8 @@ class OutboxPage:
             ui.html(outbox.filter_form(words, self._wish, accounts))
             if self._wish.wrong:
                 ui.html(tag("p", words("filter.chat.wrong"), class_="banner wait", role="alert"))
+            if self._wish.cause:
+                ui.html(tag("p", words("filter.cause.means"), class_="banner calm"))
             ui.html(outbox.bulk_bar(words, self._wish)).classes("bulk")
             self._table = ui.html("")
             self._pager = ui.html("")

@@ -111,6 +111,11 @@ MORE: dict[str, tuple[str, str]] = {
     "filter.cause": ("原因", "Cause"),
     "filter.cause.all": ("任何原因", "Any cause"),
     "filter.cause.code": ("平台的代码或原因名", "a code of the platform, or a reason’s name"),
+    "filter.cause.means": (
+        "按记下的原因筛选：上一次尝试之后写下的。每行显示的是此刻的原因，两者可能不同；还没试过的消息没有记下的原因。",
+        "Found by the cause that was written down after the last attempt. A row shows the cause of this moment, which "
+        "may be another; what was not tried yet has none written down.",
+    ),
     "filter.show": ("显示", "Show"),
     "outbox.none": ("没有符合条件的消息", "No message fits"),
     "outbox.message": ("消息", "Message"),
