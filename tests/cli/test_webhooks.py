@@ -35,6 +35,21 @@ def test_verbs_say_what_was_given(
     assert body == gateway.only.body
 
 
+@pytest.mark.parametrize(
+    ("reason", "code", "words"),
+    [
+        (None, 0, "taken (204)"),
+        ({"code": "http-500", "text": "it answered with status 500"}, 1, "it answered with status 500"),
+    ],
+)
+def test_a_test_says_whether_it_was_taken(
+    run: Run, gateway: SmallGateway, reason: object, code: int, words: str
+) -> None:
+    gateway.routes["POST", "/v1/webhooks/wh_1/test"] = (200, {"status": 204, "reason": reason})
+    ran = run("webhook", "test", "wh_1")
+    assert (code, True) == (ran.code, words in ran.out)
+
+
 def test_the_list_says_what_is_wrong(run: Run, gateway: SmallGateway) -> None:
     """A program that takes nothing must not look well."""
     reason = {"code": "http-500", "text": "it answered with status 500"}

@@ -235,6 +235,30 @@ async def test_replay_pause_resume_and_remove(house: House) -> None:
 
 
 @in_virtual_time
+async def test_a_test_is_posted_once_and_moves_nothing(house: House) -> None:
+    """Whoever has added an address wants to see it answer before something happens, also while it is paused."""
+    await house.start()
+    hook = await _added(house, paused=True)
+    house.program.says = lambda request: Answer(500, {}, b"")
+    refused = await house.hooks.test(hook.id)
+    house.program.says = lambda request: TAKEN
+    taken = await house.hooks.test(hook.id)
+    assert [(0, 500), (0, 204)] == [(post.event, post.status) for post in (refused, taken)]
+    assert taken.reason is None
+    await asyncio.sleep(60)
+    first, second = house.program.got
+    assert {"id": "0", "type": "webhook.test", "webhook": hook.id}.items() <= json.loads(second.body).items()
+    name, stamp = second.headers["webhook-id"], second.headers["webhook-timestamp"]
+    assert name.startswith("test_")
+    assert first.headers["webhook-id"] != name
+    assert signature(key_of(hook.secret), name, stamp, second.body) == second.headers["webhook-signature"]
+    assert (hook, (taken, refused)) == (house.hooks.one(hook.id), house.hooks.posts(hook.id))
+    with pytest.raises(UnknownWebhook):
+        await house.hooks.test("wh_none")
+    await house.crash()
+
+
+@in_virtual_time
 async def test_two_operators_who_change_different_things_at_once_both_have_their_way(house: House) -> None:
     """Neither's choice is undone by the other's, in memory or on disk."""
     await house.start()

@@ -58,6 +58,14 @@ async def test_what_cannot_be_is_refused(
     assert [] == (await station.client.get(PATH)).json()["items"]
 
 
+async def test_nothing_is_tested_without_a_running_gateway(station: Station) -> None:
+    """Whoever has no gateway running is told so, and not that the address is wrong."""
+    made = (await station.client.post(PATH, json={"url": URL})).json()
+    answer = await station.client.post(f"{PATH}/{made['id']}/test")
+    assert (422, True) == (answer.status_code, "no gateway runs" in answer.json()["detail"])
+    assert 404 == (await station.client.post(f"{PATH}/wh_none/test")).status_code
+
+
 async def test_an_event_that_never_was_cannot_be_replayed(station: Station) -> None:
     """As with the event stream."""
     made = (await station.client.post(PATH, json={"url": URL})).json()

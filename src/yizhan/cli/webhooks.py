@@ -11,8 +11,10 @@ import typer
 from yizhan.cli.client import Json
 from yizhan.cli.once import Key, make
 from yizhan.cli.paper import local_time, reason_text, safe, table
+from yizhan.cli.trouble import DONE, FAILED
 from yizhan.cli.verb import Desk, verb
 
+POST_MAX_S = 10
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `webhook list` shows it.")]
 
 
@@ -22,6 +24,7 @@ def register(group: typer.Typer) -> None:
     verb(group)(add)
     verb(group, "pause", help="Post nothing there until it is resumed.")(_switch(True))
     verb(group, "resume", help="Go on where it was; what waits is tried at once.")(_switch(False))
+    verb(group)(test)
     verb(group)(replay)
     verb(group)(remove)
 
@@ -64,6 +67,16 @@ def _switch(paused: bool) -> Callable[..., None]:
         desk.show(changed, f"{safe(changed.get('id'))}  {safe(changed.get('state'))}")
 
     return switch
+
+
+def test(desk: Desk, webhook_id: Id) -> int:
+    """Post a signed test once, and show what was answered."""
+    with desk.api() as api:
+        post = api.call("POST", f"{_path(webhook_id)}/test", wait_s=POST_MAX_S)
+    reason = post.get("reason")
+    answered = f"taken ({post.get('status')})" if reason is None else f"not taken: {reason_text(reason)}"
+    desk.show(post, f"{safe(webhook_id)}  {answered}")
+    return DONE if reason is None else FAILED
 
 
 def replay(

@@ -9,6 +9,7 @@ A crash between the two posts the event once more, under the id by which the pro
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ import structlog
 
 from yizhan.core.addresses import judge_form, judge_url
 from yizhan.core.backoff import backoff
+from yizhan.core.contract import time_text
 from yizhan.core.signing import key_of, secret_of, signature
 from yizhan.errors import CursorGone, InvalidRequest, StoreError, UnknownWebhook
 from yizhan.model import Event, Reason, Webhook
@@ -38,13 +40,15 @@ SHOWN = 50
 """Posts of a webhook that are shown; they are not kept over a restart, the cursor and the last failure are."""
 SECRET_BYTES = 24
 HOOKS_MAX = 100
+TEST = "webhook.test"
+"""The type of what is posted as a test. It is no event: no cursor is before or behind it."""
 GONE = 410
 """The program wants nothing any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post of an event: when, and what was answered; `status` None: nothing."""
+    """One post of an event: when, and what was answered; `status` None: nothing. `event` 0: only a test."""
 
     event: int
     type: str
@@ -173,6 +177,17 @@ class Webhooks:
             hook = replace(desk.hook, cursor=after, generation=desk.hook.generation + 1)
             return await self._written(desk, hook, rewound=True)
 
+    async def test(self, webhook: str) -> Post:
+        """Posts a signed test once, beside the events; paused or not, nothing about the webhook changes.
+
+        Raises UnknownWebhook, InvalidRequest."""
+        desk = self._desk(webhook)
+        if self._http is None or not self._running:
+            raise InvalidRequest("Nothing is posted while no gateway runs.", "Start it: yizhan run")
+        post = await self._post(desk.hook, self._http, _test_of(desk.hook, self._clock.now_ms()))
+        desk.posts.append(post)
+        return post
+
     @to_the_end
     async def remove(self, webhook: str) -> None:
         """Raises UnknownWebhook, StoreError."""
@@ -267,7 +282,8 @@ class Webhooks:
 
     async def _post(self, hook: Webhook, http: Http, event: Event) -> Post:
         began_ms = self._clock.now_ms()
-        reply = await http.call(_request(hook, event, began_ms))
+        name = f"evt_{event.id}" if event.id else self._chance.new_id("test")
+        reply = await http.call(_request(hook, event, name, began_ms))
         took_ms = self._clock.now_ms() - began_ms
         status = reply.status if isinstance(reply, Answer) else None
         return Post(event.id, event.type, began_ms, took_ms, status, _why_not(reply))
@@ -328,10 +344,15 @@ def _wanted(hook: Webhook, event: Event) -> bool:
     return ours and (not hook.types or event.type in hook.types)
 
 
-def _request(hook: Webhook, event: Event, now_ms: int) -> Request:
-    """Signed with the time of the post; the id is the event's, however often it is posted."""
+def _test_of(hook: Webhook, now_ms: int) -> Event:
+    told = {"type": TEST, "at": time_text(now_ms), "webhook": hook.id}
+    return Event(0, now_ms, TEST, None, None, json.dumps(told).encode())
+
+
+def _request(hook: Webhook, event: Event, name: str, now_ms: int) -> Request:
+    """Signed with the time of the post. `name`: the event's, however often it is posted."""
     body = b'{"id":"%d",' % event.id + event.data[1:]
-    name, stamp = f"evt_{event.id}", str(now_ms // 1000)
+    stamp = str(now_ms // 1000)
     headers: Mapping[str, str] = {
         "Content-Type": "application/json",
         "webhook-id": name,

@@ -106,6 +106,12 @@ async def list_deliveries(request: Request, webhook_id: Word) -> Response:
     return answer({"items": [_post_object(post) for post in posts]})
 
 
+@router.post("/v1/webhooks/{webhook_id}/test", responses={200: {"model": shapes.Post}})
+async def test_webhook(request: Request, webhook_id: Word) -> Response:
+    """Post a signed test, once, and tell what was answered; no event is touched."""
+    return answer(_post_object(await gateway_of(request).webhooks.test(webhook_id)))
+
+
 @router.post(
     "/v1/webhooks/{webhook_id}/replay",
     responses={200: {"model": shapes.Webhook}},
