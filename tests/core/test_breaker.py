@@ -143,3 +143,17 @@ def test_only_who_holds_a_claim_can_give_it_back() -> None:
     assert hosts.release("h", one)
     assert hosts.free("h")
     assert not hosts.release("h", one)
+
+
+def test_after_a_sleep_a_dead_host_is_probed_at_once_and_quickly_again() -> None:
+    """The laptop's own network comes up a few seconds after the laptop."""
+    hosts = Hosts(NUMBERS)
+    for at_ms in range(NOW, NOW + 300_000, 15_000):
+        hosts.unreachable("h1", at_ms, 0.5)
+    woken_ms = NOW + 9_000_000
+    assert ["h1"] == hosts.woken(woken_ms)
+    assert woken_ms == hosts.breaker("h1").ready_at(woken_ms)
+    assert 1_500 == hosts.unreachable("h1", woken_ms, 0.5).ready_at(woken_ms) - woken_ms
+    assert hosts.free("h1")
+    hosts.worked("h1")
+    assert [] == hosts.woken(woken_ms)

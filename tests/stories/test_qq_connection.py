@@ -175,18 +175,40 @@ def test_after_the_host_has_slept_the_line_is_looked_at_at_once(home: Path) -> N
     story(home)
 
 
-def test_who_waits_for_his_next_attempt_makes_it_when_the_host_has_slept(home: Path) -> None:
-    """The trouble is over since the night, and the laptop, opened in the morning, waits for another minute."""
+@pytest.mark.parametrize("longer_s", [0, 8])
+def test_who_waits_for_his_next_attempt_makes_it_when_the_host_has_slept(home: Path, longer_s: int) -> None:
+    """The trouble is over since the night, or once the laptop, opened in the morning, has found its network; and the
+    bot waits for another minute."""
 
     @on_qq()
     async def story(tale: QqTale) -> None:
+        over_ms = tale.true_ms + HOURS_S * 1_000
         tale.refuses_to_tell("qq.gateway_bot", "status", HOURS_S)
         await tale.passes(1_800)
         tried = len(tale.attempts_ms())
         await tale.until(lambda: len(tale.attempts_ms()) > tried, CAP_S)
         await tale.passes(1)
+        tale.station.host.sleep(over_ms - tale.true_ms - longer_s * 1_000)
+        assert await tale.until(lambda: tale.online, longer_s + 15) <= longer_s + 15
+        assert len(tale.attempts_ms()) - tried <= 15
+
+    story(home)
+
+
+@pytest.mark.parametrize("longer_s", [0, 8])
+def test_a_host_that_could_not_be_reached_is_tried_when_ours_has_slept(home: Path, longer_s: int) -> None:
+    """The network was there a moment after the lid was opened; the gateway looked for it every quarter of a minute."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.cut_off("the name cannot be resolved")
+        await tale.passes(600)
+        tried = len(tale.attempts_ms())
+        await tale.until(lambda: len(tale.attempts_ms()) > tried, CAP_S)
         tale.station.host.sleep(HOURS_S * 1_000)
-        assert await tale.until(lambda: tale.online, 15) <= 15
+        await tale.passes(longer_s)
+        tale.cut_off("")
+        assert await tale.until(lambda: tale.online, 5) <= 5
 
     story(home)
 

@@ -67,6 +67,23 @@ def test_a_bot_that_must_be_several_shards_becomes_them_one_after_another(home: 
     story(home)
 
 
+def test_a_shard_that_waits_for_its_next_attempt_makes_it_when_the_host_has_slept(home: Path) -> None:
+    """The bot was up for the rest of the guilds, so that nobody hurried for these."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await grows(tale)
+        tale.breaks("close", "qq.hello", code=4915, times=1)
+        tale.world.qq.close(BOT, 4009, tale.true_ms, shard=1)
+        await tale.passes(60)
+        assert AccountState.BARRED is (await tale.account()).state
+        tale.station.host.sleep(20_000)
+        await tale.passes(10)
+        assert AccountState.UP is (await tale.account()).state
+
+    story(home)
+
+
 @pytest.mark.parametrize("number", range(OF))
 def test_while_one_shard_is_deaf_the_bot_is_not_up_and_the_others_go_on(home: Path, number: int) -> None:
     """ "Connected", said the status, and a third of the guilds was not heard."""

@@ -76,6 +76,12 @@ def answered_elsewhere(breaker: Breaker, now_ms: int) -> Breaker:
     return replace(hurried(breaker, now_ms), rounds=0) if breaker.shut else breaker
 
 
+def woken(breaker: Breaker, now_ms: int) -> Breaker:
+    """The host that we run on has slept: the probe may go at once, and others follow quickly, for its network may come
+    up after it."""
+    return replace(hurried(breaker, now_ms), since_ms=now_ms) if breaker.shut else breaker
+
+
 def hurried(breaker: Breaker, now_ms: int) -> Breaker:
     """Evidence of health from elsewhere: the probe may go at once."""
     return replace(breaker, not_before_ms=min(breaker.not_before_ms, now_ms)) if breaker.shut else breaker

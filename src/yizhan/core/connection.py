@@ -7,7 +7,7 @@ probed slowly, so that it ends by itself when the person has acted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
@@ -107,6 +107,11 @@ def step(line: Line, lost: Lost | None, now_ms: int, jitter: float) -> Step:
             return _for_a_person(line, lost)
         case _:
             assert_never(lost.kind)
+
+
+def woken(line: Line, now_ms: int) -> Line:
+    """The host has slept: tries follow each other quickly again, for its network may come up after it."""
+    return replace(line, since_ms=now_ms)
 
 
 def _failed(line: Line, lost: Lost, now_ms: int, jitter: float) -> Step:

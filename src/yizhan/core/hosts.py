@@ -51,3 +51,10 @@ class Hosts:
         shut = breakers.unreachable(self.breaker(host), self._numbers, now_ms, jitter)
         self._breakers[host] = shut
         return shut
+
+    def woken(self, now_ms: int) -> list[str]:
+        """We have slept: every host that could not be reached is probed anew. Answers which those are."""
+        shut = [host for host, state in self._breakers.items() if state.shut]
+        for host in shut:
+            self._breakers[host] = breakers.woken(self._breakers[host], now_ms)
+        return shut

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import structlog
 
-from yizhan.core.connection import Line, Lost, LostKind, Step, step
+from yizhan.core.connection import Line, Lost, LostKind, Step, step, woken
 from yizhan.core.limiter import PaceNumbers, decode
 from yizhan.core.reaction import Gates
 from yizhan.core.verdict import Barred
@@ -25,6 +25,7 @@ from yizhan.model import Account, AccountId, AccountState
 from yizhan.ports import Answer, Batch, Callback, CallbackRefused, Chance, Clock, Platform, RefusedBecause
 from yizhan.runtime.inbound import InboundRoad
 from yizhan.runtime.lines import Lines, OpenLine
+from yizhan.runtime.naps import Naps
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.reach import Reach
 from yizhan.runtime.standing import Standing
@@ -74,7 +75,7 @@ class Connections:
         self._pace = pace
         self._vouched: set[AccountId] = set()
         self._in_vain: dict[AccountId, int] = {}
-        self._woken = asyncio.Event()
+        self._naps = Naps(clock)
 
     async def open(self, account: Account) -> None:
         """Starts the account's line, or starts it anew with other credentials, after the old one has ended."""
@@ -116,9 +117,9 @@ class Connections:
 
     def look(self) -> None:
         """The host has slept: whoever has a line of its own is to see whether it still lives, and who waits for his
-        next attempt makes it now."""
-        woken, self._woken = self._woken, asyncio.Event()
-        woken.set()
+        next attempt, or for a host, makes it now."""
+        self._reach.look()
+        self._naps.wake()
         for line in self._lines.values():
             line.transport.look()
 
@@ -156,12 +157,11 @@ class Connections:
                 finally:
                     vouching.cancel()
                 after = self._conclude(line, state, outcome)
-                state = after.line
                 if isinstance(outcome, Batch):
                     hold_ms = outcome.hold_ms or hold_ms
                     if self._hasty(line, outcome, self._clock.now_ms() - began_ms):
                         await self._clock.sleep_ms(IDLE_TURN_MS)
-                await self._pause(line, after)
+                state = await self._pause(line, after)
         finally:
             await line.transport.close(announce=not self._reach.shut(line.host))
 
@@ -279,20 +279,13 @@ class Connections:
             attempted = await self._reach.probe(line.host, line, lambda: line.platform.probe(line.account))
         return state
 
-    async def _pause(self, line: OpenLine, after: Step) -> None:
-        if after.wait_ms and not self._reach.shut(line.host):
-            await self._rest(after.wait_ms)
+    async def _pause(self, line: OpenLine, after: Step) -> Line:
+        """The line as it is after it."""
+        rests = after.wait_ms and not self._reach.shut(line.host)
+        slept = rests and await self._naps.rest(after.wait_ms)
         if after.reopen:
             await line.transport.open()
-
-    async def _rest(self, wait_ms: int) -> None:
-        """Until the time is over, or the host has slept: what was waited for may be long over then."""
-        waits = [asyncio.create_task(self._clock.sleep_ms(wait_ms)), asyncio.create_task(self._woken.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        return woken(after.line, self._clock.now_ms()) if slept else after.line
 
 
 def _loop_name(account: AccountId) -> str:

@@ -50,6 +50,11 @@ class Reach:
             log.warning("host.unreachable", host=host, detail=text, next_attempt_at_ms=after.not_before_ms)
         self._tell(host)
 
+    def look(self) -> None:
+        """We have slept: nobody waits out what was left of a wait."""
+        for host in self.hosts.woken(self._clock.now_ms()):
+            self._tell(host)
+
     def shut(self, host: str) -> bool:
         return self.hosts.breaker(host).shut
 

@@ -98,6 +98,11 @@ def after(
     )
 
 
+def woken(memory: Memory) -> Memory:
+    """The host has slept: what did not hold before says nothing about now."""
+    return replace(memory, short=0)
+
+
 def failed(memory: Memory, lost: Lost, jitter: float) -> tuple[Memory, Lost]:
     """A step before the socket failed (token, address, connection). The server never saw us, so the session stays;
     where nothing can connect, the line's own rhythm is enough."""

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import structlog
 
-from yizhan.core.connection import Line, Lost, LostKind, Step, step
+from yizhan.core.connection import Line, Lost, LostKind, Step, step, woken
 from yizhan.model import AccountId
 from yizhan.platforms.qq import memory as memories
 from yizhan.platforms.qq.closes import ending_of
@@ -105,6 +105,15 @@ class Shard:
         self.after = step(self._line, lost, self._clock.now_ms(), self._chance.jitter())
         self._line, self.due_ms = self.after.line, self._clock.now_ms() + self.after.wait_ms
         return lost
+
+    def look(self) -> None:
+        """The host has slept: is it still in? If it waits for its next attempt, that is due now, and what failed before
+        makes the ones after it wait no longer."""
+        now_ms = self._clock.now_ms()
+        self.due_ms = min(self.due_ms, now_ms)
+        self._memory, self._line = memories.woken(self._memory), woken(self._line, now_ms)
+        if self.link is not None:
+            self.link.look()
 
     def take(self, most: int) -> list[News]:
         """What was heard, in order."""

@@ -81,6 +81,7 @@ class QqTransport:
         self._typing = typing
         self._hopes = hopes
         self._rested = False
+        self._woken = asyncio.Event()
         self._buttons = Buttons(account, self._api)
 
     @property
@@ -111,8 +112,8 @@ class QqTransport:
 
     def look(self) -> None:
         for shard in self._shards:
-            if shard.link is not None:
-                shard.link.look()
+            shard.look()
+        self._woken.set()
 
     async def called_back(self, callback: Callback) -> CallbackRefused:
         """Of a bot that keeps a socket, nothing comes by another way."""
@@ -188,11 +189,19 @@ class QqTransport:
         )
 
     async def _some_turn(self) -> None:
-        """Until a turn is over, or a shard is to be tried again."""
+        """Until a turn is over, or a shard is to be tried again: when it is due, or when the host has slept."""
         turns = [shard.turn for shard in self._shards if shard.turn is not None]
         dues_ms = [shard.due_ms for shard in self._shards if shard.turn is None]
-        wait_s = max(0, min(dues_ms) - self._clock.now_ms()) / 1_000 if dues_ms else None
-        await asyncio.wait(turns, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+        if not dues_ms:
+            await asyncio.wait(turns, return_when=asyncio.FIRST_COMPLETED)
+            return
+        self._woken.clear()
+        woken = asyncio.create_task(self._woken.wait())
+        wait_s = max(0, min(dues_ms) - self._clock.now_ms()) / 1_000
+        try:
+            await asyncio.wait({*turns, woken}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
 
     async def _lose(self, shard: Shard, lost: Lost) -> Batch | Lost:
         """A shard is lost: the line, if nothing else stands or is about to."""

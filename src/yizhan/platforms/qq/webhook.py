@@ -16,7 +16,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Any
 
-from yizhan.core.connection import Line, Lost, LostKind, NotGranted, Step, step
+from yizhan.core.connection import Line, Lost, LostKind, NotGranted, Step, step, woken
 from yizhan.model import Account, AccountState, ChatId, Reason, ReplyToken
 from yizhan.platforms.qq import callbacks, calls
 from yizhan.platforms.qq.access import Access
@@ -107,7 +107,7 @@ class QqWebhook:
 
     def look(self) -> None:
         """What QQ thought of us before the host slept is old."""
-        self._ask_ms = 0
+        self._ask_ms, self._line = 0, woken(self._line, self._clock.now_ms())
         self._changed.set()
 
     async def called_back(self, callback: Callback) -> Answer | CallbackRefused:
