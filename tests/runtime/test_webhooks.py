@@ -143,6 +143,29 @@ async def test_what_is_not_taken_is_posted_again_and_nothing_overtakes_it(house:
 
 
 @in_virtual_time
+async def test_a_program_that_was_away_is_tried_at_once_when_the_host_has_slept(house: House) -> None:
+    """The night's events came a quarter of an hour after the laptop was opened; its network was there in seconds."""
+    await house.start()
+    await _added(house)
+    house.program.says = lambda request: AWAY
+    await house.happens()
+    await asyncio.sleep(4 * 3_600)
+    tried = len(house.program.got)
+    while len(house.program.got) == tried:
+        await asyncio.sleep(10)
+    house.clock.host.sleep(8 * 3_600_000)
+    house.clock.resync()
+    house.hooks.look()
+    await asyncio.sleep(8)
+    tries = len(house.program.got) - tried
+    assert 3 <= tries <= 8, "quickly again, and no hammering"
+    house.program.says = lambda request: TAKEN
+    await asyncio.sleep(20)
+    (hook,) = house.hooks.all()
+    assert (0, None) == (hook.failures, hook.next_attempt_at_ms)
+
+
+@in_virtual_time
 async def test_after_a_crash_it_goes_on_where_it_was(house: House) -> None:
     """What was taken is not posted again; what was not comes first."""
     await house.start()

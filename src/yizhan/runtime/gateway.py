@@ -450,3 +450,4 @@ class Gateway:
         self.outbound.poke()
         self._cron.poke()
         self.connections.look()
+        self.webhooks.look()

@@ -24,6 +24,7 @@ from yizhan.core.signing import key_of, secret_of, signature
 from yizhan.errors import CursorGone, InvalidRequest, StoreError, UnknownWebhook
 from yizhan.model import Event, Reason, Webhook
 from yizhan.ports import Absence, Answer, Chance, Clock, Http, Reply, Request, Store
+from yizhan.runtime.naps import Naps
 from yizhan.runtime.patience import STORE_PAUSE_MS, to_the_end
 from yizhan.runtime.repeats import Asked, Repeats
 from yizhan.runtime.supervisor import Supervisor
@@ -60,9 +61,11 @@ class Post:
 
 @dataclass(slots=True, eq=False)
 class _Desk:
-    """`choosing` is held from reading what is chosen to writing it down, so that nobody undoes another's choice."""
+    """`choosing` is held from reading what is chosen to writing it down, so that nobody undoes another's choice.
+    `forgiven`: failures before the host has slept, which make nobody wait any more."""
 
     hook: Webhook
+    forgiven: int = 0
     choosing: asyncio.Lock = field(default_factory=asyncio.Lock)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     posts: deque[Post] = field(default_factory=lambda: deque(maxlen=SHOWN))
@@ -89,6 +92,7 @@ class Webhooks:
         self._desks: dict[str, _Desk] = {}
         self._running = False
         self._repeats = Repeats(store, clock)
+        self._naps = Naps(clock)
 
     # life
 
@@ -105,6 +109,10 @@ class Webhooks:
         """Something was committed; a listener of the store."""
         for desk in self._desks.values():
             desk.news.set()
+
+    def look(self) -> None:
+        """The host has slept: what waits to be posted again is posted now."""
+        self._naps.wake()
 
     # what people do
 
@@ -278,7 +286,8 @@ class Webhooks:
             await self._not_taken(desk, post, post.reason)
             if desk.hook.paused:
                 return
-            await self._clock.sleep_until(desk.hook.next_attempt_at_ms or 0)
+            if await self._naps.rest((desk.hook.next_attempt_at_ms or 0) - self._clock.now_ms()):
+                desk.forgiven = desk.hook.failures
 
     async def _post(self, hook: Webhook, http: Http, event: Event) -> Post:
         began_ms = self._clock.now_ms()
@@ -291,6 +300,7 @@ class Webhooks:
     async def _taken(self, desk: _Desk, event: Event) -> None:
         if desk.hook.failures:
             log.info("webhook.taken_again", webhook=desk.hook.id, failures=desk.hook.failures)
+        desk.forgiven = 0
         desk.hook = replace(
             desk.hook,
             cursor=event.id,
@@ -305,7 +315,7 @@ class Webhooks:
     async def _not_taken(self, desk: _Desk, post: Post, reason: Reason) -> None:
         now_ms = self._clock.now_ms()
         failures = desk.hook.failures + 1
-        wait_ms = backoff(failures, WAIT_BASE_MS, WAIT_CAP_MS, self._chance.jitter())
+        wait_ms = backoff(failures - desk.forgiven, WAIT_BASE_MS, WAIT_CAP_MS, self._chance.jitter())
         if failures == 1:
             log.warning("webhook.not_taken", webhook=desk.hook.id, code=reason.code, detail=reason.text)
         desk.hook = replace(
