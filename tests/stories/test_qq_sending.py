@@ -567,6 +567,29 @@ def test_a_message_held_back_for_an_audit_ends_as_the_audit_does(
     story(home)
 
 
+@pytest.mark.parametrize(
+    ("audit", "state"), [("pass", MessageState.DELIVERED), ("reject", MessageState.FAILED)]
+)
+@pytest.mark.parametrize("audit_s", [0, 0.1, 2])
+def test_an_audit_that_is_over_before_its_answer_is_here_ends_its_message(
+    home: Path, audit_s: float, audit: str, state: MessageState
+) -> None:
+    """QQ said "passed" while its answer to the send was on the way: the message waited until it expired."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.turn(audit=audit, audit_s=audit_s)
+        room = tale.world.qq.add_channel("news", ("Ann",), (BOT,))
+        channel = f"{tale.account_id}:channel/{room.room_id.split(':')[1]}"
+        tale.breaks("slow", "qq.send.channel", delay_s=3, times=2)
+        sent = [await tale.push(f"part {number}", channel) for number in range(3)]
+        await tale.passes(30)
+        assert [state] * 3 == await tale.states(*sent)
+        assert 3 == len(tale.sends())
+
+    story(home)
+
+
 def test_a_channel_whose_messages_wait_for_an_audit_takes_more_of_them(home: Path) -> None:
     """Nobody at QQ looked at them on Sunday: after sixteen messages the channel was mute."""
 

@@ -8,7 +8,7 @@ a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from yizhan.core import allowance as allowances
@@ -45,8 +45,9 @@ BROKEN = InDoubt("broken", "the attempt broke in the gateway; its log says how")
 
 
 class Carrier:
-    """Puts entries on the wire, one call of `carry` each. `on_barred` is told when a platform forbids an account to
-    send, `on_trouble` when something happened that a person may have to know."""
+    """Puts entries on the wire, one call of `carry` each. `on_held_back` is told the audit for which a part waits,
+    `on_barred` when a platform forbids an account to send, `on_trouble` when something happened that a person may have
+    to know."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Carrier:
         numbers: Numbers,
         log: BoundedLog,
         *,
+        on_held_back: Callable[[AccountId, str], Awaitable[None]],
         on_barred: Callable[[AccountId, Barred], None],
         on_trouble: Callable[[], None],
     ) -> None:
@@ -73,6 +75,7 @@ class Carrier:
         self._silence = silence
         self._numbers = numbers
         self._log = log
+        self._on_held_back = on_held_back
         self._on_barred = on_barred
         self._on_trouble = on_trouble
         self._unsettled: set[MessageId] = set()
@@ -179,6 +182,8 @@ class Carrier:
         settlement = _settlement(message, entry.attempts_made, now_ms, verdict, decision, before, spent)
         settled = await self._settle(line, message, verdict, settlement)
         self._unsettled.discard(message.id)
+        if isinstance(verdict, InDoubt) and verdict.audit:
+            await self._on_held_back(message.account, verdict.audit)
         self._lanes.ended(settled)
         self._tell(message, verdict, decision)
 

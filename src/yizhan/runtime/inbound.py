@@ -120,9 +120,7 @@ class InboundRoad:
             await self._insist(account, partial(self._store.note_consent, account, consent, now_ms))
             self._outbound.consents(Target(account, consent.chat), consent.granted)
         for audit in batch.audits:
-            message = await self._insist(account, partial(self._store.settle_audit, account, audit, now_ms))
-            if message is not None:
-                self._outbound.changed(message.target)
+            await self._insist(account, partial(self._outbound.audits.ended, account, audit))
 
     def _pass_on(self, committed: InboundCommitted, addressed: set[InboundId]) -> None:
         now_ms = self._clock.now_ms()

@@ -23,6 +23,7 @@ from yizhan.errors import StoreError
 from yizhan.model import AccountId, Inbound, MessageClass, ReplyToken, Target
 from yizhan.ports import Accepted, Chance, Clock, LaneView, Platform, Store
 from yizhan.runtime.allowances import Allowances
+from yizhan.runtime.audits import Audits
 from yizhan.runtime.bounded_log import BoundedLog
 from yizhan.runtime.carrier import Carrier
 from yizhan.runtime.drafts import Drafts
@@ -71,6 +72,7 @@ class Outbound:
             numbers.number_parts,
         )
         self.allowances = Allowances(store, clock, self.lanes, numbers.allowances, self.drafts)
+        self.audits = Audits(store, clock, self.changed)
         self._silence = Silence(clock, self._answers_again)
         self.carrier = Carrier(
             store,
@@ -82,6 +84,7 @@ class Outbound:
             self._silence,
             numbers.reaction,
             self.log,
+            on_held_back=self.audits.held,
             on_barred=on_barred,
             on_trouble=on_trouble,
         )
