@@ -951,8 +951,9 @@ class Store(Protocol):
         Raises UnknownMessage, NotRevivable."""
         ...
 
-    async def expire_due(self, at_ms: int, limit: int) -> Expired:
-        """Ends queued and waiting entries whose time is over, of at most `limit` messages."""
+    async def expire_due(self, at_ms: int, limit: int, unheard_since_ms: int | None = None) -> Expired:
+        """Ends queued and waiting entries whose time is over, of at most `limit` messages; and as unconfirmed what is
+        held back for an audit and was sent before `unheard_since_ms`, None to look for nothing of the kind."""
         ...
 
     async def recover(self, at_ms: int, in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND) -> int:

@@ -98,9 +98,9 @@ async def test_a_switch_is_kept_also_for_a_chat_nobody_has_seen(desk: Desk) -> N
     assert "direct" == (await desk.store.chat(target)).kind
 
 
-async def held_back(desk: Desk, text: str = "hello") -> Message:
-    """QQ has taken it, and shows it when it has passed an audit."""
-    message = await desk.accept(text)
+async def held_back(desk: Desk, text: str = "hello", parts: int = 1) -> Message:
+    """QQ has taken its first part, and shows it when it has passed an audit."""
+    message = await desk.accept(text, parts=parts)
     await begin(desk, message, UNREPEATABLE)
     held = replace(
         message.entries[0],
@@ -139,6 +139,30 @@ async def test_an_audit_ends_the_part_that_waits_for_it_once(
     again = Audit("audit-1", not passed, "other")
     assert None is await desk.store.settle_audit(account, again, desk.tick())
     assert state is (await desk.store.message(message.id)).state
+
+
+async def test_an_audit_of_which_nothing_is_heard_ends_its_part_unconfirmed(desk: Desk) -> None:
+    """Its result was lost, and the rest of the answer waited behind it until the next week."""
+    long = await held_back(desk, "long", parts=2)
+    free = await desk.accept("free")
+    held_ms = desk.now_ms
+    assert () == (await desk.store.expire_due(desk.tick(), 10)).chats
+    assert () == (await desk.store.expire_due(desk.tick(), 10, held_ms - 1_000)).chats
+    assert (long.target,) == (await desk.store.expire_due(desk.tick(), 10, held_ms + 1)).chats
+    first, second = (await desk.store.message(long.id)).entries
+    told = first.reason and first.reason.code
+    assert (MessageState.UNCONFIRMED, "audit-unheard", None) == (first.state, told, first.receipt)
+    assert MessageState.QUEUED is second.state
+    (lane,) = await desk.store.lanes([desk.target()], 9, desk.now_ms)
+    assert [long.id, free.id] == [message.id for message in lane.messages]
+    assert None is await desk.store.settle_audit(long.account, Audit("audit-1", True), desk.tick())
+
+
+async def test_what_the_platform_has_is_not_tried_again_by_hand(desk: Desk) -> None:
+    """It would be shown twice; until the audit is over there is nothing to try."""
+    held = await held_back(desk)
+    again = await desk.store.retry(held.id, desk.tick(), held.expires_at_ms)
+    assert held.entries[0] == replace(again.entries[0], attempts=held.entries[0].attempts)
 
 
 async def test_an_id_that_is_sure_tells_two_equal_messages_of_one_second_apart(desk: Desk) -> None:

@@ -590,6 +590,27 @@ def test_an_audit_that_is_over_before_its_answer_is_here_ends_its_message(
     story(home)
 
 
+def test_a_message_whose_audit_is_never_told_is_unconfirmed_after_a_day(home: Path) -> None:
+    """It "waited for QQ" for a week, and expired as if nobody had ever sent it."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        gateway = tale.station.gateway
+        gateway.supervisor.keep("sweeper", gateway.outbound.expiry.run)
+        tale.turn(audit="never")
+        room = tale.world.qq.add_channel("news", ("Ann",), (BOT,))
+        held = await tale.push("held back", f"{tale.account_id}:channel/{room.room_id.split(':')[1]}")
+        await tale.passes(5)
+        for hours in (20, 5):
+            assert MessageState.WAITING is (await tale.look(held)).state
+            tale.station.host.sleep(hours * 3_600_000)
+            await tale.passes(65)
+        told = await tale.look(held)
+        assert (MessageState.UNCONFIRMED, "audit-unheard") == (told.state, told.reason and told.reason.code)
+
+    story(home)
+
+
 def test_a_channel_whose_messages_wait_for_an_audit_takes_more_of_them(home: Path) -> None:
     """Nobody at QQ looked at them on Sunday: after sixteen messages the channel was mute."""
 

@@ -11,6 +11,10 @@ from yizhan.ports import Clock, Store
 SWEEP_MS = 1_000
 LOOK_MS = 60_000
 """Between looks into the table while nothing is known to be due."""
+UNHEARD_MS = 86_400_000
+"""What the platform holds back for an audit is given up when it has not said for so long what became of it …"""
+UNHEARD_LOOK_MS = 3_600_000
+"""… which is looked for so often."""
 _MOST = 500
 """Messages in one commit."""
 
@@ -31,6 +35,7 @@ class Expiry:
         self._on_expired = on_expired
         self._on_doubt = on_doubt
         self._look_ms = 0
+        self._unheard_look_ms = 0
 
     def expects(self, at_ms: int) -> None:
         """A message has been accepted whose time is over then."""
@@ -47,7 +52,7 @@ class Expiry:
         now_ms = self._clock.now_ms()
         self._look_ms = now_ms + LOOK_MS  # first, for what is accepted meanwhile
         try:
-            expired = await self._store.expire_due(now_ms, _MOST)
+            expired = await self._store.expire_due(now_ms, _MOST, self._unheard_since_ms(now_ms))
         except StoreError:
             self.expects(now_ms)
             self._on_doubt()  # the store's own state says so; nothing is lost by expiring later
@@ -57,3 +62,9 @@ class Expiry:
             self._on_expired(expired.chats)
         elif expired.next_at_ms is not None:
             self.expects(expired.next_at_ms)
+
+    def _unheard_since_ms(self, now_ms: int) -> int | None:
+        if now_ms < self._unheard_look_ms:
+            return None
+        self._unheard_look_ms = now_ms + UNHEARD_LOOK_MS
+        return now_ms - UNHEARD_MS

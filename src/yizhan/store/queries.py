@@ -388,6 +388,25 @@ def _due_messages() -> Select[Any]:
 
 
 DUE_MESSAGES = _due_messages()
+
+
+def _unheard_of() -> Select[Any]:
+    """Messages that are held back for an audit and were sent before `before_ms`; at most `most`. Looks at every live
+    row, so it is asked rarely."""
+    a = t.attempt
+    sent_since = exists().where(
+        a.c.account == t.message.c.account,
+        a.c.message_id == t.message.c.id,
+        a.c.at_ms > bindparam("before_ms"),
+    )
+    return (
+        select(t.message.c.id)
+        .where(LIVE, t.message.c.waiting_for == WaitingFor.AUDIT.value, ~sent_since)
+        .limit(bindparam("most", type_=Integer))
+    )
+
+
+UNHEARD_OF = _unheard_of()
 NEXT_EXPIRY = select(func.min(t.message.c.expires_at_ms)).where(LIVE)
 
 

@@ -127,8 +127,8 @@ class SqlStore:
     async def retry(self, message: MessageId, at_ms: int, expires_at_ms: int) -> Message:
         return await self._committer.submit(writes_out.Retry(message, at_ms, expires_at_ms))
 
-    async def expire_due(self, at_ms: int, limit: int) -> Expired:
-        return await self._committer.submit(writes_out.ExpireDue(at_ms, limit))
+    async def expire_due(self, at_ms: int, limit: int, unheard_since_ms: int | None = None) -> Expired:
+        return await self._committer.submit(writes_out.ExpireDue(at_ms, limit, unheard_since_ms))
 
     async def recover(self, at_ms: int, in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND) -> int:
         return await self._committer.submit(writes_out.Recover(at_ms, in_doubt))

@@ -38,6 +38,10 @@ CANCELLED = Reason("cancelled", "A person cancelled it.")
 SUPERSEDED = Reason("superseded", "the answer came before it was sent")
 POINTLESS = Reason("superseded", "what it says was no longer so before it was sent")
 EXPIRED = Reason("expired", "Its time was over before it could be sent.")
+UNHEARD_OF = Reason(
+    "audit-unheard",
+    "the platform took it, held it back to look at it first, and has not said what became of it",
+)
 NOT_PASSED = Reason("audit", "the platform has looked at it and will not show it")
 CRASHED = Reason("crash", "The gateway ended while it was on the wire; whether it arrived is not known.")
 
@@ -448,6 +452,8 @@ class Retry:
         return rows.change_message(revived, self.at_ms)
 
     def _revive(self, entry: Entry) -> Entry:
+        if entry.waiting_for is WaitingFor.AUDIT:  # the platform has it
+            return entry
         if entry.state is MessageState.WAITING:
             held = entry.waiting_for is WaitingFor.OPERATOR
             return replace(
@@ -474,6 +480,7 @@ class ExpireDue:
     alone: ClassVar[bool] = True
     at_ms: int
     limit: int
+    unheard_since_ms: int | None = None
 
     def wants(self, wants: Wants) -> None:
         pass
@@ -486,7 +493,26 @@ class ExpireDue:
             message = rows.message(message_id)
             rows.change_message(end_waiting(message, MessageState.EXPIRED, EXPIRED), self.at_ms)
             touched[message.target] = None
-        return Expired(tuple(touched), None if due else rows.connection.scalar(queries.NEXT_EXPIRY))
+        for message in self._unheard_of(rows):
+            rows.change_message(change_entries(message, _given_up), self.at_ms)
+            touched[message.target] = None
+        return Expired(tuple(touched), None if touched else rows.connection.scalar(queries.NEXT_EXPIRY))
+
+    def _unheard_of(self, rows: WorkingSet) -> list[Message]:
+        """What is held back and still lives, sent so long ago that nobody will say what became of it."""
+        if self.unheard_since_ms is None:
+            return []
+        asked = {"before_ms": self.unheard_since_ms, "most": self.limit}
+        found = rows.connection.scalars(queries.UNHEARD_OF, asked).all()
+        rows.load(Wants(messages=set(found)))
+        held = (rows.message(message_id) for message_id in found)
+        return [message for message in held if message.waiting_for is WaitingFor.AUDIT]
+
+
+def _given_up(entry: Entry) -> Entry:
+    if entry.waiting_for is not WaitingFor.AUDIT:
+        return entry
+    return replace(ended(entry, MessageState.UNCONFIRMED, UNHEARD_OF), receipt=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,10 @@ _TABLE: tuple[tuple[str, Refusal], ...] = (
     ("11264 11282", Refusal(_M.NEVER, "the guild has not given the bot this right")),
     ("12001 12002 304004 304062 304064", Refusal(_M.NEVER, "QQ cannot make anything of the request")),
     # held back
-    ("304023 304024", Refusal(_M.AUDIT, "held back until somebody at QQ has looked at it")),
+    (
+        "304023 304024",
+        Refusal(_M.AUDIT, "held back until somebody at QQ has looked at it, for a day at most"),
+    ),
     # the bot as a whole
     (
         "11241 11242 11243 11244 40012002 40011027",

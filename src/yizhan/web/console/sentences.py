@@ -254,6 +254,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "reason.removed": ("账号被删除", "The account was removed"),
     "reason.no-receipt": ("平台没有给回执", "Accepted without a receipt"),
+    "reason.audit-unheard": (
+        "平台收下后先审核，一天内没有告知结果",
+        "The platform held it back to look at it first, and has not said within a day what became of it",
+    ),
     "reason.never-written": (
         "对方还没有写过；对方写来第一条后就会发出",
         "The other side has not written yet; its first message releases this one",
