@@ -18,12 +18,14 @@ PATIENCE_S = 600
 
 
 class Gated:
-    """Answers `re: …`, each question as soon as the test has let it. `calls_it`: its own name of the conversation."""
+    """Answers `re: …`, each question as soon as the test has let it. `calls_it`: its own name of the conversation;
+    `goodbye_s`: how long it goes on after it was told to end."""
 
     def __init__(self, name: str = "gated") -> None:
         self.name = name
         self.calls_it = ""
         self.later = False
+        self.goodbye_s = 0.0
         self.asked: list[Question] = []
         self.gone = 0
         self._released = 0
@@ -43,6 +45,7 @@ class Gated:
             while place > self._released:
                 await asyncio.sleep(0.05)
         except asyncio.CancelledError:
+            await asyncio.sleep(self.goodbye_s)
             self.gone += 1
             raise
         if self.calls_it:

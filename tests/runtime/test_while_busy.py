@@ -111,6 +111,68 @@ async def test_stop_reaches_a_turn_that_is_being_steered(home: Path) -> None:
         assert (TurnState.STOPPED, ["one"]) == (turn.state, agent.texts)
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["at work", "to answer later"])
+@in_virtual_time
+async def test_retry_right_after_stop_asks_again(home: Path, later: bool) -> None:
+    """ "Stopped." said the one, "still being answered" the other: the agent took a moment to end."""
+    agent = Gated()
+    agent.goodbye_s = 2
+    agent.later = later
+    async with ann_at(home, answers=agent, language="en") as (station, ann, account):
+        station.say(ann, "one")
+        agent.release(later)
+        await until(lambda: _stands(station, account, ann, "waiting" if later else "running"))
+        agent.later = False
+        station.say(ann, "/stop")
+        station.say(ann, "/retry")
+        await until_shown(station, ann, "Stopped.", "Trying again.")
+        agent.release(2)
+        await until_shown(station, ann, "Stopped.", "Trying again.", "re: one")
+        await station.until_quiet()
+        turns = await turns_of(station, account, ann)
+        assert [TurnState.STOPPED, TurnState.DONE] == [turn.state for turn in turns]
+        assert [] == await findings(station)
+
+
+@in_virtual_time
+async def test_a_message_after_stop_does_not_change_why_the_turn_has_ended(home: Path) -> None:
+    """The operator read that a newer message had ended what the person had stopped."""
+    agent = Gated()
+    agent.goodbye_s = 2
+    async with ann_at(home, answers=agent, language="en", **INTERRUPT) as (station, ann, account):
+        station.say(ann, "one")
+        await until(lambda: agent.texts == ["one"])
+        station.say(ann, "/stop")
+        await until_shown(station, ann, "Stopped.")
+        station.say(ann, "two")
+        await until(lambda: agent.texts == ["one", "two"])
+        agent.release(2)
+        await until_shown(station, ann, "Stopped.", "re: two")
+        stopped, _ = await turns_of(station, account, ann)
+        assert (TurnState.STOPPED, "stopped") == (stopped.state, stopped.reason.code)
+
+
+@pytest.mark.field("F34")
+@in_virtual_time
+async def test_what_comes_while_the_gateway_stops_is_answered_after_its_start(home: Path) -> None:
+    """Its turn began while everything else ended, and nobody waited for it: the store was closed under its feet."""
+    agent = Gated()
+    agent.release(9)
+    async with ann_at(home, answers=agent, language="en") as (station, ann, _):
+        await station.until_quiet()
+        await station.gateway.turns.stop()
+        station.say(ann, "one")
+        station.say(ann, "/help")
+        await until(lambda: _pending(station, 2))
+        assert [] == agent.texts
+        await station.stop()
+        await station.start()
+        await until(lambda: len(station.shown(ann)) == 2)
+        assert ["one"] == agent.texts
+        assert "re: one" in station.shown(ann)
+        assert [] == await findings(station)
+
+
 @pytest.mark.parametrize("groups", ["person", "chat"])
 @pytest.mark.parametrize("while_busy", ["interrupt", "steer"])
 @in_virtual_time
@@ -210,6 +272,10 @@ async def test_a_chat_that_cannot_be_reached_is_owed_one_notice_however_many_tur
 async def _failed(station: Station, account: str, user: str, number: int) -> bool:
     turns = await turns_of(station, account, user)
     return number == sum(turn.state is TurnState.FAILED for turn in turns)
+
+
+async def _stands(station: Station, account: str, user: str, state: str) -> bool:
+    return [state] == [turn.state for turn in await turns_of(station, account, user)]
 
 
 async def _opened(station: Station, account: str, user: str) -> bool:

@@ -1,9 +1,11 @@
-"""Commands: what a chat may tell the gateway. They wait for no turn, and each is answered once."""
+"""Commands: what a chat may tell the gateway. They wait for no turn, those of a chat are carried out in order, and each
+is answered once."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, assert_never
 
 from yizhan.core.commands import ADMINS_ONLY, ENDING, Command, argument_of, command_of
@@ -26,6 +28,8 @@ class Chats(Protocol):
     """What commands ask of the chats' loops."""
 
     def running(self, target: Target) -> bool: ...
+
+    async def settled(self, target: Target) -> None: ...
 
     def clear(self, target: Target) -> Cleared: ...
 
@@ -73,14 +77,17 @@ class Commands:
         self._language = language
         self._account_state = account_state
         self._open: set[asyncio.Task[None]] = set()
+        self._last: dict[Target, asyncio.Task[None]] = {}
 
     def take(self, inbound: Inbound) -> None:
         """A stored command waits to be carried out. What it ends is what came before it, not what comes meanwhile."""
         ends = inbound.access is Access.ALLOWED and command_of(inbound.text) in ENDING
-        cleared = self._chats.clear(Target(inbound.account, inbound.chat)) if ends else Cleared()
-        task = asyncio.create_task(self._obey(inbound, cleared))
+        target = Target(inbound.account, inbound.chat)
+        cleared = self._chats.clear(target) if ends else Cleared()
+        task = asyncio.create_task(self._obey(inbound, cleared, self._last.get(target)))
+        self._last[target] = task
         self._open.add(task)
-        task.add_done_callback(self._obeyed)
+        task.add_done_callback(partial(self._obeyed, target))
 
     async def stop(self) -> None:
         """What is not carried out yet is after the next start."""
@@ -89,7 +96,9 @@ class Commands:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _obey(self, inbound: Inbound, cleared: Cleared) -> None:
+    async def _obey(self, inbound: Inbound, cleared: Cleared, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait({before})
         text = await self._reply(inbound, cleared)
         if text:
             try:
@@ -144,7 +153,9 @@ class Commands:
                 assert_never(command)
 
     async def _retry(self, inbound: Inbound, target: Target) -> str:
-        """The chat's last turn once more. The new one is named after the command, so that it is opened once."""
+        """The chat's last turn once more; one that is to end is waited for. The new one is named after the command, so
+        that it is opened once."""
+        await self._chats.settled(target)
         name = TurnId(f"t_{inbound.id.removeprefix('in_')}")
         where = TurnFilter(target.account, target.chat)
         turns = (await self._steps.take(lambda: self._store.turns(where, None, 1))).rows
@@ -194,7 +205,9 @@ class Commands:
     def _say(self, name: str, **values: object) -> str:
         return say(self._language, name, **values)
 
-    def _obeyed(self, task: asyncio.Task[None]) -> None:
+    def _obeyed(self, target: Target, task: asyncio.Task[None]) -> None:
         self._open.discard(task)
+        if self._last.get(target) is task:
+            del self._last[target]
         if not task.cancelled() and (error := task.exception()) is not None:
             self._outbound.log.error("command.broke", exc_info=error)

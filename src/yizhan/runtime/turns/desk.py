@@ -30,7 +30,8 @@ class Desk:
     turn       the one that is open, None between two
     sender     who wrote what it answers
     answering  from the turn's opening until the agent has answered; until then it can be stopped
-    stopped    why it was to end before that, None if nobody said so
+    stopped    why it was to end before that, None if nobody said so; who said so first is right
+    ending     set once a turn that was to end before that has ended, on disk too; None while there is none
     spoken     some of its answer has been accepted: it cannot begin anew
     steered    a message came that the agent is to know of before it answers
     work       the agent at work, or the wait for a free worker
@@ -44,6 +45,7 @@ class Desk:
     sender: str = ""
     answering: bool = False
     stopped: Reason | None = None
+    ending: asyncio.Event | None = None
     spoken: bool = False
     steered: bool = False
     work: asyncio.Task[Answer] | None = None
@@ -62,10 +64,16 @@ class Desk:
 
     def stop(self, why: Reason = STOPPED) -> None:
         """The open turn ends as stopped, as soon as it can."""
-        if self.answering:
-            self.stopped = why
+        if self.answering and self.stopped is None:
+            self.stopped, self.ending = why, asyncio.Event()
         if self.work is not None:
             self.work.cancel()
+
+    def ended(self) -> None:
+        """The turn that was open has ended, on disk too."""
+        if self.ending is not None:
+            self.ending.set()
+            self.ending = None
 
     def steer(self) -> None:
         """The agent is to begin anew, with what has come meanwhile; unless the chat has heard some of it already."""

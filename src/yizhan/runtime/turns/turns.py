@@ -64,6 +64,7 @@ class Turns:
         self._roster = roster
         self._numbers = numbers
         self._desks: dict[Target, Desk] = {}
+        self._closing = False
         self._steps = Steps(clock, outbound)
         self._workers = Workers(numbers.workers)
         self._signs = TypingSigns(clock, lines, outbound)
@@ -130,7 +131,8 @@ class Turns:
 
     def command(self, inbound: Inbound) -> None:
         """A stored control command waits to be carried out; it waits for no turn."""
-        self._commands.take(inbound)
+        if not self._closing:
+            self._commands.take(inbound)
 
     async def recover(self) -> None:
         """Turns that were at work when the process ended begin again, under the same ids."""
@@ -143,7 +145,9 @@ class Turns:
                 self.resume(turn)
 
     async def stop(self) -> None:
-        """Ends all work; open turns stay open in the store and begin again after a restart."""
+        """Ends all work; open turns stay open in the store and begin again after a restart. What comes from now on
+        waits there, too."""
+        self._closing = True
         loops = [desk.loop for desk in self._desks.values() if desk.loop]
         for task in loops:
             task.cancel()
@@ -174,6 +178,12 @@ class Turns:
         """Whether a turn of the chat is open."""
         desk = self._desks.get(target)
         return desk is not None and desk.answering
+
+    async def settled(self, target: Target) -> None:
+        """Until an open turn that is to end has ended, which takes as long as its agent."""
+        desk = self._desks.get(target)
+        if desk is not None and desk.ending is not None:
+            await desk.ending.wait()
 
     def clear(self, target: Target) -> Cleared:
         """Takes off the chat's open turn, those that were to be resumed, and what waits for the next one; at once, so
@@ -236,13 +246,14 @@ class Turns:
         self._staff(desk)
 
     def _staff(self, desk: Desk) -> None:
-        if desk.loop is None:
+        if desk.loop is None and not self._closing:
             desk.loop = asyncio.create_task(self._attend(desk))
             desk.loop.add_done_callback(partial(self._left, desk))
 
     def _left(self, desk: Desk, task: asyncio.Task[None]) -> None:
         desk.loop = None
         desk.close()
+        desk.ended()
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
@@ -257,8 +268,10 @@ class Turns:
         while desk.busy:
             while desk.resumed:
                 await self._resumed(desk, desk.resumed.pop(0))
+                desk.ended()
             if asked := await next_batch(desk, self._clock, self._numbers):
                 await self._answer(desk, asked)
+                desk.ended()
 
     async def _resumed(self, desk: Desk, turn: Turn) -> None:
         desk.open()
