@@ -102,6 +102,33 @@ def _wide(code: str) -> str:
 
 
 @in_virtual_time
+async def test_a_repeat_from_before_the_restart_does_not_use_up_the_code(home: Path) -> None:
+    """Eve was let in by an open door. It is shut, the platform says her last message again, and what she writes next
+    was refused without a word: her code had gone to the repeat."""
+    settings: dict[str, Any] = {"agent": "none", "access": {"policy": "open"}, "language": "en"}
+    async with Station(home, **settings) as station:
+        ann, eve = station.world.add_user("Ann"), station.world.add_user("Eve")
+        account = await station.link(ann)
+        station.say(eve, "hello", account)
+        await until(lambda: _stored(station, account, eve, 1))
+        (hello,) = await _heard(station, account, eve)
+        await station.stop()
+        access = station.settings.access.model_copy(update=PAIRING["access"])
+        station.settings = station.settings.model_copy(update={"access": access})
+        await station.start()
+        again = Heard(
+            hello.chat, "direct", hello.platform_message_id, eve, "", "hello", "", (), hello.sent_at_ms
+        )
+        known = await station.gateway.store.account(account)
+        await station.gateway._inbound.commit(known, Batch((again,)))
+        assert [] == station.shown(eve)
+        station.say(eve, "and now?", account)
+        await until(lambda: bool(station.shown(eve)))
+        (told,) = station.shown(eve)
+        assert (await _sender(station, account, eve)).code == told.rsplit(" ", 1)[1]
+
+
+@in_virtual_time
 async def test_an_admin_lets_somebody_in_from_his_chat_and_nobody_else_can(home: Path) -> None:
     """The owner is one; a friend who may talk is none."""
     settings = PAIRING | {"access": PAIRING["access"] | {"allow": ["bob@im.wechat"]}}
@@ -199,6 +226,10 @@ async def _hear_in_group(station: Station, account: AccountId, chat: str, addres
     known = await station.gateway.store.account(account)
     heard = Heard(ChatId(chat), "group", None, "o1", "", "hello", "", (), 0, addressed=addressed)
     await station.gateway._inbound.commit(known, Batch((heard,)))
+
+
+async def _stored(station: Station, account: AccountId, user: str, number: int) -> bool:
+    return number == len(await _heard(station, account, user))
 
 
 async def _refused(station: Station, account: AccountId, user: str, number: int) -> bool:

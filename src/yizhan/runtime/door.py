@@ -75,6 +75,10 @@ class Door:
                 self._coded.add(person)
         return Admission(ruling, wants, stranger)
 
+    def untold(self, account: AccountId, sender_id: str) -> None:
+        """The message with which the sender was to get a code was none, but a repeat: he has none yet."""
+        self._coded.discard((account, sender_id))
+
     def admits_admin(self, inbound: Inbound, owner: str) -> bool:
         """Whether the sender of a stored message may act on the gateway."""
         rule = self._rules.get((inbound.account, inbound.sender_id))

@@ -6,7 +6,7 @@ tried again and the poller does not poll: nothing is acknowledged that is not on
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -56,6 +56,8 @@ class InboundRoad:
         committed = await self._insist(account.id, partial(self._store.commit_inbound, commit))
         if cursor is not None:
             self._cursor_saved_ms[account.id] = now_ms
+        for sender in _told_nothing(arrivals, committed):
+            self._door.untold(account.id, sender)
         self._pass_on(committed, {arrival.id for arrival in arrivals if arrival.heard.addressed})
 
     async def recover(self) -> None:
@@ -149,6 +151,12 @@ class InboundRoad:
                         access=inbound.access.value,
                         rule=inbound.rule,
                     )
+
+
+def _told_nothing(arrivals: Sequence[Arrival], committed: InboundCommitted) -> set[str]:
+    """Senders whose code came with a repeat: it is not kept, and nobody is told it."""
+    new = {inbound.id for inbound in committed.new}
+    return {arrival.heard.sender_id for arrival in arrivals if arrival.code and arrival.id not in new}
 
 
 def _cleaned(heard: Heard) -> Heard:
