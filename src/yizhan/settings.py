@@ -7,7 +7,6 @@ defaults. Nobody else reads the environment. docs/configuration.md names every k
 from __future__ import annotations
 
 import base64
-import binascii
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -231,10 +230,13 @@ class WebhookAgent(_Section):
     @classmethod
     def _signs(cls, secret: str) -> str:
         if secret.startswith("whsec_"):
+            bare = secret.removeprefix("whsec_").rstrip("=")
             try:
-                base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-            except binascii.Error:
+                signs = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+            except ValueError:
                 raise ValueError("what follows whsec_ must be base64") from None
+            if not signs:
+                raise ValueError("nothing follows whsec_")
         return secret
 
     @property

@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.agents.conftest import QUESTION, Endpoint, Play, ask, for_ever, says
 from yizhan.agents import FAILURE_CODES
 from yizhan.agents.answer import TOO_LONG
-from yizhan.agents.webhook import WebhookAnswers, key_of, signature
+from yizhan.agents.webhook import WebhookAnswers, signature
 from yizhan.model import InboundId
 from yizhan.ports import AgentFailed, Later, OutputEnd, Piece, Question, Session, Text
 from yizhan.settings import WebhookAgent, load
@@ -121,13 +121,6 @@ async def test_question_is_signed(play: Play, hook: Hooks) -> None:
     assert signature(SECRET.encode(), "t_1", str(NOW_S), endpoint.bodies[0]) == proof["webhook-signature"]
 
 
-def test_signature_is_that_of_standard_webhooks() -> None:
-    """Libraries in a dozen languages verify it. Vector: standardwebhooks/standard-webhooks, its libraries' tests."""
-    key = key_of("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    signed = signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b'{"test": 2432232314}')
-    assert "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" == signed
-
-
 async def test_long_answer_is_cut_visibly(play: Play, hook: Hooks) -> None:
     """As everywhere."""
     body = json.dumps({"text": "y" * 1_000_000})
@@ -195,7 +188,7 @@ async def test_silence_ends_the_question(play: Play, hook: Hooks) -> None:
 
 def test_secret_must_be_one(tmp_path: Any) -> None:
     """An empty or guessable secret signs nothing."""
-    for secret in ("short", "whsec_not base64 at all"):
+    for secret in ("short", "whsec_not base64 at all", "whsec_=========="):
         agents = {"hook": {"kind": "webhook", "url": "http://x/", "secret": secret}}
         with pytest.raises(Exception, match=r"agents\.hook\.secret") as caught:
             load(tmp_path, {}, {"agents": agents})

@@ -13,14 +13,19 @@ PREFIX = "whsec_"
 
 
 def key_of(secret: str) -> bytes:
-    """The bytes that sign. A secret of the usual form is base64 behind its prefix. Raises ValueError if it is not."""
+    """The bytes that sign. A secret of the usual form is base64 behind its prefix, padded or not; any other is taken as
+    it is. Raises ValueError if what is behind the prefix is no base64."""
     coded = secret.removeprefix(PREFIX)
-    return base64.b64decode(coded) if coded != secret else secret.encode()
+    return _decoded(coded.rstrip("=")) if coded != secret else secret.encode()
 
 
 def secret_of(key: bytes) -> str:
     """The secret of the usual form, as people copy it."""
     return f"{PREFIX}{base64.b64encode(key).decode()}"
+
+
+def _decoded(bare: str) -> bytes:
+    return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
 
 
 def signature(key: bytes, message: str, stamp: str, body: bytes) -> str:
