@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.agents.conftest import DONE, QUESTION, Play, ask, chunk, streams
 from yizhan.agents.history import LINE_TOKENS, UNSEEN, caught_up, remembered, tokens
 from yizhan.agents.openai import OpenAiAnswers
 from yizhan.agents.presets import PRESETS, plain_name
-from yizhan.ports import Piece, Progress, Said, Session, Text
+from yizhan.ports import AgentFailed, Piece, Progress, Said, Session, Text
 from yizhan.settings import OpenAiAgent
 
 HISTORY = (("user", "before"), ("assistant", "yes?"))
@@ -57,7 +58,7 @@ async def test_models_that_forget_are_told_the_history(play: Play, preset: str) 
         ("hermes", ["system", "user"], {}, {"x-hermes-session-id": SESSION, "x-hermes-session-key": CHAT}),
         ("openclaw", ["system", "user"], {}, {"x-openclaw-session-key": SESSION}),
         ("nanobot", ["user"], {"session_id": SESSION}, {}),
-        ("cowagent", ["system", "user"], {"conversation_id": SESSION}, {}),
+        ("cowagent", ["user"], {"conversation_id": SESSION}, {}),
     ],
 )
 async def test_agents_that_remember_are_told_the_session_only(
@@ -90,6 +91,33 @@ async def test_tools_of_hermes_are_progress_and_no_part_of_the_answer(play: Play
         play, "hermes", "", {}, running, done, odd, chunk("Three files.", finish="stop"), DONE
     )
     assert [Progress("ls -l"), Text("Three files.")] == said
+
+
+def _beside(event: str, **choice: Any) -> bytes:
+    told = json.dumps({"choices": [{"index": 0, "delta": {}, **choice}]})[:-1] + f', "cow_event": {event}}}'
+    return f"data: {told}\n\n".encode()
+
+
+async def test_tools_of_cowagent_are_progress_and_no_part_of_the_answer(play: Play) -> None:
+    """Shape: zhayujie/CowAgent 2.2, `channel/web/openai_api.py`, `_tool_events`."""
+    start = _beside('{"type": "tool_start", "id": "1", "name": "bash", "arguments": {"command": "ls"}}')
+    result = _beside('{"type": "tool_result", "id": "1", "name": "bash", "result": [1], "elapsed": 0.2}')
+    thought = _beside('{"type": "reasoning", "delta": "hm"}', delta={"reasoning_content": "hm"})
+    odd = [_beside(event) for event in ("[1]", "null", '{"type": 7}', '{"type": "tool_start", "name": null}')]
+    _, _, said = await told(
+        play, "cowagent", "", {}, thought, start, result, *odd, chunk("Three files.", finish="stop"), DONE
+    )
+    assert [Progress("bash"), Text("Three files.")] == said
+
+
+async def test_a_failure_of_cowagent_in_the_middle_names_its_reason(play: Play) -> None:
+    """Its stream ends as if all were well, but for an event beside it."""
+    failure = _beside('{"type": "error", "message": "CowAgent failed to complete the request."}')
+    with pytest.raises(AgentFailed, match="CowAgent failed to complete") as failed:
+        await told(
+            play, "cowagent", "", {}, chunk("Three"), failure, _beside("null", finish_reason="error"), DONE
+        )
+    assert "agent-error" == failed.value.code
 
 
 @pytest.mark.parametrize(

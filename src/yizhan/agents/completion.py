@@ -39,10 +39,12 @@ class _Words(msgspec.Struct):
 
 
 class _Completion(msgspec.Struct):
-    """A chunk of a stream (`delta`), a whole answer (`message`), or a complaint (`error`)."""
+    """A chunk of a stream (`delta`), a whole answer (`message`), or a complaint (`error`). `cow_event`: what CowAgent
+    tells beside them."""
 
     choices: list[_Choice] | None = None
     error: _Words | str | None = None
+    cow_event: object = None
 
 
 class _Refusal(msgspec.Struct):
@@ -59,6 +61,15 @@ class _Tool(msgspec.Struct):
     tool: str = ""
     label: str = ""
     status: str = ""
+
+
+class _CowEvent(msgspec.Struct):
+    """What CowAgent does meanwhile (`tool_start`), and why it fails in the middle (`error`); zhayujie/CowAgent,
+    `channel/web/openai_api.py`, 2.2."""
+
+    type: str = ""
+    name: str = ""
+    message: str = ""
 
 
 _completion = Shape(_Completion)
@@ -129,11 +140,14 @@ class Reading:
     def _take(self, completion: _Completion) -> list[Piece]:
         choice = (completion.choices or [_Choice()])[0]
         reason = choice.finish_reason or ""
-        if not self.whole and (reason == _FAILED or (completion.error is not None and reason != "length")):
-            self.complaint = _said(completion.error) or "no reason given"
+        beside = _beside(completion.cow_event)
+        failed = completion.error is not None or beside.type == _FAILED
+        if not self.whole and (reason == _FAILED or (failed and reason != "length")):
+            self.complaint = _said(completion.error) or beside.message or "no reason given"
             return []
         self.finish_reason = reason or self.finish_reason
-        return _spoken(self._text.add(self._text_of(choice)))
+        steps: list[Piece] = [Progress(beside.name)] if beside.type == "tool_start" and beside.name else []
+        return [*steps, *_spoken(self._text.add(self._text_of(choice)))]
 
     def _text_of(self, choice: _Choice) -> str:
         """The choice's text. A whole message after its pieces repeats them, and is passed over."""
@@ -153,6 +167,14 @@ def _progress(data: bytes) -> list[Piece]:
     tool = _tool.read(data) or _Tool()
     told = tool.label or tool.tool
     return [Progress(told)] if told and tool.status != "completed" else []
+
+
+def _beside(event: object) -> _CowEvent:
+    """What makes no sense is no news."""
+    try:
+        return msgspec.convert(event, _CowEvent)
+    except msgspec.ValidationError:
+        return _CowEvent()
 
 
 def complaint(body: bytes) -> str:

@@ -8,7 +8,8 @@ hermes            X-Hermes-Session-Id, which comes back; X-Hermes-Session-Key fo
                   hermes-agent 0.19.0, gateway/platforms/api_server.py
 openclaw          x-openclaw-session-key. docs.openclaw.ai, "OpenAI Chat Completions (HTTP)"
 nanobot           session_id in the body, and one user message, nothing else. HKUDS/nanobot, nanobot/api/server.py
-cowagent          conversation_id in the body. zhayujie/CowAgent, its OpenAI-compatible channel
+cowagent          conversation_id in the body; it reads the last user message only. zhayujie/CowAgent,
+                  docs/channels/web.mdx, "OpenAI-Compatible API", and channel/web/openai_api.py (2.2, September 2026)
 
 Hermes answers session headers only where a key is set, takes at most 256 characters, and no `/`, `..` or drive
 letter; the id that it returns may be another one, after it has compressed the conversation, and counts from then on.
@@ -63,7 +64,7 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "openclaw": Preset(remembers=True, session_header="x-openclaw-session-key"),
     "nanobot": Preset(remembers=True, takes_system=False, session_member="session_id"),
-    "cowagent": Preset(remembers=True, session_member="conversation_id"),
+    "cowagent": Preset(remembers=True, takes_system=False, session_member="conversation_id"),
 }
 
 
