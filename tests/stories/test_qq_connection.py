@@ -391,6 +391,7 @@ def test_what_only_a_person_can_change_is_said_and_tried_slowly_until_it_is_chan
         shown = await tale.account()
         assert AccountState.BARRED is shown.state
         assert words in shown.action
+        assert shown.action.endswith(f"yizhan account resume {tale.account_id} tries at once")
         before = len(tale.attempts_ms())
         await tale.passes(3_600)
         assert len(tale.attempts_ms()) - before <= 40, "slowly, a few requests every ten minutes"
@@ -398,6 +399,43 @@ def test_what_only_a_person_can_change_is_said_and_tried_slowly_until_it_is_chan
         await tale.until(lambda: tale.online, 700)
         await tale.passes(2)
         assert AccountState.UP is (await tale.account()).state
+
+    story(home)
+
+
+def test_who_has_mended_a_barred_bot_need_not_wait_for_the_next_look(home: Path) -> None:
+    """What to run was said nowhere, and QQ is asked only every ten minutes."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        tale.world.qq.bot(BOT).banned = True
+        tale.world.qq.close(BOT, 4915, tale.true_ms)
+        await tale.passes(90)
+        assert AccountState.BARRED is (await tale.account()).state
+        tale.world.qq.bot(BOT).banned = False
+        await tale.station.gateway.pause_account(tale.account_id, False)
+        assert await tale.until(lambda: tale.online, 30) <= 30
+
+    story(home)
+
+
+def test_the_alert_of_a_barred_bot_says_why_it_is_barred_now(home: Path) -> None:
+    """The ban was lifted, the secret had been changed meanwhile, and the alert spoke of the ban."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        gateway, bot = tale.station.gateway, tale.world.qq.bot(BOT)
+        bot.banned = True
+        tale.world.qq.close(BOT, 4915, tale.true_ms)
+        await tale.passes(30)
+        (alert,) = await gateway.open_alerts()
+        assert "banned" in alert.text
+        bot.banned, bot.secret = False, "another"
+        tale.world.qq.expire_tokens(BOT)
+        await tale.until(lambda: "secret" in str(gateway.standing.known(tale.account_id).reason), 1_900)
+        await tale.passes(3)
+        (alert,) = await gateway.open_alerts()
+        assert "secret" in alert.text
 
     story(home)
 

@@ -77,6 +77,7 @@ class Watch:
         """The watch: for ever, until cancelled."""
         while True:
             await self._clock.sleep_ms(SOON_MS)
+            self._poked.clear()
             await self.look()
             await self._pause()
 
@@ -121,7 +122,6 @@ class Watch:
     # inside
 
     async def _pause(self) -> None:
-        self._poked.clear()
         try:
             async with asyncio.timeout((LOOK_MS - SOON_MS) / 1000):
                 await self._poked.wait()

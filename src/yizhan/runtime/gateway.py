@@ -190,6 +190,7 @@ class Gateway:
         )
         self._reach.on_change = self.outbound.host_changed
         self.standing = Standing(store, clock, self.outbound, self.platforms)
+        self.standing.on_person_needed = lambda: self.watch.poke()
         self.turns = Turns(
             store,
             clock,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -27,6 +27,9 @@ log = structlog.get_logger("accounts")
 UNWRITTEN_MAX = 4_096
 """Changes that wait for the store; beyond it the oldest are left out of the record, never the newest."""
 
+TRY = "yizhan account resume {account} tries at once"
+"""What follows when the person has acted: else the platform is asked every ten minutes."""
+
 _NO_SENDING = {
     AccountState.LOGIN_NEEDED: WaitingFor.LOGIN,
     AccountState.BARRED: WaitingFor.OPERATOR,
@@ -36,7 +39,8 @@ _NO_SENDING = {
 
 
 class Standing:
-    """The accounts of this process as they stand."""
+    """The accounts of this process as they stand. `on_person_needed` is told when only a person can go on, or when why
+    that is so has changed."""
 
     def __init__(
         self, store: Store, clock: Clock, outbound: Outbound, platforms: Mapping[str, Platform]
@@ -50,6 +54,7 @@ class Standing:
         self._successor: dict[AccountId, AccountId] = {}
         self._unwritten: deque[AccountChange] = deque(maxlen=UNWRITTEN_MAX)
         self._more = asyncio.Event()
+        self.on_person_needed: Callable[[], None] = lambda: None
 
     # what others say
 
@@ -112,6 +117,8 @@ class Standing:
         )
         self._let_send(account_id, AccountState.UP if speaks else after.state)
         changed = (known.state, known.reason and known.reason.code) != (after.state, reason and reason.code)
+        if changed and after.state in _NO_SENDING:
+            self.on_person_needed()
         if changed or attempted:
             self._record(self._now[account_id], now_ms, known.state)
             if after.state is AccountState.UP:
@@ -188,6 +195,8 @@ class Standing:
         return state is AccountState.UP and self._barred_until_ms.get(account, 0) > self._clock.now_ms()
 
     def _explained(self, account: AccountId, after: Step) -> tuple[Reason | None, str]:
+        if after.state is AccountState.BARRED:
+            return after.reason, "; ".join(filter(None, (after.action, TRY.format(account=account))))
         successor = self._successor.get(account)
         if after.state is not AccountState.LOGIN_NEEDED or successor is None:
             return after.reason, after.action

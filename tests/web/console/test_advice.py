@@ -53,6 +53,15 @@ def test_an_address_and_a_reason_go_along() -> None:
     assert "平台禁止了这个账号：机器人已被封禁。" == told("zh", f"{BARS}the bot is banned.")[0]
 
 
+def test_what_tries_at_once_goes_along() -> None:
+    again = "yizhan account resume qq:102 tries at once"
+    assert ("升级 Yizhan；yizhan account resume qq:102 会立即重试", "zh") == told(
+        "zh", f"update Yizhan; {again}"
+    )
+    assert ("yizhan account resume qq:102 会立即重试", "zh") == told("zh", again)
+    assert (f"something new; {again}", "en") == told("zh", f"something new; {again}")
+
+
 @pytest.mark.parametrize("phrase", ["", "something new", f"{BARS}something new.", "call 203.0.113.7"])
 def test_what_nobody_has_translated_is_shown_as_it_came(phrase: str) -> None:
     assert (phrase, "en") == told("zh", phrase)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 _ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
+_AGAIN = re.compile(r"(?:^|; )(yizhan account resume \S+) tries at once$")
 _BLANK = "{address}"
 
 PHRASES = {
@@ -79,6 +80,9 @@ def _chinese(text: str) -> str | None:
         return f"QQ 没有授予部分事件，机器人收不到：{'、'.join(filter(None, names))}" if all(names) else None
     if text in PHRASES:
         return PHRASES[text]
+    if (again := _AGAIN.search(text)) is not None:
+        first = _chinese(text[: again.start()]) if again.start() else ""
+        return None if first is None else f"{first}{'；' if first else ''}{again[1]} 会立即重试"
     address = _ADDRESS.search(text)
     pattern = PHRASES.get(text.replace(address.group(), _BLANK)) if address else None
     return pattern.replace(_BLANK, address.group()) if pattern and address else None
