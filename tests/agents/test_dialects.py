@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,19 @@ async def test_session_that_is_gone_is_begun_anew(tmp_path: Path) -> None:
     pieces = await said(player(tmp_path, "claude", "claude-answer", resumed="claude-lost"), "00000000-dead")
     assert [Session(""), *EXPECTED["claude"]] == pieces
     assert "--resume" not in (tmp_path / "argv").read_text()
+
+
+@pytest.mark.field("F88")
+@pytest.mark.parametrize("dialect", ["claude", "codex"])
+@pytest.mark.parametrize("text", ["; touch x $(touch x)", "--dangerously-skip-permissions", "/etc/passwd"])
+async def test_a_question_is_never_an_argument(tmp_path: Path, dialect: str, text: str) -> None:
+    """A message that tries to be a command line, an option or a path is read as what it is."""
+    agent = player(tmp_path, dialect, f"{dialect}-answer")
+    said = [piece async for piece in agent.answer(replace(QUESTION, text=text))]
+    assert EXPECTED[dialect] == said
+    argv = {"claude": "-p --output-format stream-json --verbose", "codex": "exec --json -"}[dialect]
+    assert (text, argv) == ((tmp_path / "stdin").read_text(), (tmp_path / "argv").read_text())
+    assert {"stdin", "argv"} == set(os.listdir(tmp_path))
 
 
 @pytest.mark.parametrize("session", ["--dangerously-skip-permissions", "a b", "-", "../x", "x" * 200])

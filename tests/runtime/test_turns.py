@@ -15,6 +15,7 @@ import structlog
 from simulation.checker import findings
 from simulation.station import Station, target
 from simulation.virtual import in_virtual_time, run
+from tests.runtime.answers import until, until_shown
 from yizhan.errors import StoreBusy
 from yizhan.model import (
     AccountId,
@@ -87,18 +88,24 @@ async def test_rapid_messages_become_one_question_and_one_answer(home: Path) -> 
 
 
 @pytest.mark.field("F34")
+@pytest.mark.parametrize("how", ["stopped", "crashed"])
 @in_virtual_time
-async def test_a_restart_within_the_debounce_only_delays_the_answer(home: Path) -> None:
-    """What is waiting to be merged lies in the store, not in a dictionary."""
+async def test_a_restart_within_the_debounce_only_delays_the_answer(home: Path, how: str) -> None:
+    """What is waiting to be merged lies in the store, not in a dictionary; and is still one question."""
 
-    async with ann_at(home, answers=Scripted(_repeat)) as (station, ann, _):
-        await asyncio.sleep(1)
-        station.say(ann, "one")
-        await asyncio.sleep(0.3)
-        await station.stop()
-        await station.start()
-        await asyncio.sleep(3)
-        assert ["re: one"] == station.shown(ann)
+    agent = Scripted(_repeat)
+    async with ann_at(home, answers=agent, turns={"debounce_s": 5}) as (station, ann, _):
+        for number, text in enumerate(("one", "two"), 1):
+            station.say(ann, text)
+            await until(lambda number=number: _stored(station, number))
+        if how == "stopped":
+            await station.stop()
+            await station.start()
+        else:
+            await station.restart()
+        assert [] == agent.asked
+        await until_shown(station, ann, "re: one\ntwo")
+        assert ["one\ntwo"] == [question.text for question in agent.asked]
 
 
 @in_virtual_time
@@ -221,18 +228,27 @@ async def test_a_stranger_is_listed_and_not_answered_until_somebody_allows_him(h
 
 @pytest.mark.field("F31")
 @pytest.mark.field("F32")
+@pytest.mark.parametrize("after_ms", [3_000, 11_000])
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [("yes", "re: yes"), ("/stop", "No answer is being written.")],
+    ids=["words", "command"],
+)
 @in_virtual_time
-async def test_the_same_words_twice_are_two_messages_and_a_repeat_is_one(home: Path) -> None:
+async def test_the_same_words_twice_are_two_messages_and_a_repeat_is_one(
+    home: Path, said: str, answer: str, after_ms: int
+) -> None:
     """ "yes" twice is honest; the platform's repeat under another id is not. What is suppressed is listed."""
 
     agent = Scripted(_repeat)
-    async with ann_at(home, answers=agent) as (station, ann, account):
-        station.world.turn(dup_inbound={"after_ms": 3_000, "id": "new"})
-        station.say(ann, "yes")
-        await asyncio.sleep(10)
-        station.say(ann, "yes")
-        await asyncio.sleep(10)
-        assert ["re: yes", "re: yes"] == station.shown(ann)
+    async with ann_at(home, answers=agent, language="en") as (station, ann, account):
+        station.world.turn(dup_inbound={"after_ms": after_ms, "id": "new"})
+        station.say(ann, said)
+        await asyncio.sleep(20)
+        station.say(ann, said)
+        await asyncio.sleep(20)
+        assert [answer, answer] == station.shown(ann)
+        assert (2 if said == "yes" else 0) == len(agent.asked)
         page = await station.gateway.store.timeline(target(account, ann), None, 100)
         assert 2 == sum(isinstance(row, Inbound) for row in page.rows)
         assert 2 == sum(row.__class__.__name__ == "Suppressed" for row in page.rows)
@@ -530,6 +546,10 @@ async def _hear(station: Station, account: AccountId, chat: str, *texts: str) ->
     for text in texts:
         heard = Heard(ChatId(chat), "direct", f"p-{text}", chat, "", text, "", (), 0, "token")
         await inbound.commit(known, Batch((heard,)))
+
+
+async def _stored(station: Station, number: int) -> bool:
+    return number == len(await station.gateway.store.pending_inbound())
 
 
 async def _open(station: Station) -> tuple[tuple[Turn, ...], tuple[Inbound, ...]]:

@@ -427,6 +427,7 @@ def test_a_paused_chat_stays_paused_when_its_user_writes(home: Path) -> None:
     run(story())
 
 
+@pytest.mark.field("F37")
 def test_a_pause_between_parts_is_kept(home: Path) -> None:
     """For platforms that take a burst amiss."""
 
