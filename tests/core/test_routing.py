@@ -39,7 +39,7 @@ ROUTES = (
 )
 def test_who_answers(target: Target, by_chat: str, text: str, agent: str, left: str) -> None:
     """A word first, then the choice for the chat, then the routes in their order, then the default."""
-    assert Chosen(agent, left) == choose(ROUTES, "default", by_chat, target, text)
+    assert Chosen(agent, left, by_word=left != text) == choose(ROUTES, "default", by_chat, target, text)
 
 
 def test_without_routes_the_default_answers() -> None:

@@ -71,11 +71,15 @@ def test_what_a_schedule_asks_is_due_at_once_and_stands_alone() -> None:
     ann, cron, bob = _inbound("ann", 1), _inbound("schedule:s", 2), _inbound("bob", 3)
     again = _inbound("schedule:s", 4)
     pending = [ann, cron, bob, again]
-    assert [ann, bob] == asked_with(ann, pending, by_person=False)
-    assert [ann] == asked_with(ann, pending, by_person=True)
+    assert [ann, bob] == asked_with(ann, pending, False, _nowhere)
+    assert [ann] == asked_with(ann, pending, True, _nowhere)
     for by_person in (False, True):
-        assert [cron] == asked_with(cron, pending, by_person)
+        assert [cron] == asked_with(cron, pending, by_person, _nowhere)
     assert 2 == due_ms([cron], 0, NUMBERS)
+
+
+def _nowhere(inbound: Inbound) -> bool:
+    return False
 
 
 @in_virtual_time

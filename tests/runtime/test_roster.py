@@ -70,6 +70,34 @@ async def test_a_word_at_the_beginning_asks_another_agent_once(home: Path) -> No
         assert (["codes are fun"], ["fix it"]) == (main.texts, coder.texts)
 
 
+@pytest.mark.parametrize("while_busy", ["queue", "steer"])
+@in_virtual_time
+async def test_a_word_for_another_agent_begins_a_question_of_its_own(home: Path, while_busy: str) -> None:
+    """Written in one breath, or while the agent works, it was asked of the wrong agent, the word and all. What follows
+    it belongs to it: a platform splits what is long."""
+    main, coder = Gated("main"), Gated("coder")
+    settings: dict[str, Any] = {
+        "routes": [{"prefix": "code", "agent": "coder"}],
+        "turns": {"while_busy": while_busy, "debounce_s": 5},
+    }
+    async with _station(home, main, coder, **settings) as station:
+        ann = station.world.add_user("Ann")
+        await station.link(ann)
+        for text in ("hello", "code fix it", "all of it", "Code and test it"):
+            station.say(ann, text)
+            await until(lambda text=text: _waits(station, text))
+        await until(lambda: main.texts == ["hello"])
+        station.say(ann, "code: and ship it")
+        await until(lambda: _waits(station, "code: and ship it"))
+        assert (0, []) == (main.gone, coder.texts)
+        main.release(9)
+        coder.release(9)
+        await until(lambda: len(coder.texts) > 0)
+        await station.until_quiet()
+        assert ["hello"] == main.texts
+        assert ["fix it\nall of it\nand test it\n: and ship it"] == coder.texts
+
+
 @in_virtual_time
 async def test_a_chat_chooses_who_answers_also_after_a_restart(home: Path) -> None:
     """Among those that are open to all; the default's name leads back, also for whoever may choose only a few."""
@@ -153,3 +181,7 @@ def test_an_agent_that_does_not_exist_is_named_with_its_key(
     with pytest.raises(SettingsError) as refused:
         load(home, {}, {"agents": CODER, **given})
     assert named in str(refused.value)
+
+
+async def _waits(station: Station, text: str) -> bool:
+    return text in [inbound.text for inbound in await station.gateway.store.pending_inbound()]

@@ -35,10 +35,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Who answers, and the text without the word that decided it."""
+    """Who answers, and the text without the word that decided it, if one did (`by_word`)."""
 
     agent: str
     text: str
+    by_word: bool = False
 
 
 def choose(routes: Sequence[Route], default: str, by_chat: str, target: Target, text: str) -> Chosen:
@@ -49,7 +50,7 @@ def choose(routes: Sequence[Route], default: str, by_chat: str, target: Target, 
     fitting = [route for route in routes if route.fits(target, text)]
     for route in fitting:
         if route.prefix is not None:
-            return Chosen(route.agent, text.lstrip()[len(route.prefix) :].lstrip())
+            return Chosen(route.agent, text.lstrip()[len(route.prefix) :].lstrip(), by_word=True)
     if by_chat:
         return Chosen(by_chat, text)
     return Chosen(fitting[0].agent if fitting else default, text)

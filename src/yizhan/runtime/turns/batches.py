@@ -5,23 +5,34 @@ here is only the order to answer them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import takewhile
 
 from yizhan.model import Inbound
 from yizhan.ports import Clock
 from yizhan.runtime.turns.desk import Desk
 from yizhan.runtime.turns.numbers import TurnNumbers
+from yizhan.runtime.turns.roster import Roster
 
 DEBOUNCE_TIMES = 10
 """A batch is complete after so many debounce times, however many more messages come."""
 
 
-def asked_with(first: Inbound, pending: Sequence[Inbound], by_person: bool) -> list[Inbound]:
-    """What of that which waits becomes one question with `first`. `by_person`: each has a session of his own."""
+def asked_with(
+    first: Inbound, pending: Sequence[Inbound], by_person: bool, elsewhere: Callable[[Inbound], bool]
+) -> list[Inbound]:
+    """What of that which waits becomes one question with `first`.
+
+    Args:  by_person  each has a session of his own
+           elsewhere  a message begins with the word of another agent: a question to that one begins with it, and what
+                      is behind it belongs to it
+    """
     if first.asked_by_schedule:
         return [first]
     heard = [waiting for waiting in pending if not waiting.asked_by_schedule]
-    return [waiting for waiting in heard if not by_person or waiting.sender_id == first.sender_id]
+    own = [waiting for waiting in heard if not by_person or waiting.sender_id == first.sender_id]
+    return list(takewhile(lambda waiting: not elsewhere(waiting), own))
 
 
 def due_ms(batch: Sequence[Inbound], since_ms: int, numbers: TurnNumbers) -> int:
@@ -33,21 +44,26 @@ def due_ms(batch: Sequence[Inbound], since_ms: int, numbers: TurnNumbers) -> int
     return min(quiet_ms, max(since_ms, batch[0].received_at_ms) + DEBOUNCE_TIMES * longest_ms)
 
 
-async def next_batch(desk: Desk, clock: Clock, numbers: TurnNumbers) -> tuple[Inbound, ...]:
+async def next_batch(desk: Desk, clock: Clock, numbers: TurnNumbers, roster: Roster) -> tuple[Inbound, ...]:
     """Whoever waits longest, with what belongs to it; empty if there is nothing to answer any more."""
-    since_ms = clock.now_ms()
+    since_ms, by_person = clock.now_ms(), numbers.sessions.by_person
     while desk.pending:
-        batch = asked_with(desk.pending[0], desk.pending, numbers.sessions.by_person)
+        first = desk.pending[0]
+        elsewhere = partial(roster.elsewhere, roster.asked([first]).agent)
+        batch = asked_with(first, desk.pending, by_person, elsewhere)
         if await _complete(batch, since_ms, clock, numbers):
             return desk.take(batch)
     return ()
 
 
-async def more_of(desk: Desk, clock: Clock, numbers: TurnNumbers) -> tuple[Inbound, ...]:
-    """What has come since from whom the open turn answers."""
+async def more_of(desk: Desk, clock: Clock, numbers: TurnNumbers, roster: Roster) -> tuple[Inbound, ...]:
+    """What has come since from whom the open turn answers, and for the agent that does."""
     since_ms, by_person = clock.now_ms(), numbers.sessions.by_person
+    elsewhere = partial(roster.elsewhere, desk.agent)
     while waiting := [inbound for inbound in desk.pending if desk.concerns(inbound, by_person)]:
-        batch = asked_with(waiting[0], waiting, by_person)
+        batch = asked_with(waiting[0], waiting, by_person, elsewhere)
+        if not batch:
+            break
         if await _complete(batch, since_ms, clock, numbers):
             return desk.take(batch)
     return ()

@@ -29,6 +29,7 @@ class Desk:
 
     turn       the one that is open, None between two
     sender     who wrote what it answers
+    agent      who answers
     answering  from the turn's opening until the agent has answered; until then it can be stopped
     stopped    why it was to end before that, None if nobody said so; who said so first is right
     ending     set once a turn that was to end before that has ended, on disk too; None while there is none
@@ -43,6 +44,7 @@ class Desk:
     loop: asyncio.Task[None] | None = None
     turn: TurnId | None = None
     sender: str = ""
+    agent: str = ""
     answering: bool = False
     stopped: Reason | None = None
     ending: asyncio.Event | None = None
@@ -55,8 +57,8 @@ class Desk:
         """Whether anything is open, or waits."""
         return bool(self.answering or self.pending or self.resumed)
 
-    def open(self, sender: str = "") -> None:
-        self.sender, self.answering, self.stopped = sender, True, None
+    def open(self, agent: str, sender: str = "") -> None:
+        self.agent, self.sender, self.answering, self.stopped = agent, sender, True, None
         self.steered, self.spoken = False, False
 
     def close(self) -> None:

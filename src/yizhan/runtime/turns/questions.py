@@ -29,7 +29,7 @@ class Questions:
             target=opened.turn.target,
             sender_id=asked[-1].sender_id,
             sender_name=asked[-1].sender_name,
-            text="\n".join(spoken(inbound) for inbound in self._without_prefix(asked)),
+            text="\n".join(spoken(inbound) for inbound in self._told(opened.turn.agent, asked)),
             history=tuple(line for line in history if _before(line, first_ms)),
             session=session_name(opened.session),
             agent_session=agents_name(opened),
@@ -46,10 +46,8 @@ class Questions:
             return ()
         return await self._steps.take(lambda: self._store.history(opened.session, limit))
 
-    def _without_prefix(self, asked: Sequence[Inbound]) -> Sequence[Inbound]:
-        """The word that chose the agent is not meant for it."""
-        chosen = self._roster.asked(asked)
-        return (replace(asked[0], text=chosen.text), *asked[1:])
+    def _told(self, agent: str, asked: Sequence[Inbound]) -> Sequence[Inbound]:
+        return [replace(inbound, text=self._roster.told(agent, inbound)) for inbound in asked]
 
 
 def session_name(session: ChatSession) -> str:

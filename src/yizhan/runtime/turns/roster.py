@@ -52,6 +52,16 @@ class Roster:
         """Who answers these messages of a chat: the first of them decides."""
         return self.of(Target(asked[0].account, asked[0].chat), asked[0].text)
 
+    def elsewhere(self, agent: str, inbound: Inbound) -> bool:
+        """Whether a message begins with the word of somebody else than that agent."""
+        chosen = self.asked([inbound])
+        return chosen.by_word and chosen.agent != agent
+
+    def told(self, agent: str, inbound: Inbound) -> str:
+        """A message's text as that agent is told it: the word that has chosen it is not meant for it."""
+        chosen = self.asked([inbound])
+        return chosen.text if chosen.by_word and chosen.agent == agent else inbound.text
+
     def answers(self, target: Target, text: str) -> bool:
         return self.of(target, text).agent != NOBODY
 

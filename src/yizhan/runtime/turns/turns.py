@@ -114,16 +114,17 @@ class Turns:
         desk = self._desk(Target(inbound.account, inbound.chat))
         desk.pending.append(inbound)
         if desk.concerns(inbound, self._numbers.sessions.by_person):
-            self._concern(desk)
+            self._concern(desk, inbound)
         self._staff(desk)
 
-    def _concern(self, desk: Desk) -> None:
+    def _concern(self, desk: Desk, inbound: Inbound) -> None:
         """A message has come from whom the open turn answers."""
         match self._numbers.while_busy:
             case WhileBusy.INTERRUPT:
                 desk.stop(INTERRUPTED)
             case WhileBusy.STEER:
-                desk.steer()
+                if not self._roster.elsewhere(desk.agent, inbound):
+                    desk.steer()
             case WhileBusy.QUEUE:
                 pass  # it waits
             case _:
@@ -269,23 +270,24 @@ class Turns:
             while desk.resumed:
                 await self._resumed(desk, desk.resumed.pop(0))
                 desk.ended()
-            if asked := await next_batch(desk, self._clock, self._numbers):
+            if asked := await next_batch(desk, self._clock, self._numbers, self._roster):
                 await self._answer(desk, asked)
                 desk.ended()
 
     async def _resumed(self, desk: Desk, turn: Turn) -> None:
-        desk.open()
+        desk.open(turn.agent)
         asked = await self._steps.take(lambda: self._store.inbound(turn.inbound_ids))
         desk.sender = asked[0].sender_id if asked else ""
         await self._run(desk, turn, self._workers.seat(), None, asked)
 
     async def _answer(self, desk: Desk, asked: Sequence[Inbound]) -> None:
         """Opens a turn, which begins at once where a worker is free."""
-        desk.open(asked[0].sender_id)
+        agent = self._roster.asked(asked).agent
+        desk.open(agent, asked[0].sender_id)
         seat = self._workers.seat()
         try:
             begins = await seat.take_free()
-            opened = await self._open(desk, asked, begins)
+            opened = await self._open(desk, agent, asked, begins)
             if opened is None:
                 desk.close()
             else:
@@ -293,9 +295,10 @@ class Turns:
         finally:
             seat.leave()
 
-    async def _open(self, desk: Desk, asked: Sequence[Inbound], begins: bool) -> TurnOpened | None:
+    async def _open(
+        self, desk: Desk, agent: str, asked: Sequence[Inbound], begins: bool
+    ) -> TurnOpened | None:
         """The turn's row. None: there is nobody any more to answer to."""
-        agent = self._roster.asked(asked).agent
         ids = tuple(inbound.id for inbound in asked)
         name = TurnId(self._chance.new_id("t"))
         start = self._start(name, desk.target, agent, asked, begins)
@@ -345,7 +348,7 @@ class Turns:
             outcome = await self._ask(desk, turn, seat, begun, asked)
             if outcome is not None:
                 return outcome, asked
-            if more := await more_of(desk, self._clock, self._numbers):
+            if more := await more_of(desk, self._clock, self._numbers, self._roster):
                 begun = await self._extend(desk, turn, more)
                 asked = (*asked, *more)
 
