@@ -64,6 +64,8 @@ async def test_a_session_opens_every_page(open_house: Served) -> None:
             "schedules",
             "schedule",
             "settings",
+            "webhooks",
+            "webhook?id=wh_none",
         ):
             answer = await client.get(f"/console/{path}")
             assert 200 == answer.status_code, path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -36,7 +37,19 @@ pytestmark = [
 ]
 
 PATIENCE_S = 60
-PAGES = ("", "chats", "chat", "turns", "outbox", "accounts", "people", "schedules", "schedule", "settings")
+PAGES = (
+    "",
+    "chats",
+    "chat",
+    "turns",
+    "outbox",
+    "accounts",
+    "people",
+    "schedules",
+    "schedule",
+    "settings",
+    "webhooks",
+)
 SERIOUS = ("serious", "critical")
 SIDEWAYS = """[...document.querySelectorAll("header, nav")]
   .filter((part) => part.scrollWidth > part.clientWidth + 1).map((part) => part.outerHTML.slice(0, 100))"""
@@ -128,14 +141,20 @@ async def _fair_weather(tour: Tour) -> AsyncIterator[None]:
 async def _gateway(home: Path, sim: SimServer, stack: AsyncExitStack) -> Gateway:
     clock, chance = SystemClock(), SystemChance()
     settings = Settings.model_validate(
-        {"home": home, "agent": "echo", "turns": {"debounce_s": 0.1}, "access": {"policy": "pairing"}}
+        {
+            "home": home,
+            "agent": "echo",
+            "turns": {"debounce_s": 0.1},
+            "access": {"policy": "pairing"},
+            "webhooks": {"allow_private": True},
+        }
     )
     store = await open_store(None, home, clock=clock, chance=chance)
     stack.push_async_callback(store.close)
     http = AiohttpHttp()
     stack.push_async_callback(http.close)
     weixin = IlinkPlatform(http, clock, chance, login_url=sim.url, typing=False)
-    gateway = Gateway(Parts(settings, store, clock, chance, {"weixin": weixin}, Echo()))
+    gateway = Gateway(Parts(settings, store, clock, chance, {"weixin": weixin}, Echo(), outside=http))
     await gateway.open()
     await gateway.start()
     stack.push_async_callback(gateway.stop)
@@ -369,6 +388,45 @@ async def test_a_stranger_is_allowed_and_a_key_is_made_and_revoked(browser: Any,
         await page.get_by_role("dialog").get_by_role("button", name="Yes, do it").click()
         await key.get_by_text("revoked").wait_for()
         assert frozenset() == await ring.scopes_of(text.encode())
+
+
+@asynccontextmanager
+async def _program() -> AsyncIterator[str]:
+    """Takes whatever is posted to it; answers its address."""
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        await reader.readexactly(int(length[1]) if length else 0)
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+
+
+async def test_a_webhook_is_added_tested_followed_and_removed(browser: Any, tour: Tour) -> None:
+    async with _program() as url, tour.looking(browser, "settings") as seen:
+        page = seen.page
+        await page.get_by_role("link", name="See and add them").click()
+        await page.locator("summary", has_text="Add a webhook").click()
+        await page.get_by_label("Address").fill(url)
+        await page.get_by_role("button", name="Add it").click()
+        secret = await page.locator(".key-text").inner_text()
+        assert secret == tour.gateway.webhooks.all()[0].secret
+        row = page.locator("tr[data-webhook]", has_text=url)
+        await row.get_by_role("button", name="Test").click()
+        await page.get_by_text("The test was taken (204").wait_for()
+        await row.get_by_role("link").click()
+        await page.locator('tr[data-event="0"]').get_by_text("Taken (204)").wait_for()
+        assert secret not in await page.content()
+        await tour.push("for the webhook")
+        await page.locator("tr[data-event]", has_text="message.state").first.get_by_text("Taken").wait_for()
+        await page.get_by_text("Nothing waits", exact=True).wait_for()
+        await page.get_by_role("button", name="Remove").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Yes, do it").click()
+        await page.get_by_text("There is no such webhook").wait_for()
+        assert () == tour.gateway.webhooks.all()
 
 
 @pytest.mark.parametrize(("locale", "scheme", "width"), [("zh-CN", "light", 1280), ("en-US", "dark", 390)])

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 from yizhan.model import AccountId, Target
 
 OVERVIEW = "./"
+CHATS = "chats"
 OUTBOX = "outbox"
 ACCOUNTS = "accounts"
 PEOPLE = "people"
@@ -15,10 +16,12 @@ SCHEDULES = "schedules"
 EXPORT = "../v1/export/messages"
 SCHEDULE = "schedule"
 TURNS = "turns"
+WEBHOOKS = "webhooks"
+WEBHOOK = "webhook"
 
 
 def chats(account: AccountId | None = None) -> str:
-    return asking("chats", account=account or "")
+    return asking(CHATS, account=account or "")
 
 
 def asking(page: str, **wishes: str) -> str:
@@ -29,6 +32,10 @@ def asking(page: str, **wishes: str) -> str:
 
 def chat(target: Target) -> str:
     return f"chat?chat={quote(str(target), safe='')}"
+
+
+def webhook(webhook_id: str) -> str:
+    return asking(WEBHOOK, id=webhook_id)
 
 
 def turns(state: str) -> str:

@@ -9,9 +9,9 @@ from yizhan.web.console.frame import Frame
 from yizhan.web.console.markup import tag
 
 
-def no_such(frame: Frame, name: str, how: str) -> None:
-    """Says so, and shows the way back. `name` and `how` are names of words."""
+def no_such(frame: Frame, name: str, how: str, link: str = links.CHATS, way: str = "chats.all") -> None:
+    """Says so, and shows a way back. `name`, `how` and `way` are names of words."""
     words = frame.words
-    back = tag("p", tag("a", words("chats.all"), href=links.chats()))
+    back = tag("p", tag("a", words(way), href=link))
     with frame.main:
         ui.html(tag("div", tag("h1", words(name)), tag("p", words(how)), back, class_="empty"))

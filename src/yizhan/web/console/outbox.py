@@ -147,7 +147,7 @@ def _row(words: Words, message: Message) -> Html:
             data_label=words("chat"),
             class_="where",
         ),
-        tag("td", *_fate(words, message), class_="fate"),
+        tag("td", tag("div", *_fate(words, message)), class_="fate"),
         tag("td", moment(message.created_at_ms), data_label=words("outbox.when")),
         data_message=message.id,
         data_state=message.state.value,

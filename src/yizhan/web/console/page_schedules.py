@@ -31,7 +31,7 @@ async def schedule_page(request: Request, id: str = "") -> None:
     try:
         known = await frame.console.gateway.schedules.one(ScheduleId(id[:100])) if id else None
     except RequestError:
-        no_such(frame, "schedules.unknown", "schedules.unknown.how")
+        no_such(frame, "schedules.unknown", "schedules.unknown.how", links.SCHEDULES, "schedules.all")
     else:
         await SchedulePage(frame, known).open()
 

@@ -32,6 +32,7 @@ class SettingsPage:
                 self._new = ui.html("").props("role=status")
                 self._keys = ui.html("")
                 ui.html(tag("details", tag("summary", words("keys.make")), settings_rows.key_form(words)))
+            ui.html(settings_rows.webhooks_panel(words, frame.console.gateway.webhooks.all()))
             ui.html(settings_rows.settings_tables(words, frame.console.gateway.settings)).classes("panels")
         frame.on_click({"revoke": self._revoke})
         frame.on_submit({"key": self._make})

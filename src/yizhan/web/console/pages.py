@@ -10,6 +10,7 @@ from yizhan.web.console import (
     page_schedules,
     page_settings,
     page_turns,
+    page_webhooks,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "page_schedules",
     "page_settings",
     "page_turns",
+    "page_webhooks",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from yizhan.web.console.sentences_more import MORE
 from yizhan.web.console.sentences_turns import TURNS
+from yizhan.web.console.sentences_webhooks import WEBHOOKS
 
 SENTENCES: dict[str, tuple[str, str]] = {
     "brand": ("驿站", "Yizhan"),
@@ -372,5 +373,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "close": ("关闭", "Close"),
     **MORE,
     **TURNS,
+    **WEBHOOKS,
 }
 """name → (中文, English), with blanks in braces."""

@@ -198,7 +198,7 @@ MORE: dict[str, tuple[str, str]] = {
         "只有放行的人会得到回答，其他人被拒绝",
         "Only those allowed are answered; others are refused",
     ),
-    "people.none": ("还没有人来过", "Nobody has come yet"),
+    "people.none": ("没有人在等你决定", "Nobody waits for a decision"),
     "people.pending": ("等你决定", "Waiting for you"),
     "people.allow": ("已放行", "Allowed"),
     "people.block": ("已屏蔽", "Blocked"),

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from yizhan.model import ApiKey
+from yizhan.model import ApiKey, Webhook
 from yizhan.settings import Settings, keys
-from yizhan.web.console import controls
+from yizhan.web.console import controls, links
 from yizhan.web.console.markup import Html, join, moment, tag
 from yizhan.web.console.words import Words
 from yizhan.web.health import without_secrets
@@ -103,6 +103,21 @@ def _key(words: Words, key: ApiKey) -> Html:
         tag("td", moment(key.created_at_ms), data_label=words("keys.made")),
         tag("td", end),
         data_key=key.id,
+    )
+
+
+def webhooks_panel(words: Words, hooks: Sequence[Webhook]) -> Html:
+    """How many there are and whether their posts are taken, and the way to them."""
+    failing = sum(1 for hook in hooks if hook.failures and not hook.paused)
+    told = [tag("span", words("webhooks.count", n=len(hooks)))]
+    if failing:
+        told.append(tag("span", words("webhooks.count.failing", n=failing), class_="tone-bad"))
+    return tag(
+        "section",
+        tag("h2", words("webhooks")),
+        tag("p", words("webhooks.how"), class_="quiet"),
+        tag("p", *told, tag("a", words("webhooks.open"), href=links.WEBHOOKS), class_="summary"),
+        class_="panel",
     )
 
 

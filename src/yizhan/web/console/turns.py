@@ -92,7 +92,7 @@ def _row(words: Words, turn: Turn, first: Inbound | None) -> Html:
             data_label=words("chat"),
             class_="where",
         ),
-        tag("td", *_fate(words, turn), class_="fate"),
+        tag("td", tag("div", *_fate(words, turn)), class_="fate"),
         tag("td", controls.buttons(*acts_on(words, turn)), class_="acts"),
         data_turn=turn.id,
         data_state=turn.state.value,
