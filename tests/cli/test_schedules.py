@@ -53,7 +53,11 @@ def test_changes_name_only_what_changes(
     ("words", "says"),
     [
         (("add", "30m", "hi"), "whom to write to"),
-        (("add", "30m", "hi", "-t", TO, "--jitter", "soon"), "no length of time"),
+        (("add", "30m", "hi", "-t", TO, "--jitter", "soon"), "Write for example --jitter 30s"),
+        (("add", "30m", "hi", "-t", TO, "--jitter", "2h"), "an hour at most"),
+        (("add", "30m", "hi", "-t", TO, "--expires", "0"), "--expires 12h"),
+        (("add", "30m", "hi", "-t", TO, "--missed", "some"), "--missed skip, once or all"),
+        (("edit", "sch_1", "--ends", "tomorrow"), "--ends 2026-12-31T00:00:00Z"),
         (("edit", "sch_1"), "Nothing is to be changed"),
     ],
 )

@@ -39,7 +39,7 @@ async def test_a_webhook_is_added_shown_changed_replayed_and_removed(station: St
     ("body", "status", "words"),
     [
         ({}, 422, "url"),
-        ({"url": "ftp://example.com/"}, 422, "url"),
+        ({"url": "ftp://example.com/"}, 422, "http or https address"),
         ({"url": "http://localhost:1/\n"}, 422, "url"),
         ({"url": "http://127.0.0.1:8080/"}, 422, "this machine"),
         ({"url": "https://user:word@example.com/"}, 422, "user name"),

@@ -17,6 +17,8 @@ from yizhan.cli.verb import Desk, verb
 
 PAGE = 200
 NONE = "none"
+MISSED = ("skip", "once", "all")
+JITTER_MOST_S = 3_600
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `schedule list` shows it.")]
 WHEN_HELP = '"0 9 * * 1-5", "every 2h", 30m, "at 18:00" or "at 2026-12-24T18:00".'
@@ -188,24 +190,50 @@ def _given(
     given: dict[str, Any] = {
         "name": name,
         "zone": zone,
-        "missed": missed,
+        "missed": None if missed is None else _missed(missed),
         "missed_most": missed_most,
     }
     body = {key: value for key, value in given.items() if value is not None}
     if jitter is not None:
-        body["jitter_s"] = 0 if jitter == NONE else _seconds(jitter, "--jitter")
+        body["jitter_s"] = 0 if jitter == NONE else _jitter(jitter)
     if expires is not None:
-        body["expires_after_s"] = None if expires == NONE else _seconds(expires, "--expires")
+        fix = "Write for example --expires 12h, or --expires none for as long as any push."
+        body["expires_after_s"] = None if expires == NONE else _seconds(expires, "--expires", fix)
     if ends is not None:
-        body["ends_at"] = None if ends == NONE else ends
+        body["ends_at"] = None if ends == NONE else _time(ends)
     return body
 
 
-def _seconds(text: str, option: str) -> float:
+def _missed(word: str) -> str:
+    if word not in MISSED:
+        raise UsageMistake(f"--missed {word!r} is no rule.", "Write --missed skip, once or all.")
+    return word
+
+
+def _jitter(text: str) -> float:
+    fix = "Write for example --jitter 30s or --jitter 5m, an hour at most, or --jitter none."
+    seconds = _seconds(text, "--jitter", fix)
+    if seconds > JITTER_MOST_S:
+        raise UsageMistake(f"--jitter {text!r} is too long.", fix)
+    return seconds
+
+
+def _seconds(text: str, option: str, fix: str) -> float:
     seconds = seconds_of(text)
     if seconds is None:
-        raise UsageMistake(f"{option} {text!r} is no length of time.", "Write it as 90s, 15m, 12h or none.")
+        raise UsageMistake(f"{option} {text!r} is no length of time.", fix)
     return seconds
+
+
+def _time(text: str) -> str:
+    from yizhan.core.contract import parse_time
+
+    try:
+        parse_time(text)
+    except (ValueError, OverflowError):
+        fix = "Write for example --ends 2026-12-31T00:00:00Z, or 2026-12-31T08:00:00+08:00, or --ends none."
+        raise UsageMistake(f"--ends {text!r} is no time with an offset.", fix) from None
+    return text
 
 
 def _all(api: Api) -> list[Json]:

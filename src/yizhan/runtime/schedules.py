@@ -159,7 +159,9 @@ class Schedules:
         if not wanted.text:
             raise InvalidRequest("It is not said what to say.", "Give `text`, or `prompt` for the agent.")
         if wish.ends_at_ms and wish.ends_at_ms <= now_ms:
-            raise InvalidRequest("ends_at is over.", "Choose a later time, or take it away with null.")
+            raise InvalidRequest(
+                "ends_at is over.", "Choose a later time, or take it away: null, or --ends none."
+            )
         try:
             return self._planned(before, wanted, wish, now_ms, anew)
         except Unreadable as error:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 from starlette.responses import Response
 
 from yizhan.core.contract import JsonObject, reason_object, time_text, webhook_object
@@ -22,7 +23,22 @@ router = APIRouter(tags=["webhooks"])
 EventType = Literal[
     "message.state", "message.received", "turn.state", "account.state", "chat.state", "alert", "schedule.run"
 ]
-Url = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^https?://[!-~]+$")]
+
+
+def _address(text: str) -> str:
+    if not re.fullmatch(r"https?://[!-~]+", text):
+        raise ValueError("should be an http or https address, for example https://example.com/hook")
+    return text
+
+
+def _event_id(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise ValueError("should be the id of an event, for example 184467, or 0 for all that are kept")
+    return text
+
+
+Url = Annotated[str, StringConstraints(max_length=2048), AfterValidator(_address)]
+EventId = Annotated[str, AfterValidator(_event_id)]
 
 
 class WebhookBody(Body):
@@ -47,9 +63,7 @@ class WebhookChange(Body):
 class ReplayBody(Body):
     """From where on events are posted once more."""
 
-    after: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")] = Field(
-        description="id of the event behind which it goes on; 0: the oldest that is kept"
-    )
+    after: EventId = Field(description="id of the event behind which it goes on; 0: the oldest that is kept")
 
 
 @router.get("/v1/webhooks", responses={200: {"model": shapes.WebhookList}})
