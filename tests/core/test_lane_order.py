@@ -217,6 +217,15 @@ def test_messages_that_the_platform_looks_at_first_hide_nothing_behind_them(road
     )
 
 
+def test_an_order_that_is_repeated_while_the_platform_looks_at_its_message_sends_it_once(road: Any) -> None:
+    """The same key again is the same message; it was sent again while somebody at QQ looked at it, and shown twice."""
+    road.accept("m1")
+    road.dispatch()
+    road.answer(road.target(), InDoubt("304023", "held back", audit="audit-1"))
+    road.lanes.add(road.table["m1"])
+    assert [] == road.dispatch()
+
+
 def test_what_was_held_back_goes_on_when_the_platform_has_looked_at_it(road: Any) -> None:
     """The first of two parts has passed; the second is still to be sent."""
     road.accept("long", parts=2)

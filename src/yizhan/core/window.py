@@ -72,7 +72,10 @@ class Window:
         return any(each.expires_at_ms <= now_ms for each in self.messages)
 
     def take(self, message: Message, now_ms: int, most: int) -> None:
-        """A message was accepted. Known ones are not taken twice; beyond `most` the last one is left to the table."""
+        """A message was accepted, or asked for once more. Known ones are not taken twice, nor what is held back; beyond
+        `most` the last one is left to the table."""
+        if held_back(message):
+            return
         if self.edge is not None and place_of(message, now_ms) > self.edge:
             return
         if any(each.id == message.id for each in self.messages):
