@@ -245,6 +245,8 @@ RESULT = r"""
 import sys
 sys.stdout.buffer.write(b'{"type":"result","is_error":false,"session_id":"s","result":"\xff"}')
 """
+EMPTY_RESULT = """print('{"type":"result","is_error":false,"session_id":"s","result":" "}')"""
+EMPTY_TURN = """print('{"type":"turn.completed"}')"""
 CLOSES = "import os, time; os.close(1); os.close(2); time.sleep(600)"
 LINE = "import sys\nwhile True: sys.stdout.write('x' * 100_000)"
 COMPLAINTS = "import sys\nwhile True: sys.stderr.write('x' * 100_000)"
@@ -256,6 +258,8 @@ PROGRAM_ROWS: list[tuple[str, str, str, str, float]] = [
     ("not UTF-8, claude", "claude", BYTES, "agent-broken-stream", LATE_S),
     ("not UTF-8 in an answer", "claude", RESULT, "agent-broken-stream", LATE_S),
     ("says nothing, codex", "codex", "", "agent-broken-stream", LATE_S),
+    ("answers nothing, claude", "claude", EMPTY_RESULT, "agent-silent", LATE_S),
+    ("answers nothing, codex", "codex", EMPTY_TURN, "agent-silent", LATE_S),
     ("speaks text, claude", "claude", "print('hello')", "agent-broken-stream", LATE_S),
     ("closes its output and stays", "text", CLOSES, "agent-timeout", 1.0),
     ("stalls", "text", "import time; print('half', flush=True); time.sleep(600)", "agent-timeout", 1.0),

@@ -22,7 +22,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from yizhan.agents.answer import AnswerText, Language
-from yizhan.agents.dialects import DIALECTS, SESSION_LOST, Dialect, NoSense
+from yizhan.agents.dialects import DIALECTS, SESSION_LOST, Dialect, NoSense, NothingSaid
 from yizhan.agents.history import caught_up
 from yizhan.agents.limits import limited
 from yizhan.agents.program import Program, started
@@ -86,6 +86,8 @@ class CommandAnswers:
         except TimeoutError:
             limit = f"{self._settings.timeout_s:g} s"
             raise AgentFailed("agent-timeout", f"{self._program} did not finish within {limit}.") from None
+        except NothingSaid:
+            raise AgentFailed("agent-silent", f"{self._program} ended its answer without any text.") from None
         except NoSense as error:
             raise AgentFailed(
                 "agent-broken-stream", f"{self._program} does not speak {self._settings.dialect}: {error}."

@@ -32,6 +32,10 @@ class NoSense(ValueError):
     """What was printed is no answer. Says so without repeating it."""
 
 
+class NothingSaid(ValueError):
+    """An agent has come to its end, and has answered with no text."""
+
+
 class Dialect(Protocol):
     """One answer being read.
 
@@ -52,7 +56,8 @@ class Dialect(Protocol):
         ...
 
     def end(self) -> list[Piece]:
-        """What remains to be said after exit code 0. Raises NoSense if the answer is not whole."""
+        """What remains to be said after exit code 0. Raises NoSense if the answer is not whole, NothingSaid if there is
+        none where there must be one."""
         ...
 
 
@@ -101,7 +106,10 @@ class _Lines:
         last = self._line(self._rest)
         if not self._whole:
             raise NoSense("it ended without a result")
-        return [*last, *_spoken(self._text.end())]
+        rest = self._text.end()
+        if self._text.silent:
+            raise NothingSaid
+        return [*last, *_spoken(rest)]
 
     def _line(self, line: bytes) -> list[Piece]:
         raise NotImplementedError
