@@ -87,8 +87,11 @@ async def test_a_turn_that_waits_can_be_stopped(home: Path, how: str) -> None:
         station.say(ann, "question")
         await until(lambda: _waits(station, account, ann))
         if how == "/stop":
+            station.say(ann, "/status")
+            await until(lambda: len(station.shown(ann)) == 1)
+            assert "Answering: yes." in station.shown(ann)[0]
             station.say(ann, "/stop")
-            await until_shown(station, ann, "Stopped.")
+            await until(lambda: station.shown(ann)[1:] == ["Stopped."])
         else:
             await station.gateway.stop_turn(agent.asked[0].turn)
         await station.until_quiet()

@@ -164,6 +164,46 @@ async def test_in_a_group_each_person_has_a_session_or_all_have_one(home: Path, 
         assert alone is (agent.asked[-1].session != agent.asked[-2].session)
 
 
+@pytest.mark.parametrize("groups", ["person", "chat"])
+@in_virtual_time
+async def test_a_fresh_start_of_one_person_leaves_the_others_questions_alone(home: Path, groups: str) -> None:
+    """Bob's /new ended the answer that Cid was waiting for, and took Dan's question away without a word."""
+    agent = Gated()
+    async with ann_at(home, answers=agent, sessions={"groups": groups}, language="en") as (
+        station,
+        _,
+        account,
+    ):
+        await _hear(station, account, "cid", "cid one")
+        await until(lambda: agent.texts == ["cid one"])
+        await _hear(station, account, "dan", "dan one")
+        await _hear(station, account, "bob", "bob one")
+        await _hear(station, account, "bob", "/new")
+        await until(lambda: _pending(station, ["dan one"] if groups == "person" else []))
+        agent.release(9)
+        await until(lambda: _answered(station))
+        alone = groups == "person"
+        assert (["cid one", "dan one"] if alone else ["cid one"]) == agent.texts
+        assert (0 if alone else 1) == agent.gone
+
+
+@in_virtual_time
+async def test_a_stop_in_a_group_ends_whatever_goes_on(home: Path) -> None:
+    """Nobody should have to ask who has asked while a long answer fills the room."""
+    agent = Gated()
+    async with ann_at(home, answers=agent, language="en") as (station, _, account):
+        await _hear(station, account, "cid", "cid one")
+        await until(lambda: agent.texts == ["cid one"])
+        await _hear(station, account, "dan", "dan one")
+        await _hear(station, account, "bob", "/stop")
+        await until(lambda: _answered(station))
+        assert (["cid one"], 1) == (agent.texts, agent.gone)
+
+
+async def _pending(station: Station, texts: list[str]) -> bool:
+    return texts == [inbound.text for inbound in await station.gateway.store.pending_inbound()]
+
+
 async def _answered(station: Station) -> bool:
     store = station.gateway.store
     return not await store.open_turns() and not await store.pending_inbound()

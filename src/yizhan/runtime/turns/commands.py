@@ -31,7 +31,7 @@ class Chats(Protocol):
 
     async def settled(self, target: Target) -> None: ...
 
-    def clear(self, target: Target) -> Cleared: ...
+    def clear(self, target: Target, whose: str | None) -> Cleared: ...
 
     async def end_all(self, cleared: Cleared) -> None: ...
 
@@ -81,13 +81,20 @@ class Commands:
 
     def take(self, inbound: Inbound) -> None:
         """A stored command waits to be carried out. What it ends is what came before it, not what comes meanwhile."""
-        ends = inbound.access is Access.ALLOWED and command_of(inbound.text) in ENDING
         target = Target(inbound.account, inbound.chat)
-        cleared = self._chats.clear(target) if ends else Cleared()
+        cleared = self._cleared(target, inbound)
         task = asyncio.create_task(self._obey(inbound, cleared, self._last.get(target)))
         self._last[target] = task
         self._open.add(task)
         task.add_done_callback(partial(self._obeyed, target))
+
+    def _cleared(self, target: Target, inbound: Inbound) -> Cleared:
+        """A fresh start of one person is none for the others; a stop is for whatever goes on."""
+        command = command_of(inbound.text) if inbound.access is Access.ALLOWED else None
+        if command not in ENDING:
+            return Cleared()
+        own = command is Command.NEW and self._by_person
+        return self._chats.clear(target, inbound.sender_id if own else None)
 
     async def stop(self) -> None:
         """What is not carried out yet is after the next start."""

@@ -90,8 +90,10 @@ class Desk:
         """It is not to be resumed."""
         self.resumed = [waiting for waiting in self.resumed if waiting.id != turn]
 
-    def take_pending(self) -> tuple[Inbound, ...]:
-        taken, self.pending = tuple(self.pending), []
+    def take_pending(self, whose: str | None = None) -> tuple[Inbound, ...]:
+        """What waits; of one person, where that is given."""
+        taken = tuple(waiting for waiting in self.pending if whose in (None, waiting.sender_id))
+        self.pending = [waiting for waiting in self.pending if waiting not in taken]
         return taken
 
     def concerns(self, inbound: Inbound, by_person: bool) -> bool:
@@ -105,6 +107,13 @@ class Desk:
         self.pending = [waiting for waiting in self.pending if waiting not in batch]
         return tuple(batch)
 
-    def take_resumed(self) -> tuple[Turn, ...]:
-        taken, self.resumed = tuple(self.resumed), []
+    def take_resumed(self, whose: str | None = None) -> tuple[Turn, ...]:
+        """What is to be resumed; of one person, where that is given, or of nobody's own session."""
+        taken = tuple(turn for turn in self.resumed if of_person(turn, whose))
+        self.resumed = [turn for turn in self.resumed if turn not in taken]
         return taken
+
+
+def of_person(turn: Turn, whose: str | None) -> bool:
+    """Whether a turn is for a person, or for the whole chat; None: for anybody."""
+    return whose is None or turn.person in ("", whose)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from yizhan.model import Message, Reason, Target, Turn, TurnId, TurnState
 from yizhan.ports import Clock, Store
 from yizhan.runtime.outbound import Outbound
+from yizhan.runtime.turns.desk import of_person
 from yizhan.runtime.turns.finishing import Finishing
 from yizhan.runtime.turns.outcome import Outcome
 from yizhan.runtime.turns.steps import Steps
@@ -62,9 +63,10 @@ class LateAnswers:
         if turn in self._waiting:
             self._waiting[turn][1].cancel()
 
-    def take(self, target: Target) -> tuple[Turn, ...]:
-        """Every turn of the chat that waits; they wait no more."""
-        turns = tuple(turn for turn, _ in self._waiting.values() if turn.target == target)
+    def take(self, target: Target, whose: str | None = None) -> tuple[Turn, ...]:
+        """Every turn of the chat that waits, of one person where that is given; they wait no more."""
+        here = [turn for turn, _ in self._waiting.values() if turn.target == target]
+        turns = tuple(turn for turn in here if of_person(turn, whose))
         for turn in turns:
             self.drop(turn.id)
         return turns

@@ -176,9 +176,9 @@ class Turns:
         self._late.answered(message)
 
     def running(self, target: Target) -> bool:
-        """Whether a turn of the chat is open."""
+        """Whether a turn of the chat is open; also one whose answer is to come later."""
         desk = self._desks.get(target)
-        return desk is not None and desk.answering
+        return (desk is not None and desk.answering) or self._late.any(target)
 
     async def settled(self, target: Target) -> None:
         """Until an open turn that is to end has ended, which takes as long as its agent."""
@@ -186,16 +186,18 @@ class Turns:
         if desk is not None and desk.ending is not None:
             await desk.ending.wait()
 
-    def clear(self, target: Target) -> Cleared:
+    def clear(self, target: Target, whose: str | None) -> Cleared:
         """Takes off the chat's open turn, those that were to be resumed, and what waits for the next one; at once, so
-        that what comes from now on is answered."""
-        waited, desk = self._late.take(target), self._desks.get(target)
-        if desk is None or not desk.busy:
+        that what comes from now on is answered. `whose`: only what this person has asked, None: everything."""
+        waited, desk = self._late.take(target, whose), self._desks.get(target)
+        if desk is None:
             return Cleared(waited, any=bool(waited))
-        asking = tuple(inbound.id for inbound in desk.take_pending())
-        resumed = desk.take_resumed()
-        desk.stop()
-        return Cleared(waited + resumed, asking, any=True)
+        asking = tuple(inbound.id for inbound in desk.take_pending(whose))
+        turns = waited + desk.take_resumed(whose)
+        stops = desk.answering and (whose is None or desk.sender in ("", whose))
+        if stops:
+            desk.stop()
+        return Cleared(turns, asking, any=bool(turns or asking or stops))
 
     async def end_all(self, cleared: Cleared) -> None:
         """Writes down that it has ended."""
