@@ -67,6 +67,17 @@ def test_ticks_inside_a_line_open_nothing() -> None:
     assert all(len(part) <= 80 for part in pages(text, 80, 320, True))
 
 
+@pytest.mark.parametrize("numbered", [True, False])
+def test_a_long_closing_line_is_taken_along_only_where_it_fits(numbered: bool) -> None:
+    """Lines of tildes, as some put them under a title, close as much code as they open, and need much more room."""
+    tildes = "~" * 26
+    for before in range(40, 80):
+        text = f"{tildes}\n{'x' * before}\n{tildes}\n" * 4
+        parts = pages(text, 80, 600, numbered)
+        assert all(len(part) <= 80 for part in parts)
+        assert text.count("x") == sum(part.count("x") for part in parts)
+
+
 @bounded
 @given(TEXTS, st.integers(LEAST_CHARS, 200))
 def test_several_parts_are_numbered_and_one_is_not(text: str, max_chars: int) -> None:

@@ -89,15 +89,16 @@ def _laid_out(text: str, max_chars: int, max_bytes: int) -> Iterator[Part]:
             yield Part(text, before)
             return
         end = cut(text, chars - closing, size - closing, opened.fence is not None)
-        end, after = _settled(text, end, opened)
+        end, after = _settled(text, end, opened, closing)
         ended = after.fence if closing else None
         yield Part(text[:end], before, _closed(text[:end], ended))
         opened = _Open(ended, after.head, text[end - 1] != "\n")
         text = text[end:]
 
 
-def _settled(text: str, end: int, opened: _Open) -> tuple[int, _Open]:
-    """The cut, moved off the first and the last line of a piece of code; and what is open there."""
+def _settled(text: str, end: int, opened: _Open, closing: int) -> tuple[int, _Open]:
+    """The cut, moved off the first and the last line of a piece of code, which is taken along where the room for
+    closing one is kept; and what is open there."""
     fence = _fence_at(text, end, opened)
     if fence is not None and fence is not opened.fence and text[:end].endswith(f"{fence.line}\n"):
         start = end - len(fence.line) - 1
@@ -105,7 +106,7 @@ def _settled(text: str, end: int, opened: _Open) -> tuple[int, _Open]:
             return start, _Open()
     if fence is not None and text[end - 1] == "\n":
         line = text[end:].split("\n", 1)[0]
-        if fence_after(line, fence) is None and len(line) <= len(fence.marks):
+        if fence_after(line, fence) is None and len(line) < closing:
             return end + len(line), _Open()
     return end, _Open(fence, "" if fence else _head_at(text, end, opened.head))
 
