@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from stories.conftest import Says
 from stories.qq_words import BOT, QqTale, on_qq
 from yizhan.model import Message, MessageClass, MessageState
-from yizhan.ports import MessageFilter
+from yizhan.ports import Later, MessageFilter, Piece, Question
 from yizhan_simulator.ledger import Effect
 
 LONG = "\n\n".join(f"paragraph {number}: " + "words " * 150 for number in range(9))
@@ -113,6 +114,37 @@ def test_a_group_hears_in_time_that_its_question_still_waits_for_a_worker(home: 
         (patience,) = tale.phone("friends")
         assert patience.startswith("Still working on it.")
         await tale.passes(560)
+        assert [patience, "done at last"] == tale.phone("friends")
+
+    story(home)
+
+
+class Announces(Says):
+    """An agent that says at once that its answer will come through our API."""
+
+    async def answer(self, question: Question) -> AsyncGenerator[Piece]:
+        self.asked.append(question.in_reply_to)
+        yield Later()
+
+
+@pytest.mark.field("F64")
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_group_hears_in_time_that_an_announced_answer_is_still_to_come(home: Path, crash: bool) -> None:
+    """The agent had hung up long ago, so nobody watched the group's five minutes any more."""
+    agent = Announces()
+
+    @on_qq(agent, language="en")
+    async def story(tale: QqTale) -> None:
+        group = tale.group("Ann", "Bob")
+        await tale.says("do it", to="friends", at=True)
+        await tale.passes(60)
+        if crash:
+            await tale.station.restart()
+        await tale.passes(220)
+        (patience,) = tale.phone("friends")
+        assert patience.startswith("Still working on it.")
+        await tale.push("done at last", group, in_reply_to=agent.asked[0], klass=MessageClass.REPLY)
+        await tale.passes(200)
         assert [patience, "done at last"] == tale.phone("friends")
 
     story(home)

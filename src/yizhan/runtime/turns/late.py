@@ -11,6 +11,7 @@ from yizhan.ports import Clock, Store
 from yizhan.runtime.outbound import Outbound
 from yizhan.runtime.turns.desk import of_person
 from yizhan.runtime.turns.finishing import Finishing
+from yizhan.runtime.turns.holding import Holding
 from yizhan.runtime.turns.outcome import Outcome
 from yizhan.runtime.turns.steps import Steps
 
@@ -25,6 +26,7 @@ class LateAnswers:
         clock: Clock,
         steps: Steps,
         finishing: Finishing,
+        holding: Holding,
         outbound: Outbound,
         patience_ms: int,
         over: Callable[[Target], None],
@@ -33,6 +35,7 @@ class LateAnswers:
         self._clock = clock
         self._steps = steps
         self._finishing = finishing
+        self._holding = holding
         self._outbound = outbound
         self._patience_ms = patience_ms
         self._chat_over = over
@@ -81,9 +84,10 @@ class LateAnswers:
     async def _alarm(self, turn: Turn) -> None:
         if (await self._steps.take(lambda: self._store.turn(turn.id))).ended_at_ms is not None:
             return  # the answer was faster than we were
-        began_ms = turn.started_at_ms or turn.created_at_ms
-        await self._clock.sleep_until(began_ms + self._patience_ms)
         asked = await self._steps.take(lambda: self._store.inbound(turn.inbound_ids))
+        began_ms = turn.started_at_ms or turn.created_at_ms
+        async with self._holding.told(turn, asked):
+            await self._clock.sleep_until(began_ms + self._patience_ms)
         text = f"no answer came through the API within {self._patience_ms / 1000:g} s (turns.later_s)"
         failed = Outcome(TurnState.FAILED, reason=Reason("answer-missing", text))
         await self._finishing.finish(turn, asked, failed)

@@ -70,6 +70,7 @@ class Turns:
         self._signs = TypingSigns(clock, lines, outbound)
         speaking = Speaking(outbound.drafts, numbers.language, numbers.failure_notice)
         lifetimes = Lifetimes(store, self._steps)
+        holding = Holding(store, clock, self._steps, speaking, outbound, numbers.ack_before_ms)
         self._asking = Asking(
             store,
             clock,
@@ -78,12 +79,12 @@ class Turns:
             self._signs,
             roster,
             Listening(store, clock, self._steps, speaking, lifetimes, outbound, numbers),
-            Holding(store, clock, self._steps, speaking, outbound, numbers.ack_before_ms),
+            holding,
             numbers.timeout_ms,
         )
         self._finishing = Finishing(store, clock, self._steps, speaking, lifetimes, outbound)
         self._late = LateAnswers(
-            store, clock, self._steps, self._finishing, outbound, numbers.later_ms, self._recount
+            store, clock, self._steps, self._finishing, holding, outbound, numbers.later_ms, self._recount
         )
         self._commands = Commands(
             store,
