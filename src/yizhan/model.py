@@ -655,6 +655,24 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
+class Post:
+    """What became of an event at an address: the last answer, and after how many posts in a row. `event` 0: a test.
+
+    status  None: no answer
+    reason  why it was not taken; None: it was
+    """
+
+    webhook: str
+    event: int
+    type: str
+    at_ms: int
+    took_ms: int
+    status: int | None
+    reason: Reason | None
+    tries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
     """A key of the HTTP API. Only its hash is kept."""
 

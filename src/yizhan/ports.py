@@ -42,6 +42,7 @@ from yizhan.model import (
     MessageClass,
     MessageId,
     MessageState,
+    Post,
     Reason,
     ReplyToken,
     Rule,
@@ -1039,7 +1040,7 @@ class Store(Protocol):
         """What people choose; `rewound`: from where on it goes as well. Raises UnknownWebhook."""
         ...
 
-    async def webhook_progress(self, hook: Webhook) -> None:
+    async def webhook_progress(self, hook: Webhook, post: Post | None = None) -> None:
         """How far delivering has come; nothing if it was removed, or its cursor set by hand meanwhile."""
         ...
 
@@ -1207,6 +1208,12 @@ class Store(Protocol):
 
     async def last_message_ms(self, target: Target, source: str) -> int | None:
         """When the latest message of this source was accepted for a chat; None: none that is kept."""
+        ...
+
+    async def webhook_posts(
+        self, webhook: str, failed_only: bool, after: str | None, limit: int
+    ) -> Page[Post]:
+        """What became of events there, the latest first."""
         ...
 
     async def webhooks(self) -> tuple[Webhook, ...]:

@@ -57,3 +57,13 @@ def test_the_list_says_what_is_wrong(run: Run, gateway: SmallGateway) -> None:
     ran = run("webhook", "list")
     assert all(words in ran.out for words in ("failing", "status 500", "https://example.com/"))
     assert "whsec_x" not in ran.out
+
+
+def test_what_was_not_taken_is_listed_with_its_event(run: Run, gateway: SmallGateway) -> None:
+    """The event's id is what `replay` wants."""
+    post = {"event": "41", "type": "alert", "at": "2026-11-22T01:00:00.000Z", "tries": 3, "status": 500}
+    post |= {"reason": {"code": "http-500", "text": "it answered with status 500"}}
+    gateway.routes["GET", "/v1/webhooks/wh_1/deliveries"] = (200, {"items": [post], "next": None})
+    ran = run("webhook", "deliveries", "wh_1", "--failed")
+    assert all(words in ran.out for words in ("41", "alert", "500", "3"))
+    assert ["failed"] == gateway.only.query["state"]

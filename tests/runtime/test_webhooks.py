@@ -111,7 +111,8 @@ async def test_each_event_is_posted_once_in_order_and_signed(house: House) -> No
         )
         assert abs(int(stamp) * 1000 - house.clock.now_ms()) < 5_000
     assert (6, 0) == (house.hooks.one(hook.id).cursor, house.hooks.one(hook.id).failures)
-    assert [(204, None)] * 5 == [(post.status, post.reason) for post in house.hooks.posts(hook.id)]
+    posts = (await house.hooks.posts(hook.id)).rows
+    assert [(204, None, 1)] * 5 == [(post.status, post.reason, post.tries) for post in posts]
     await house.crash()
 
 
@@ -187,6 +188,36 @@ async def test_after_a_crash_it_goes_on_where_it_was(house: House) -> None:
 
 
 @in_virtual_time
+async def test_what_was_not_taken_is_shown_also_after_a_restart(house: House) -> None:
+    """An operator who comes in the morning sees what the night has cost, and after how many posts it went."""
+    await house.start()
+    hook = await _added(house)
+    await house.happens(2)
+    await asyncio.sleep(1)
+    house.program.says = lambda request: Answer(500, {}, b"")
+    await house.happens()
+    await asyncio.sleep(10)
+    tries = len(house.program.got) - 2
+    await house.crash()
+    house.program.got.clear()
+    house.program.says = lambda request: AWAY
+    await house.start()
+    (failed,) = (await house.hooks.posts(hook.id, failed_only=True)).rows
+    assert (3, 500, "http-500", tries) == (failed.event, failed.status, failed.reason.code, failed.tries)
+    assert [3, 2, 1] == [post.event for post in (await house.hooks.posts(hook.id)).rows]
+    house.program.says = lambda request: TAKEN
+    await asyncio.sleep(WAIT_CAP_MS / 1000)
+    assert () == (await house.hooks.posts(hook.id, failed_only=True)).rows
+    page = await house.hooks.posts(hook.id, limit=2)
+    (last,) = (await house.hooks.posts(hook.id, after=page.next)).rows
+    assert ([3, 2], 1) == ([post.event for post in page.rows], last.event)
+    assert tries < page.rows[0].tries
+    await house.hooks.remove(hook.id)
+    assert () == (await house.store.webhook_posts(hook.id, False, None, 10)).rows
+    await house.crash()
+
+
+@in_virtual_time
 async def test_a_crash_while_a_post_is_on_its_way_posts_it_again(house: House) -> None:
     """Under the same id: the program may have taken it, and knows it then."""
     await house.start()
@@ -216,7 +247,7 @@ async def test_text_goes_only_where_it_may(house: House) -> None:
     await house.happens(account=B)
     await asyncio.sleep(1)
     by_hook = {
-        hook.id: [post.type for post in reversed(house.hooks.posts(hook.id))]
+        hook.id: [post.type for post in reversed((await house.hooks.posts(hook.id)).rows)]
         for hook in (plain, private, other)
     }
     assert {
@@ -275,7 +306,7 @@ async def test_a_test_is_posted_once_and_moves_nothing(house: House) -> None:
     assert name.startswith("test_")
     assert first.headers["webhook-id"] != name
     assert signature(key_of(hook.secret), name, stamp, second.body) == second.headers["webhook-signature"]
-    assert (hook, (taken, refused)) == (house.hooks.one(hook.id), house.hooks.posts(hook.id))
+    assert (hook, (taken,)) == (house.hooks.one(hook.id), (await house.hooks.posts(hook.id)).rows)
     with pytest.raises(UnknownWebhook):
         await house.hooks.test("wh_none")
     await house.crash()

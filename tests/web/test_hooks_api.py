@@ -29,7 +29,7 @@ async def test_a_webhook_is_added_shown_changed_replayed_and_removed(station: St
     replayed = await station.client.post(f"{path}/replay", json={"after": "0"})
     assert "0" == replayed.json()["cursor"]
     deliveries = await station.client.get(f"{path}/deliveries")
-    shapes.PostList.model_validate(deliveries.json())
+    shapes.PostPage.model_validate(deliveries.json())
     assert 204 == (await station.client.delete(path)).status_code
     for answer in (await station.client.get(path), await station.client.delete(path)):
         assert (404, "unknown-webhook") == (answer.status_code, problem_name(answer))

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from yizhan.cli.client import Json
+from yizhan.cli.client import Json, Query
 from yizhan.cli.once import Key, make
 from yizhan.cli.paper import local_time, reason_text, safe, table
 from yizhan.cli.trouble import DONE, FAILED
@@ -25,6 +25,7 @@ def register(group: typer.Typer) -> None:
     verb(group, "pause", help="Post nothing there until it is resumed.")(_switch(True))
     verb(group, "resume", help="Go on where it was; what waits is tried at once.")(_switch(False))
     verb(group)(test)
+    verb(group)(deliveries)
     verb(group)(replay)
     verb(group)(remove)
 
@@ -79,6 +80,25 @@ def test(desk: Desk, webhook_id: Id) -> int:
     return DONE if reason is None else FAILED
 
 
+def deliveries(
+    desk: Desk,
+    webhook_id: Id,
+    failed: Annotated[bool, typer.Option("--failed", help="Only what was not taken.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many, the latest first.")] = 20,
+) -> None:
+    """Show what became of each event at an address."""
+    query: Query = {"limit": limit, "state": "failed" if failed else None}
+    with desk.api() as api:
+        page = api.call("GET", f"{_path(webhook_id)}/deliveries", query=query)
+    rows = page.get("items") or []
+    if desk.as_json:
+        desk.show(page)
+    elif not rows:
+        desk.note("nothing was posted yet." if not failed else "everything that was posted was taken.")
+    else:
+        table(("event", "type", "posted", "status", "posts", "why"), map(_post_row, rows))
+
+
 def replay(
     desk: Desk,
     webhook_id: Id,
@@ -99,6 +119,17 @@ def remove(desk: Desk, webhook_id: Id) -> None:
 
 def _path(webhook_id: str) -> str:
     return f"/v1/webhooks/{quote(webhook_id, safe='')}"
+
+
+def _post_row(post: Json) -> tuple[object, ...]:
+    return (
+        post.get("event"),
+        post.get("type"),
+        local_time(post.get("at")),
+        post.get("status"),
+        post.get("tries"),
+        reason_text(post.get("reason")) or "taken",
+    )
 
 
 def _row(row: Json) -> tuple[object, ...]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,8 +21,8 @@ from yizhan.core.backoff import backoff
 from yizhan.core.contract import time_text
 from yizhan.core.signing import key_of, secret_of, signature
 from yizhan.errors import CursorGone, InvalidRequest, StoreError, UnknownWebhook
-from yizhan.model import Event, Reason, Webhook
-from yizhan.ports import Absence, Answer, Chance, Clock, Http, Reply, Request, Store
+from yizhan.model import Event, Post, Reason, Webhook
+from yizhan.ports import Absence, Answer, Chance, Clock, Http, Page, Reply, Request, Store
 from yizhan.runtime.naps import Naps
 from yizhan.runtime.patience import STORE_PAUSE_MS, to_the_end
 from yizhan.runtime.repeats import Asked, Repeats
@@ -37,26 +36,12 @@ LOOK_MS = 60_000
 POST_TIMEOUT_MS = 10_000
 ANSWER_MAX_BYTES = 65_536
 WAIT_BASE_MS, WAIT_CAP_MS = 1_000, 900_000
-SHOWN = 50
-"""Posts of a webhook that are shown; they are not kept over a restart, the cursor and the last failure are."""
 SECRET_BYTES = 24
 HOOKS_MAX = 100
 TEST = "webhook.test"
 """The type of what is posted as a test. It is no event: no cursor is before or behind it."""
 GONE = 410
 """The program wants nothing any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """One post of an event: when, and what was answered; `status` None: nothing. `event` 0: only a test."""
-
-    event: int
-    type: str
-    at_ms: int
-    took_ms: int
-    status: int | None
-    reason: Reason | None
 
 
 @dataclass(slots=True, eq=False)
@@ -68,7 +53,6 @@ class _Desk:
     forgiven: int = 0
     choosing: asyncio.Lock = field(default_factory=asyncio.Lock)
     news: asyncio.Event = field(default_factory=asyncio.Event)
-    posts: deque[Post] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
 
 class Webhooks:
@@ -123,9 +107,11 @@ class Webhooks:
         """Raises UnknownWebhook."""
         return self._desk(webhook).hook
 
-    def posts(self, webhook: str) -> tuple[Post, ...]:
-        """The latest first. Raises UnknownWebhook."""
-        return tuple(reversed(self._desk(webhook).posts))
+    async def posts(
+        self, webhook: str, failed_only: bool = False, after: str | None = None, limit: int = PAGE
+    ) -> Page[Post]:
+        """What became of each event, the latest first. Raises UnknownWebhook, InvalidRequest, StoreError."""
+        return await self._store.webhook_posts(self._desk(webhook).hook.id, failed_only, after, limit)
 
     @to_the_end
     async def add_once(self, url: str, wish: WebhookWish, asked: Asked | None) -> tuple[Webhook, bool]:
@@ -193,7 +179,7 @@ class Webhooks:
         if self._http is None or not self._running:
             raise InvalidRequest("Nothing is posted while no gateway runs.", "Start it: yizhan run")
         post = await self._post(desk.hook, self._http, _test_of(desk.hook, self._clock.now_ms()))
-        desk.posts.append(post)
+        await self._store.webhook_progress(desk.hook, post)
         return post
 
     @to_the_end
@@ -279,9 +265,8 @@ class Webhooks:
     async def _until_taken(self, desk: _Desk, http: Http, event: Event) -> None:
         while True:
             post = await self._post(desk.hook, http, event)
-            desk.posts.append(post)
             if post.reason is None:
-                await self._taken(desk, event)
+                await self._taken(desk, post)
                 return
             await self._not_taken(desk, post, post.reason)
             if desk.hook.paused:
@@ -295,22 +280,23 @@ class Webhooks:
         reply = await http.call(_request(hook, event, name, began_ms))
         took_ms = self._clock.now_ms() - began_ms
         status = reply.status if isinstance(reply, Answer) else None
-        return Post(event.id, event.type, began_ms, took_ms, status, _why_not(reply))
+        tries = hook.failures + 1 if event.id else 1
+        return Post(hook.id, event.id, event.type, began_ms, took_ms, status, _why_not(reply), tries)
 
-    async def _taken(self, desk: _Desk, event: Event) -> None:
+    async def _taken(self, desk: _Desk, post: Post) -> None:
         if desk.hook.failures:
             log.info("webhook.taken_again", webhook=desk.hook.id, failures=desk.hook.failures)
         desk.forgiven = 0
         desk.hook = replace(
             desk.hook,
-            cursor=event.id,
+            cursor=post.event,
             failures=0,
             failing_since_ms=None,
             next_attempt_at_ms=None,
             last_success_at_ms=self._clock.now_ms(),
             reason=None,
         )
-        await self._store.webhook_progress(desk.hook)
+        await self._store.webhook_progress(desk.hook, post)
 
     async def _not_taken(self, desk: _Desk, post: Post, reason: Reason) -> None:
         now_ms = self._clock.now_ms()
@@ -329,7 +315,7 @@ class Webhooks:
             async with desk.choosing:
                 desk.hook = replace(desk.hook, paused=True, next_attempt_at_ms=None)
                 await self._store.change_webhook(desk.hook, rewound=False)
-        await self._store.webhook_progress(desk.hook)
+        await self._store.webhook_progress(desk.hook, post)
 
 
 def _loop_of(webhook: str) -> str:

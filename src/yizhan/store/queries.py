@@ -1065,6 +1065,40 @@ def erase_webhook(webhook: str) -> Delete:
     return delete(t.webhook).where(t.webhook.c.id == webhook)
 
 
+def erase_posts(webhook: str) -> Delete:
+    """Removes what is known of a webhook's posts."""
+    return delete(t.webhook_post).where(t.webhook_post.c.webhook == webhook)
+
+
+def erase_post(webhook: str, event: int) -> Delete:
+    """Removes what is known of an event's posts, before it is written anew."""
+    p = t.webhook_post
+    return delete(p).where(p.c.webhook == webhook, p.c.event == event)
+
+
+def add_post() -> Insert:
+    """Writes down what became of an event."""
+    return insert(t.webhook_post)
+
+
+def posts_page(webhook: str, failed_only: bool, after: tuple[int, int] | None, limit: int) -> Select[Any]:
+    """What became of events at a webhook, the latest first."""
+    p = t.webhook_post
+    query = select(p).where(p.c.webhook == webhook).order_by(p.c.at_ms.desc(), p.c.event.desc()).limit(limit)
+    if failed_only:
+        query = query.where(text("reason_code IS NOT NULL"))
+    if after is not None:
+        at_ms, event = after
+        query = query.where((p.c.at_ms < at_ms) | ((p.c.at_ms == at_ms) & (p.c.event < event)))
+    return query
+
+
+def old_posts(before_ms: int, limit: int) -> Select[Any]:
+    """What became of events long ago."""
+    p = t.webhook_post
+    return select(p.c.webhook, p.c.event).where(p.c.at_ms < before_ms).order_by(p.c.at_ms).limit(limit)
+
+
 def meta_value(name: str) -> Select[Any]:
     """One note."""
     return select(t.meta.c.value).where(t.meta.c.name == name)

@@ -27,6 +27,7 @@ from yizhan.model import (
     Message,
     MessageId,
     MessageState,
+    Post,
     ReplyToken,
     SenderRule,
     Target,
@@ -303,6 +304,17 @@ def sender(connection: Connection, account_id: AccountId, sender_id: str) -> Sen
 
 def keys(connection: Connection) -> tuple[ApiKey, ...]:
     return tuple(rows.key_of(row) for row in connection.execute(queries.all_keys()))
+
+
+def posts(
+    connection: Connection, webhook: str, failed_only: bool, after: str | None, limit: int
+) -> Page[Post]:
+    limit = bounded(limit)
+    place = None if after is None else place_of(after, tuple[int, int])
+    found = connection.execute(queries.posts_page(webhook, failed_only, place, limit + 1)).all()
+    listed = tuple(rows.post_of(row) for row in found[:limit])
+    more = len(found) > limit
+    return Page(listed, cursor_of((listed[-1].at_ms, listed[-1].event)) if more else None)
 
 
 def webhooks(connection: Connection, seal: Seal) -> tuple[Webhook, ...]:

@@ -26,6 +26,7 @@ from yizhan.model import (
     InDoubtPolicy,
     Message,
     MessageId,
+    Post,
     Reason,
     Rule,
     RunId,
@@ -200,8 +201,8 @@ class SqlStore:
     async def change_webhook(self, hook: Webhook, rewound: bool) -> None:
         await self._committer.submit(writes_webhooks.ChangeWebhook(hook, rewound))
 
-    async def webhook_progress(self, hook: Webhook) -> None:
-        await self._committer.submit(writes_webhooks.NoteProgress(hook))
+    async def webhook_progress(self, hook: Webhook, post: Post | None = None) -> None:
+        await self._committer.submit(writes_webhooks.NoteProgress(hook, post))
 
     async def remove_webhook(self, webhook: str) -> None:
         await self._committer.submit(writes_webhooks.RemoveWebhook(webhook))
@@ -351,6 +352,11 @@ class SqlStore:
 
     async def alerts_since(self, at_ms: int) -> tuple[Alert, ...]:
         return await self._read(lambda c: watching.alerts_since(c, at_ms))
+
+    async def webhook_posts(
+        self, webhook: str, failed_only: bool, after: str | None, limit: int
+    ) -> Page[Post]:
+        return await self._read(lambda c: reads.posts(c, webhook, failed_only, after, limit))
 
     async def last_message_ms(self, target: Target, source: str) -> int | None:
         return await self._read(lambda c: watching.last_message_ms(c, target, source))

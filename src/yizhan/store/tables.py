@@ -19,6 +19,7 @@ and no transaction needs rows of two accounts to agree.
      └─ schedule_run  each time that it was due, once          (schedule, key)
     alert       troubles that a person should know of, open until they are cleared
     webhook     addresses that events are posted to, and how far each has come
+     └─ webhook_post  what became of each event there          (webhook, event)
     event       facts for programs, numbered by the row `event` of `counter`
     api_key     keys of the HTTP API, hashed
     claim       idempotency keys that are no message's, and the id that each stands for
@@ -421,6 +422,24 @@ webhook = Table(
     _text("reason_code", null=True),
     _text("reason_text", null=True),
     _int("missed"),
+)
+
+webhook_post = Table(
+    "webhook_post",
+    metadata,
+    _name("webhook", key=True),
+    _int("event", key=True),
+    _text("type"),
+    _int("at_ms"),
+    _int("took_ms"),
+    _int("status", null=True),
+    _text("reason_code", null=True),
+    _text("reason_text", null=True),
+    _int("tries"),
+    Index("ix_webhook_post_newest", "webhook", "at_ms", "event"),
+    Index("ix_webhook_post_age", "at_ms"),
+    _partial("ix_webhook_post_failed", "webhook", "at_ms", "event", where="reason_code IS NOT NULL"),
+    sqlite_with_rowid=False,
 )
 
 event = Table(

@@ -353,6 +353,7 @@ class Prune:
                 self._sweep(rows, t.event, ("id",), queries.old_events(young, self.limit)),
                 self._sweep(rows, t.alert, ("id",), queries.old_alerts(young, self.limit)),
                 self._sweep(rows, t.schedule_run, ("schedule", "key"), queries.old_runs(old, self.limit)),
+                self._sweep(rows, t.webhook_post, ("webhook", "event"), queries.old_posts(young, self.limit)),
                 self._sweep(rows, t.claim, ("kind", "key"), queries.old_claims(old, self.limit)),
             )
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from yizhan.errors import UnknownWebhook
-from yizhan.model import Webhook
+from yizhan.model import Post, Webhook
 from yizhan.store import queries, rows
 from yizhan.store.secrets import Seal
 from yizhan.store.working_set import Wants, WorkingSet
@@ -55,11 +55,13 @@ class ChangeWebhook:
 
 @dataclass(frozen=True, slots=True)
 class NoteProgress:
-    """How far delivering has come, unless somebody has set the cursor meanwhile or removed it."""
+    """How far delivering has come, unless somebody has set the cursor meanwhile or removed it; and what became of a
+    post, which has happened in any case."""
 
     label: ClassVar[str] = "webhook_progress"
     alone: ClassVar[bool] = True
     hook: Webhook
+    post: Post | None = None
 
     def wants(self, wants: Wants) -> None:
         pass
@@ -68,6 +70,9 @@ class NoteProgress:
         known.changes += 1
         values = rows.webhook_progress(self.hook)
         known.connection.execute(queries.change_webhook(self.hook.id, values, self.hook.generation))
+        if self.post is not None and _is_there(self.hook.id, known):
+            known.connection.execute(queries.erase_post(self.post.webhook, self.post.event))
+            known.connection.execute(queries.add_post(), [dict(rows.post_values(self.post))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +88,14 @@ class RemoveWebhook:
         must_be_there(self.webhook, known)
         known.changes += 1
         known.connection.execute(queries.erase_webhook(self.webhook))
+        known.connection.execute(queries.erase_posts(self.webhook))
 
 
 def must_be_there(webhook: str, known: WorkingSet) -> None:
     """Raises UnknownWebhook."""
-    if known.connection.execute(queries.webhook_by_id(webhook)).first() is None:
+    if not _is_there(webhook, known):
         raise UnknownWebhook(f"There is no webhook {webhook}.", "See GET /v1/webhooks.")
+
+
+def _is_there(webhook: str, known: WorkingSet) -> bool:
+    return known.connection.execute(queries.webhook_by_id(webhook)).first() is not None

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, Field, StringConstraints
 from starlette.responses import Response
 
 from yizhan.core.contract import JsonObject, reason_object, time_text, webhook_object
 from yizhan.errors import InvalidRequest
-from yizhan.model import AccountId
+from yizhan.model import AccountId, Post
 from yizhan.runtime.views import WebhookWish
-from yizhan.runtime.webhooks import Post
 from yizhan.web import shapes
+from yizhan.web.chats import CursorQuery, LimitQuery
 from yizhan.web.exchange import Body, Word, answer, gateway_of, read_body, takes
 from yizhan.web.repeats import ONCE, SAME, asked_of
 
@@ -113,11 +113,18 @@ async def remove_webhook(request: Request, webhook_id: Word) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/v1/webhooks/{webhook_id}/deliveries", responses={200: {"model": shapes.PostList}})
-async def list_deliveries(request: Request, webhook_id: Word) -> Response:
-    """The last posts since the gateway started, the latest first."""
-    posts = gateway_of(request).webhooks.posts(webhook_id)
-    return answer({"items": [_post_object(post) for post in posts]})
+@router.get("/v1/webhooks/{webhook_id}/deliveries", responses={200: {"model": shapes.PostPage}})
+async def list_deliveries(
+    request: Request,
+    webhook_id: Word,
+    state: Annotated[Literal["failed"] | None, Query(description="only what was not taken")] = None,
+    cursor: CursorQuery = None,
+    limit: LimitQuery = 50,
+) -> Response:
+    """What became of each event, the latest first."""
+    webhooks = gateway_of(request).webhooks
+    page = await webhooks.posts(webhook_id, state == "failed", cursor, limit)
+    return answer({"items": [_post_object(post) for post in page.rows], "next": page.next})
 
 
 @router.post("/v1/webhooks/{webhook_id}/test", responses={200: {"model": shapes.Post}})
@@ -145,6 +152,7 @@ def _post_object(post: Post) -> JsonObject:
         "type": post.type,
         "at": time_text(post.at_ms),
         "took_ms": post.took_ms,
+        "tries": post.tries,
         "status": post.status,
         "reason": reason_object(post.reason),
     }

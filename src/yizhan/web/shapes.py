@@ -443,9 +443,11 @@ class Post(Shape):
     type: str
     at: Time
     took_ms: int
-    status: int | None
+    tries: int = Field(description="posts in a row until this answer")
+    status: int | None = Field(description="of the last answer; null: there was none")
     reason: Reason | None = Field(description="why it was not taken; null: it was")
 
 
-class PostList(Shape):
+class PostPage(Shape):
     items: list[Post]
+    next: str | None

@@ -9,9 +9,9 @@ import pytest
 
 from yizhan.core.contract import EVENT_TYPES
 from yizhan.errors import InvalidRequest
-from yizhan.model import AccountId, Reason, Webhook
+from yizhan.model import AccountId, Post, Reason, Webhook
 from yizhan.runtime.views import WebhookWish
-from yizhan.runtime.webhooks import TEST, Post
+from yizhan.runtime.webhooks import TEST
 from yizhan.web.console import settings_rows, webhooks
 from yizhan.web.console.words import Words
 
@@ -28,7 +28,7 @@ def hook(**more: object) -> Webhook:
 
 
 def post(status: int | None = 204, reason: Reason | None = None, **more: object) -> Post:
-    return replace(Post(8, "alert", NOW_MS, 12, status, reason), **more)  # type: ignore[arg-type]
+    return replace(Post("wh_1", 8, "alert", NOW_MS, 12, status, reason), **more)  # type: ignore[arg-type]
 
 
 def seen(html: str) -> str:

@@ -47,6 +47,8 @@ from yizhan.store.rows.people import key_of, key_values, rule_of, rule_values
 from yizhan.store.rows.schedules import run_of, run_values, schedule_of, schedule_values
 from yizhan.store.rows.tokens import kept_token, token_news, token_of, token_values, usable_token
 from yizhan.store.rows.webhooks import (
+    post_of,
+    post_values,
     secret_place,
     webhook_choice,
     webhook_of,
@@ -90,6 +92,8 @@ __all__ = [
     "message_id_of",
     "message_of",
     "message_values",
+    "post_of",
+    "post_values",
     "rank_of",
     "reason_of",
     "rule_of",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from yizhan.model import AccountId, Webhook
+from yizhan.model import AccountId, Post, Webhook
 from yizhan.store.rows.kept import Row, Values, reason_of
 from yizhan.store.secrets import Seal
 
@@ -95,3 +95,22 @@ def webhook_choice(hook: Webhook) -> Values:
 
 def secret_place(webhook_id: str) -> str:
     return f"webhook.secret/{webhook_id}"
+
+
+def post_of(row: Row) -> Post:
+    webhook, event, event_type, at_ms, took_ms, status, code, text, tries = row
+    return Post(webhook, event, event_type, at_ms, took_ms, status, reason_of(code, text), tries)
+
+
+def post_values(post: Post) -> Values:
+    return {
+        "webhook": post.webhook,
+        "event": post.event,
+        "type": post.type,
+        "at_ms": post.at_ms,
+        "took_ms": post.took_ms,
+        "status": post.status,
+        "reason_code": post.reason and post.reason.code,
+        "reason_text": post.reason and post.reason.text,
+        "tries": post.tries,
+    }

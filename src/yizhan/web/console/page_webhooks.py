@@ -140,7 +140,8 @@ class WebhookPage(Deeds):
         back = tag("p", tag("a", words("webhooks.every"), href=links.WEBHOOKS), class_="about")
         self._title.set_content(join(tag("div", name, acts, class_="title-line"), back))
         self._facts.set_content(webhooks.facts(words, self._hook, newest))
-        self._posts.set_content(webhooks.post_table(words, self._webhooks.posts(self._hook.id)))
+        posts = await self._webhooks.posts(self._hook.id, limit=webhooks.POSTS_SHOWN)
+        self._posts.set_content(webhooks.post_table(words, posts.rows))
         return LOOK_AGAIN_MS
 
     async def _replay(self, fields: Fields) -> None:

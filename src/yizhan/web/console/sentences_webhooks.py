@@ -59,7 +59,7 @@ WEBHOOKS: dict[str, tuple[str, str]] = {
         "The secret that signs the posts, shown this once; keep it now:",
     ),
     "webhooks.posts": ("最近的推送", "The last posts"),
-    "webhooks.posts.none": ("网关启动以来还没有推送", "Nothing was posted since the gateway started"),
+    "webhooks.posts.none": ("还没有推送", "Nothing was posted yet"),
     "webhooks.post.when": ("时间", "When"),
     "webhooks.post.event": ("事件", "Event"),
     "webhooks.post.fate": ("结果", "What became of it"),

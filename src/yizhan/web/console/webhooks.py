@@ -9,9 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from yizhan.core.contract import EVENT_TYPES
 from yizhan.errors import InvalidRequest
-from yizhan.model import AccountId, Reason, Webhook
+from yizhan.model import AccountId, Post, Reason, Webhook
 from yizhan.runtime.views import WebhookWish
-from yizhan.runtime.webhooks import TEST, Post
+from yizhan.runtime.webhooks import TEST
 from yizhan.web.console import controls, links
 from yizhan.web.console.markup import Html, moment, tag
 from yizhan.web.console.words import Words
@@ -20,6 +20,7 @@ from yizhan.web.hooks import Url
 _URL: TypeAdapter[str] = TypeAdapter(Url)
 TONES = {"active": "good", "failing": "bad", "paused": "calm"}
 WITH_TEXT = "message.received"
+POSTS_SHOWN = 50
 
 
 def shown_url(url: str) -> str:

@@ -503,4 +503,28 @@ def upgrade() -> None:
         _int("missed"),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_table(
+        "webhook_post",
+        _name("webhook"),
+        _int("event"),
+        _text("type"),
+        _int("at_ms"),
+        _int("took_ms"),
+        _int("status", null=True),
+        _text("reason_code", null=True),
+        _text("reason_text", null=True),
+        _int("tries"),
+        sa.PrimaryKeyConstraint("webhook", "event"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_webhook_post_newest", "webhook_post", ["webhook", "at_ms", "event"], unique=False)
+    op.create_index("ix_webhook_post_age", "webhook_post", ["at_ms"], unique=False)
+    op.create_index(
+        "ix_webhook_post_failed",
+        "webhook_post",
+        ["webhook", "at_ms", "event"],
+        unique=False,
+        sqlite_where=sa.text("reason_code IS NOT NULL"),
+        postgresql_where=sa.text("reason_code IS NOT NULL"),
+    )
     op.execute("INSERT INTO counter (name, value) VALUES ('event', 0)")
