@@ -89,6 +89,19 @@ def test_every_route_is_in_the_contract() -> None:
     assert [] == sorted(path for path in routes if path not in told)
 
 
+def test_every_field_of_every_answer_is_in_the_contract() -> None:
+    """Who writes a client reads the page, not the schema."""
+    from yizhan.web import shapes
+
+    told = text_of(DOCS / "contract.md")
+    made = [
+        each for each in vars(shapes).values() if isinstance(each, type) and issubclass(each, shapes.Shape)
+    ]
+    fields = {name for each in made for name in each.model_fields}
+    assert len(fields) > 50
+    assert [] == sorted(name for name in fields if not re.search(rf'[`"]{name}[`"]', told))
+
+
 def _without_names(text: str) -> str:
     """`/v1/messages/{id}` and `/v1/messages/{message_id}` are the same route."""
     return re.sub(r"\{[^}\n]*\}", "{}", text)
