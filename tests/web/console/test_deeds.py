@@ -38,6 +38,7 @@ from yizhan.model import (
 )
 from yizhan.ports import MessageFilter, RunView, Tally
 from yizhan.runtime.views import AccountView, AllowanceView, ChatAllowanceView, GateView, ScheduleWish
+from yizhan.settings import Access as ReadAccess
 from yizhan.settings import Settings
 from yizhan.web.console import (
     accounts,
@@ -261,6 +262,37 @@ def test_who_answers_is_said_and_can_be_changed() -> None:
     assert [("handback", False)] == asked(taken)
 
 
+CONFIGURED = people.Configured(
+    ReadAccess(allow=("friend", "boss"), admins=("boss", "<b>chief</b>"), per_day=7),
+    {"access.allow": "file", "access.admins": "environment"},
+    {ACCOUNT: "ann", AccountId("qq:1"): ""},
+)
+
+
+def test_what_the_configuration_says_stands_beside_what_was_decided() -> None:
+    """Somebody was answered, and no page said why."""
+    told = seen(people.configured_panel(EN, CONFIGURED))
+    assert "Always allowed friend boss access.allow file" in told
+    assert "boss &lt;b&gt;chief&lt;/b&gt; access.admins environment" in told
+    assert f"as admins ann · {ACCOUNT}" in told
+    assert "Most per person and day 7 access.per_day default" in told
+    assert "per_minute" not in told
+    roles = {name: CONFIGURED.role(ACCOUNT, name) for name in ("ann", "boss", "friend", "stranger")}
+    assert {"ann": "owner", "boss": "admin", "friend": "configured", "stranger": None} == roles
+    assert CONFIGURED.role(AccountId("qq:1"), "ann") is None
+    many = people.Configured(ReadAccess(allow=tuple(f"p{n}" for n in range(25))), {}, {})
+    assert "p19 + 5" in seen(people.configured_panel(EN, many))
+
+
+def test_a_person_is_shown_with_role_code_and_the_rule_that_refused() -> None:
+    asked = SenderRule(
+        ACCOUNT, "boss", "", Rule.PENDING, "hi", 1, 2, refused=3, refused_by="per-day", code="AB-CD"
+    )
+    told = seen(people.people_table(EN, [asked], CONFIGURED))
+    assert "Waiting for you admin code AB-CD" in told
+    assert "3 not answered: asked too often within a day" in told
+
+
 def test_those_who_wait_for_a_decision_come_first_with_their_words() -> None:
     def rule(sender: str, ruled: Rule, seen_ms: int) -> SenderRule:
         return SenderRule(ACCOUNT, sender, "", ruled, "<b>hi</b>", NOW_MS, seen_ms)
@@ -272,7 +304,7 @@ def test_those_who_wait_for_a_decision_come_first_with_their_words() -> None:
         rule("d", Rule.PENDING, 2),
     ]
     assert ["d", "c", "b", "a"] == [each.sender_id for each in people.in_order(rules)]
-    html = people.people_table(EN, people.in_order(rules))
+    html = people.people_table(EN, people.in_order(rules), CONFIGURED)
     assert "<b>" not in html
     assert [("allow", False), ("block", False)] == asked(html)[:2]
     assert 'data-about="weixin:ab12@im.bot d"' in html

@@ -10,7 +10,7 @@ from string import Formatter
 
 import pytest
 
-from tests.house.conftest import sources
+from tests.house.conftest import ROOT, sources
 from yizhan.agents import FAILURE_CODES
 from yizhan.core.verdict import VERDICT_NAMES
 from yizhan.model import (
@@ -215,6 +215,23 @@ def test_a_recognised_repeat_is_listed() -> None:
     """What was not acted on is not hidden either."""
     repeat = Suppressed(ACCOUNT, CHAT, InboundId("i_1"), "p2", NOW_MS, "content")
     assert "A repeated delivery of the same message was recognised" in seen(timeline_row(Look(EN), repeat))
+
+
+def test_who_was_refused_at_the_door_is_told_by_which_rule() -> None:
+    refused = replace(heard("hi"), access=Access.DENIED, rule="groups-off")
+    told = seen(timeline_row(Look(EN), refused))
+    assert "Not allowed; not answered the agent does not speak in groups" in told
+    rules = re.findall(
+        r"^\| (`[^|]+`) \|",
+        (ROOT / "docs" / "contract.md")
+        .read_text("utf-8")
+        .split("| `rule` | decides |")[1]
+        .split("first_seen_at")[0],
+        re.M,
+    )
+    named = {name for row in rules for name in re.findall(r"`([^`]+)`", row)}
+    lets_in = {"allowed", "configured", "owner", "open", "group-open"}
+    assert {f"rule.{name}" for name in named - lets_in} <= SENTENCES.keys()
 
 
 def test_the_legend_explains_every_mark() -> None:

@@ -51,7 +51,7 @@ PAGES = (
     "webhooks",
 )
 SERIOUS = ("serious", "critical")
-SIDEWAYS = """[...document.querySelectorAll("header, nav")]
+SIDEWAYS = """[...document.querySelectorAll("header, nav, form")]
   .filter((part) => part.scrollWidth > part.clientWidth + 1).map((part) => part.outerHTML.slice(0, 100))"""
 """What has more on one line than it can show."""
 

@@ -29,19 +29,26 @@ class PeoplePage:
         frame, words = self._frame, self._frame.words
         gateway = frame.console.gateway
         self._watch = watch_for(frame)
-        accounts = [account.id for account in await gateway.store.accounts()]
+        known = await gateway.store.accounts()
+        accounts, access = [account.id for account in known], gateway.settings.access
+        owners = {account.id: account.credentials.user_id for account in known}
+        self._configured = people.Configured(access, gateway.settings.sources, owners)
         with frame.main:
             ui.html(join(words("people")), tag="h1")
-            ui.html(people.policy(words, gateway.settings.access))
+            ui.html(people.policy(words, access))
             self._table = ui.html("")
             self._pager = ui.html("")
             if accounts:
                 told = tag("summary", words("people.add"))
                 ui.html(tag("details", told, people.allow_form(words, accounts), class_="panel"))
+            if access.show_code:
+                told = tag("summary", words("people.approve"))
+                ui.html(tag("details", told, people.approve_form(words), class_="panel"))
+            ui.html(people.configured_panel(words, self._configured))
         frame.on_click(
             {"older": self._older, "newer": self._newer, "allow": self._allow, "block": self._block}
         )
-        frame.on_submit({"add": self._add})
+        frame.on_submit({"add": self._add, "approve": self._approve})
         await frame.attempt(self._refresh)
         frame.keep_true(self._watch, self._refresh, CALM_GAP_MS)
 
@@ -50,7 +57,7 @@ class PeoplePage:
         rules = people.in_order(await self._frame.console.gateway.store.rules(None))
         self._first = min(self._first, max(0, len(rules) - 1) // people.PAGE_ROWS * people.PAGE_ROWS)
         following = self._first + people.PAGE_ROWS
-        self._table.set_content(people.people_table(words, rules[self._first : following]))
+        self._table.set_content(people.people_table(words, rules[self._first : following], self._configured))
         self._pager.set_content(controls.pager(words, self._first > 0, following < len(rules)))
 
     async def _allow(self, about: str) -> None:
@@ -70,6 +77,12 @@ class PeoplePage:
         if sender.isprintable() and sender:
             await self._decide(f"{''.join(fields.get('account', ()))} {sender}", Rule.ALLOW, "people.allowed")
             self._frame.clear_form("add")
+
+    async def _approve(self, fields: Fields) -> None:
+        allowed = await self._frame.console.gateway.approve("".join(fields.get("code", ()))[:40])
+        self._frame.clear_form("approve")
+        self._frame.tell(self._frame.words("people.allowed", who=allowed.sender_name or allowed.sender_id))
+        self._watch.notice()
 
     async def _older(self, _: str) -> None:
         self._first += people.PAGE_ROWS

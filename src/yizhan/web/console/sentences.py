@@ -6,6 +6,7 @@ Every sentence stands here once in each language, so that neither can be forgott
 from __future__ import annotations
 
 from yizhan.web.console.sentences_more import MORE
+from yizhan.web.console.sentences_people import PEOPLE
 from yizhan.web.console.sentences_turns import TURNS
 from yizhan.web.console.sentences_webhooks import WEBHOOKS
 
@@ -372,6 +373,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "login.qr": ("登录二维码", "QR code of the login"),
     "close": ("关闭", "Close"),
     **MORE,
+    **PEOPLE,
     **TURNS,
     **WEBHOOKS,
 }

@@ -202,10 +202,6 @@ MORE: dict[str, tuple[str, str]] = {
     "people.pending": ("等你决定", "Waiting for you"),
     "people.allow": ("已放行", "Allowed"),
     "people.block": ("已屏蔽", "Blocked"),
-    "people.configured": (
-        "由配置放行：{n} 人（access.allow）",
-        "Allowed by configuration: {n} (access.allow)",
-    ),
     "people.who": ("谁", "Who"),
     "people.first": ("第一句话", "First words"),
     "people.seen": ("最后来过", "Last seen"),

@@ -105,7 +105,7 @@ def _inbound(look: Look, row: Inbound) -> Html:
         tag("blockquote", row.quoted_text, dir="auto") if row.quoted_text else None,
         _text(look, row.id, row.text) if row.text else None,
         _items(look.words, row.items),
-        _refused_at_the_door(look.words, row.access),
+        _refused_at_the_door(look.words, row),
         class_="inbound bubble",
     )
 
@@ -132,10 +132,12 @@ def _size(size: int) -> str:
     return f"{shown:.3g} {unit}"
 
 
-def _refused_at_the_door(words: Words, access: Access) -> Html | None:
-    if access is Access.ALLOWED:
+def _refused_at_the_door(words: Words, row: Inbound) -> Html | None:
+    """That it was not answered, and by which rule."""
+    if row.access is Access.ALLOWED:
         return None
-    return tag("p", icon("lock"), words(f"access.{access}"), class_="status wait")
+    why = tag("span", words.known(f"rule.{row.rule}", row.rule), class_="quiet") if row.rule else None
+    return tag("p", icon("lock"), words(f"access.{row.access}"), why, class_="status wait")
 
 
 def _suppressed(look: Look, row: Suppressed) -> Html:
