@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from yizhan.core.connection import Lost, LostKind
 from yizhan.errors import InvalidRequest
 from yizhan.model import (
     Account,
@@ -42,6 +43,7 @@ from yizhan.settings import Access as ReadAccess
 from yizhan.settings import Settings
 from yizhan.web.console import (
     accounts,
+    advice,
     day,
     desk,
     outbox,
@@ -332,6 +334,19 @@ def test_what_is_no_qq_bot_is_refused_without_repeating_it(
     with pytest.raises(InvalidRequest, match=complaint) as refused:
         qq_of(typed, "https://api.example")
     assert "canary" not in refused.value.detail + refused.value.fix
+
+
+@pytest.mark.parametrize("words", [EN, ZH], ids=["en", "zh"])
+def test_refused_credentials_tell_what_to_change(words: Words) -> None:
+    """ "Not accepted" alone leaves its reader with a form that looks right."""
+    wrong = Lost(LostKind.BARRED, "100016", "no", "check it: yizhan account add qq --app-id …")
+    told = accounts.refusal(words, "qq.not", wrong)
+    assert words("fix.100016") in told
+    assert "yizhan account add" not in told, "this is the page on which it is changed"
+    not_listed = Lost(LostKind.BARRED, "11298", "no", "look at the bot's state on q.qq.com")
+    assert advice.told(words.language, not_listed.action)[0] in accounts.refusal(words, "qq.not", not_listed)
+    away = Lost(LostKind.UNREACHABLE, "not_sent", "refused")
+    assert words("reason.not_sent") in accounts.refusal(words, "accounts.tested.not", away)
 
 
 def test_a_qq_form_becomes_credentials() -> None:

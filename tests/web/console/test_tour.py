@@ -19,6 +19,9 @@ from yizhan.agents.echo import Echo
 from yizhan.model import Access, AccountId, AccountState, Credentials, Target
 from yizhan.platforms.http import AiohttpHttp
 from yizhan.platforms.ilink import IlinkPlatform
+from yizhan.platforms.qq import QqPlatform
+from yizhan.platforms.websocket import AiohttpSockets
+from yizhan.ports import Platform
 from yizhan.runtime.clock import SystemChance, SystemClock
 from yizhan.runtime.gateway import Gateway, Parts
 from yizhan.runtime.views import Order
@@ -154,7 +157,10 @@ async def _gateway(home: Path, sim: SimServer, stack: AsyncExitStack) -> Gateway
     http = AiohttpHttp()
     stack.push_async_callback(http.close)
     weixin = IlinkPlatform(http, clock, chance, login_url=sim.url, typing=False)
-    gateway = Gateway(Parts(settings, store, clock, chance, {"weixin": weixin}, Echo(), outside=http))
+    sockets = AiohttpSockets()
+    stack.push_async_callback(sockets.close)
+    doors: dict[str, Platform] = {"weixin": weixin, "qq": QqPlatform(http, sockets, clock, chance)}
+    gateway = Gateway(Parts(settings, store, clock, chance, doors, Echo(), outside=http))
     await gateway.open()
     await gateway.start()
     stack.push_async_callback(gateway.stop)
@@ -204,6 +210,33 @@ async def test_a_login_goes_from_code_over_digits_to_an_account(browser: Any, to
         await page.get_by_role("dialog").get_by_role("button", name="Yes, do it").click()
         await page.get_by_text(f"Removed {new}").wait_for()
         assert 1 == len(await tour.gateway.store.accounts())
+
+
+async def test_a_qq_bot_is_tested_mended_saved_and_connected(browser: Any, tour: Tour) -> None:
+    """A wrong secret is found before it is kept, with what to change; nothing is lost of what was typed."""
+    bot = tour.world.qq.add_bot("Tester", secret="RightSecretOfTheBot0")
+    async with tour.looking(browser, "accounts") as seen:
+        page = seen.page
+        await page.get_by_label("App id").fill(bot.app_id)
+        await page.get_by_label("Client secret").fill("WrongSecretOfTheBot0")
+        await page.locator("summary", has_text="Other addresses").click()
+        await page.get_by_label("API address").fill(tour.sim.url)
+        await page.get_by_label("Token address").fill(tour.sim.url)
+        await page.get_by_role("button", name="Test", exact=True).click()
+        await page.get_by_text("App id and client secret do not belong together").wait_for()
+        await page.get_by_text("Copy both again from q.qq.com").wait_for()
+        assert 1 == len(await tour.gateway.store.accounts())
+        await page.get_by_label("Client secret").fill("RightSecretOfTheBot0")
+        await page.get_by_role("button", name="Test", exact=True).click()
+        await page.get_by_text("QQ accepts these; they are not saved yet").wait_for()
+        assert 1 == len(await tour.gateway.store.accounts())
+        await page.get_by_role("button", name="Save").click()
+        row = page.locator(f'tr[data-account="qq:{bot.app_id}"]')
+        await row.get_by_text("Connected", exact=True).wait_for()
+        assert "SecretOfTheBot" not in await page.content()
+        await row.get_by_role("button", name="Remove").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Yes, do it").click()
+        await row.wait_for(state="detached")
 
 
 async def test_a_login_that_nobody_looks_at_is_given_up(browser: Any, tour: Tour) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import TypeAdapter, ValidationError
 
+from yizhan.core.connection import Lost
 from yizhan.errors import InvalidRequest
-from yizhan.model import Account, AccountState, Credentials
-from yizhan.web.console import controls, overview
+from yizhan.model import Account, AccountState, Credentials, Reason
+from yizhan.web.console import advice, controls, overview
 from yizhan.web.console.markup import Html, join, tag
 from yizhan.web.console.words import Words
 from yizhan.web.exchange import WebAddress
@@ -109,6 +110,13 @@ def qq_panel(words: Words) -> Html:
 def panels(words: Words, platforms: Sequence[str]) -> Html:
     made = {"weixin": weixin_panel, "qq": qq_panel}
     return join(*(made[platform](words) for platform in platforms if platform in made))
+
+
+def refusal(words: Words, name: str, lost: Lost) -> str:
+    """What the platform does not like, and what to change: as it is done on this page, else as the platform advises."""
+    why = words.reason(Reason(lost.code, lost.text))
+    advised, _ = advice.told(words.language, lost.action)
+    return words(name, why=why, fix=words.known(f"fix.{lost.code}", advised)).strip()
 
 
 def qq_of(fields: Mapping[str, Sequence[str]], base_url: str) -> tuple[str, Credentials]:

@@ -6,7 +6,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from yizhan.core.connection import Lost
-from yizhan.model import AccountId, Reason
+from yizhan.model import AccountId
 from yizhan.web.console import accounts
 from yizhan.web.console.frame import Fields, Frame, open_frame, watch_for
 from yizhan.web.console.login import LoginDialog
@@ -59,7 +59,7 @@ class AccountsPage:
         gateway = self._frame.console.gateway
         known = await gateway.store.account(AccountId(account))
         lost = await gateway.try_login(known.platform, known.external_id, known.credentials)
-        self._say(lost, self._frame.words("accounts.tested", account=account))
+        self._say(lost, self._frame.words("accounts.tested", account=account), "accounts.tested.not")
 
     async def _pause(self, account: str) -> None:
         await self._frame.console.gateway.pause_account(AccountId(account), True)
@@ -78,19 +78,19 @@ class AccountsPage:
         gateway, words = self._frame.console.gateway, self._frame.words
         app, credentials = accounts.qq_of(fields, gateway.platforms["qq"].base_url)
         if "test" in fields.get("deed", ()):
-            self._say(await gateway.try_login("qq", app, credentials), words("qq.works"))
+            self._say(await gateway.try_login("qq", app, credentials), words("qq.works"), "qq.not")
             return
         account, created = await gateway.add_account("qq", app, credentials)
         self._frame.clear_form("qq")
         self._frame.tell(words("qq.added" if created else "qq.replaced", account=account.id))
         self._watch.notice()
 
-    def _say(self, lost: Lost | None, good: str) -> None:
-        words = self._frame.words
+    def _say(self, lost: Lost | None, good: str, refused: str) -> None:
+        """That it works, or what is wrong and what to do about it. `refused`: a name of words."""
         if lost is None:
             self._frame.tell(good)
         else:
-            self._frame.tell(words("qq.not", why=words.reason(Reason(lost.code, lost.text))), "bad")
+            self._frame.tell(accounts.refusal(self._frame.words, refused, lost), "bad")
 
     def _done(self, name: str, account: str) -> None:
         self._frame.tell(self._frame.words(name, account=account))

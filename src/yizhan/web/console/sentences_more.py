@@ -169,7 +169,19 @@ MORE: dict[str, tuple[str, str]] = {
     "qq.test": ("测试", "Test"),
     "qq.save": ("保存", "Save"),
     "qq.works": ("QQ 接受这组凭证，还没有保存", "QQ accepts these; they are not saved yet"),
-    "qq.not": ("QQ 没有接受：{why}", "QQ did not accept them: {why}"),
+    "qq.not": ("QQ 没有接受：{why}。{fix}", "QQ did not accept them: {why}. {fix}"),
+    "fix.100007": (
+        "对照 q.qq.com 开发设置里的 AppID，再测试一次。",
+        "Compare the app id with the one that q.qq.com shows under development settings, and test again.",
+    ),
+    "fix.100016": (
+        "从 q.qq.com 的开发设置重新复制 AppID 和 AppSecret（重置过的旧 AppSecret 不再有效），再测试一次。",
+        "Copy both again from q.qq.com, under development settings (a secret that was reset is void), and test again.",
+    ),
+    "fix.10004": (
+        "对照 q.qq.com 开发设置里的 AppID，再测试一次。",
+        "Compare the app id with the one that q.qq.com shows under development settings, and test again.",
+    ),
     "qq.added": ("已添加 {account}，正在连接", "Added {account}; connecting"),
     "qq.replaced": (
         "已更换 {account} 的凭证，队列保留",
@@ -180,6 +192,10 @@ MORE: dict[str, tuple[str, str]] = {
     "accounts.again": ("重新登录", "Log in again"),
     "accounts.test": ("测试登录", "Test the login"),
     "accounts.tested": ("平台接受 {account} 的登录", "The platform accepts the login of {account}"),
+    "accounts.tested.not": (
+        "平台没有接受这个登录：{why}。{fix}",
+        "The platform did not accept the login: {why}. {fix}",
+    ),
     "accounts.remove": ("删除", "Remove"),
     "accounts.remove.sure": (
         "删除 {account}？登录会被抹去，待发送的消息会被取消。这不能撤销；历史保留。",
