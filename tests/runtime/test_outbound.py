@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,10 @@ from typing import Any
 import pytest
 
 from simulation.checker import findings, refusals
+from simulation.process import Crash
 from simulation.station import Station
 from simulation.virtual import run
+from yizhan.core.choice import Send
 from yizhan.errors import StoreUnavailable
 from yizhan.model import AccountId, MessageClass, MessageState
 from yizhan_simulator import Fault, Limit
@@ -330,3 +335,38 @@ def test_a_held_message_that_ended_unheard_of_holds_nobody_up(home: Path, verb: 
             assert ["one", "two"] == station.shown(ann)
 
     run(story())
+
+
+def test_a_process_that_dies_before_a_send_has_begun_leaves_nothing_unfinished_behind(home: Path) -> None:
+    """ "coroutine 'Carrier.carry' was never awaited", said the log of every other kill, and hid what mattered."""
+
+    async def story() -> None:
+        station = Station(home, agent="none")
+        await station.start()
+        account, ann = await _talking(station)
+        lanes, loop = station.gateway.outbound.lanes, asyncio.get_running_loop()
+        choose, struck = lanes.choose, asyncio.Event()
+
+        def strike() -> None:
+            struck.set()
+            for task in station.process._tasks:
+                task.cancel()
+
+        def chosen(now_ms: int) -> Any:
+            choice = choose(now_ms)
+            if isinstance(choice, Send):
+                loop.call_soon(strike)
+            return choice
+
+        lanes.choose = chosen  # type: ignore[method-assign]
+        with contextlib.suppress(Crash):
+            await station.push(account, ann, "hello")
+        async with asyncio.timeout(5):
+            await struck.wait()
+        await station.crash()
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        run(story())
+        gc.collect()
+    assert [] == [str(each.message) for each in told if "never awaited" in str(each.message)]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, assert_never
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import assert_never
 
 from yizhan.core import allowance as allowances
 from yizhan.core import limiter, unasked
@@ -215,13 +216,13 @@ class Outbound:
                     loads.append(target)
                 case Send(message, entry):
                     self._ceiling.take(now_ms)
-                    self._spawn(message.target, self.carrier.carry(message, entry))
+                    self._spawn(message.target, partial(self.carrier.carry, message, entry))
                 case Park(parked):
-                    self._spawn(parked.message.target, self.allowances.park(parked))
+                    self._spawn(parked.message.target, partial(self.allowances.park, parked))
                 case Notify(target, ledger):
-                    self._spawn(target, self.allowances.notify(target, ledger))
+                    self._spawn(target, partial(self.allowances.notify, target, ledger))
                 case Withdraw(message):
-                    self._spawn(message.target, self.allowances.withdraw(message))
+                    self._spawn(message.target, partial(self.allowances.withdraw, message))
                 case LookAgain(at_ms):
                     break
                 case _:
@@ -278,15 +279,15 @@ class Outbound:
             unasked=unasked.decode(chat.unasked),
         )
 
-    def _spawn(self, target: Target, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, target: Target, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.create_task(self._errand(target, work))
         self._on_wire.add(task)
         task.add_done_callback(self._landed)
 
-    async def _errand(self, target: Target, work: Coroutine[Any, Any, None]) -> None:
-        """What a lane is busy with. Whatever breaks in it, the lane is free again at its end."""
+    async def _errand(self, target: Target, work: Callable[[], Awaitable[None]]) -> None:
+        """What a lane is busy with, begun here. Whatever breaks in it, the lane is free again at its end."""
         try:
-            await work
+            await work()
         except BaseException:
             self.lanes.put_back(target, self._clock.now_ms() + DEFECT_PAUSE_MS)
             raise
