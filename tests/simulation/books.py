@@ -12,6 +12,7 @@ from typing import Any
 
 from simulation.books_qq import PLATFORM as QQ
 from simulation.books_qq import qq_records, qq_targets, repeats_from_ms
+from simulation.books_schedules import Kept
 from simulation.station import Station
 from yizhan.model import AccountId, ChatId, Event, Inbound, Message, Target, Turn
 from yizhan_simulator.ledger import Effect, Record
@@ -105,7 +106,9 @@ class Books:
     consumes     the platform forgets what it has handed over; `dedupes`: it recognises a client id
     retried      messages that somebody revived, and how often
     samples      looks at the running gateway
-    skewed       the gateway's clock was not the platform's for a while: their times cannot be compared
+    schedules    as their authors know them, with their history, None: nobody looked; `run_events`: as the stream told
+    skewed       the gateway's clock was not the platform's for a while: their times cannot be compared; `set_back`:
+                 it was set back
     complaints   errors that were logged and call-backs that broke; `stops_ms`: how long each SIGTERM took
     """
 
@@ -127,7 +130,10 @@ class Books:
     dedupes: bool = True
     retried: Mapping[str, int] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
+    schedules: list[Kept] | None = None
+    run_events: list[str] = field(default_factory=list)
     skewed: bool = False
+    set_back: bool = False
     complaints: list[str] = field(default_factory=list)
     stops_ms: list[int] = field(default_factory=list)
 
@@ -145,6 +151,7 @@ async def collect(station: Station) -> Books:
         messages=messages,
         events=[_message_told(event) for event in events if event.type == "message.state"],
         turn_events=[_turn_told(event) for event in events if event.type == "turn.state"],
+        run_events=[json.loads(each.data)["run"]["id"] for each in events if each.type == "schedule.run"],
         pending=len(await store.pending_inbound()),
         records=[record for record in world.ledger if not record.call.startswith("qq.")],
         copies={

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from simulation.books import Books, Lane, collect, lane_of
+from simulation.checker_schedules import SCHEDULES
 from simulation.checker_turns import TURNS
 from simulation.station import Station
 from yizhan.core.allowance import NOTICE_SOURCE
@@ -385,7 +386,9 @@ def bloated(books: Books, bounds: Bounds) -> Iterator[str]:
 
 
 def overtaken(books: Books, bounds: Bounds) -> Iterator[str]:
-    """Between messages a higher class goes first."""
+    """Between messages a higher class goes first. On a clock that was set back times tell no order."""
+    if books.set_back:
+        return
     lanes: dict[Lane, list[Message]] = defaultdict(list)
     for message in books.messages:
         if (
@@ -412,7 +415,7 @@ def stopped(books: Books, bounds: Bounds) -> Iterator[str]:
 
 CHECKS: tuple[Callable[[Books], Iterable[str]], ...] = (
     lost, conserved, unexplained, lies, copies, unmarked, given_up, reused, keys, order, unbroken, incoming,
-    *TURNS, convicted, believed, complained, asleep,
+    *TURNS, *SCHEDULES, convicted, believed, complained, asleep,
 )  # fmt: skip
 MEASURES: tuple[Callable[[Books, Bounds], Iterable[str]], ...] = (
     refused, stormed, knocked, bloated, overtaken, stopped,

@@ -27,7 +27,8 @@ class CrashGate:
     """Stands at every commit of the store and kills the process at a chosen one.
 
     `at` counts from 1 over all commits; `after` lets that commit reach the disk first. `full`: the disk takes
-    nothing. `forgetful` answers whether the answer to a commit that was carried out gets lost on its way.
+    nothing. `forgetful` answers whether the answer to a commit that was carried out gets lost on its way, `fatal`
+    whether the process dies at a commit with this label, before it or after it.
     """
 
     def __init__(self, process: Process) -> None:
@@ -36,6 +37,7 @@ class CrashGate:
         self.after = False
         self.full = False
         self.forgetful: Callable[[], bool] = lambda: False
+        self.fatal: Callable[[str, bool], bool] = lambda label, after: False
         self.process = process
 
     @property
@@ -49,13 +51,13 @@ class CrashGate:
         if label in UPKEEP:
             return
         self.seen.append(label)
-        if self.at == len(self.seen) and not self.after:
+        if self.fatal(label, False) or (self.at == len(self.seen) and not self.after):
             self._strike()
 
     def after_commit(self, label: str) -> None:
         if label in UPKEEP:
             return
-        if self.at == len(self.seen) and self.after:
+        if self.fatal(label, True) or (self.at == len(self.seen) and self.after):
             self._strike()
         if self.forgetful():
             raise StoreUnavailable("The answer to a commit was lost.", "It is tried again by itself.")

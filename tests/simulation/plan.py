@@ -13,15 +13,14 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from simulation.places import Place as Place
+from simulation.plan_schedules import Schedules, draw_schedules
 from simulation.plan_streams import Streams, draw_streams
 from yizhan.model import MessageClass
 from yizhan_simulator import Fault, Hint, Limit, Outage
 from yizhan_simulator.knobs import Refusal
 
 T = TypeVar("T")
-
-Place = tuple[int, int]
-"""(account, chat) by number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +194,7 @@ class Plan:
     acts: tuple[Act, ...] = ()
     qq: Qq | None = None
     streams: Streams | None = None
+    schedules: Schedules | None = None
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -202,7 +202,7 @@ class Plan:
     def _lines(self) -> Iterator[str]:
         yield f"seed {self.seed}: chats {self.chats}, chaos for {self.chaos_s:.0f} s, commits {self.commit_ms} ms"
         yield f"  in doubt: {self.in_doubt}; {self.agent}; knobs {self.knobs}"
-        for more in (self.qq, self.streams):
+        for more in (self.qq, self.streams, self.schedules):
             if more is not None:
                 yield f"  {more}"
         for weather in (*self.limits, *self.faults, *self.outages):
@@ -238,7 +238,18 @@ QQ_SEEDS = 1_000_000
 def draw(seed: int) -> Plan:
     """The world of a seed. The same seed gives the same plan, on every machine."""
     plan = _drawing(seed).plan()
-    return replace(plan, streams=draw_streams(seed, plan.places))
+    schedules = draw_schedules(seed, plan.places, plan.qq and len(plan.chats) - 1, plan.chaos_s)
+    jumps = (
+        [Act(at_s, Host(sleeps_s, 0, set_s)) for at_s, sleeps_s, set_s in schedules.jumps]
+        if schedules
+        else []
+    )
+    return replace(
+        plan,
+        acts=tuple(sorted([*plan.acts, *jumps], key=lambda act: act.at_s)),
+        streams=draw_streams(seed, plan.places),
+        schedules=schedules,
+    )
 
 
 def _drawing(seed: int) -> Drawing:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from simulation.plan import Place
+from simulation.places import Place
 
 Fate = Literal["whole", "twice", "ends", "error", "breaks", "stalls", "killed"]
 """What befalls one asking: nothing; each output is said twice; nothing more is said, and that is the answer; the agent

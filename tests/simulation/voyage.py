@@ -22,8 +22,10 @@ import structlog
 
 from simulation import plan as plans
 from simulation.books import Books, Sample, collect
+from simulation.books_schedules import enter_history
 from simulation.cast import Program, ScriptedAgent
 from simulation.checker import BOUNDS, Bounds, audit
+from simulation.clerk import Clerk
 from simulation.disk import CrashGate
 from simulation.plan import HEALTHY, Place, Plan
 from simulation.qq_cast import QqCast
@@ -106,7 +108,9 @@ class Voyage:
         self._lives = asyncio.Lock()
         self._findings: list[str] = []
         self._patience = LONG_WAITS
+        self._spoken: Counter[str] = Counter()
         self._qq = QqCast(self._station, plan, plan.qq) if plan.qq is not None else None
+        self._clerk = Clerk(self._station, plan.schedules, self._target) if plan.schedules else None
 
     def _cast_agent(self) -> ScriptedAgent:
         streams, seed = self.plan.streams, self.plan.seed
@@ -118,8 +122,7 @@ class Voyage:
 
     def _streams(self, target: Target) -> bool:
         """Whether the agent speaks in pieces there."""
-        places = self.plan.streams.places if self.plan.streams else ()
-        return target in (Target(self._accounts[place[0]], self._chat(place)) for place in places)
+        return target in map(self._target, self.plan.streams.places if self.plan.streams else ())
 
     async def _last_event(self) -> int:
         _, newest = await self._station.gateway.store.event_range()
@@ -187,6 +190,8 @@ class Voyage:
     async def _chaos(self) -> None:
         began_s = the_loop().time()
         async with asyncio.TaskGroup() as deeds:
+            if self._clerk is not None:
+                deeds.create_task(self._clerk.work(began_s))
             for act in self.plan.acts:
                 await asyncio.sleep(max(0, began_s + act.at_s - the_loop().time()))
                 deeds.create_task(self._do(act.deed))
@@ -269,6 +274,9 @@ class Voyage:
     def _chat(self, where: Place) -> ChatId:
         return ChatId(self._users[where])
 
+    def _target(self, where: Place) -> Target:
+        return Target(self._accounts[where[0]], self._chat(where))
+
     async def _insist(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """What a person does who wants something done. Only a gateway that knows nothing of the chat is excused."""
         while True:
@@ -310,6 +318,11 @@ class Voyage:
         kill, self._kill = self._kill, None
         if kill is not None and kill.then_commits and not self._calm:
             gate.at, gate.after = kill.then_commits, kill.after
+        gate.fatal = self._fatal
+
+    def _fatal(self, label: str, after: bool) -> bool:
+        """Whether the plan wants the process to die at just this commit."""
+        return not self._calm and self._clerk is not None and self._clerk.fatal(label, after)
 
     def _arm(self, kill: plans.Kill) -> None:
         self._kill, station = kill, self._station
@@ -399,7 +412,6 @@ class Voyage:
     async def _drain(self, within_s: float) -> None:
         """Until nothing is owed; meanwhile people do what they are asked to."""
         end_s = the_loop().time() + within_s
-        spoken: Counter[str] = Counter()
         while True:
             live = [message for message in await self._messages() if _owed(message)]
             if not live and await self._all_answered():
@@ -414,7 +426,7 @@ class Voyage:
                 return
             await self._log_in()
             for message in live:
-                await self._help(message, spoken)
+                await self._help(message)
             await asyncio.sleep(2)
 
     async def _messages(self) -> list[Message]:
@@ -429,17 +441,17 @@ class Voyage:
         store = self._station.gateway.store
         return not await store.open_turns() and not await store.pending_inbound()
 
-    async def _help(self, message: Message, spoken: Counter[str]) -> None:
+    async def _help(self, message: Message) -> None:
         """The user writes, once, where a message waits for that; the operator decides about what is held."""
         if message.waiting_for in (WaitingFor.USER, WaitingFor.ALLOWANCE):
-            self._write_again(message, spoken)
+            self._write_again(message)
         if message.waiting_for is WaitingFor.OPERATOR:
             await self._insist(lambda: self._revive(message.id))
 
-    def _write_again(self, message: Message, spoken: Counter[str]) -> None:
+    def _write_again(self, message: Message) -> None:
         """Once; on QQ, where each word permits a few answers, as often as is needed."""
-        spoken[message.chat] += 1
-        time = spoken[message.chat]
+        self._spoken[message.chat] += 1
+        time = self._spoken[message.chat]
         if self._qq is not None and message.account == self._qq.account:
             if time % QQ_WORDS == 1:
                 self._say(self._qq.place_of(message.chat), f"I am back {message.chat} {time}")
@@ -478,6 +490,7 @@ class Voyage:
         await asyncio.sleep(hold_s + ASLEEP_S)
         if self._qq is not None and not await self._qq.is_back():
             await asyncio.sleep(5)  # the line is made anew every half an hour, which takes a moment
+        await self._drain(HEAL_S)  # an audit that ended meanwhile lets go what was behind it
         await self._demand_health(hold_s)
 
     async def _demand_health(self, hold_s: float) -> None:
@@ -512,6 +525,11 @@ class Voyage:
         books.stops_ms = self._stops_ms
         if self.plan.qq is not None and self.plan.qq.leaks:
             books.repeats_from_ms = dict.fromkeys(books.repeats_from_ms, NEVER_MS)
+        if self._clerk is not None:
+            books.schedules = await enter_history(self._station, self._clerk.kept)
+        books.set_back = any(
+            isinstance(act.deed, plans.Host) and act.deed.clock_s < 0 for act in self.plan.acts
+        )
         books.skewed = any(
             isinstance(act.deed, plans.Host) and (act.deed.clock_s or act.deed.sleeps_s)
             for act in self.plan.acts
@@ -543,6 +561,11 @@ class Voyage:
         )
         told.update(f"{record.call} {record.effect.value}" for record in books.records)
         told.update(self._agent.met)
+        told.update(
+            f"run {view.run.cause.value} {view.run.state.value}"
+            for each in books.schedules or ()
+            for view in each.runs
+        )
         told.update(
             {
                 "kills": self._station.kills,

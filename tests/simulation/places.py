@@ -1,0 +1,6 @@
+"""Where something happens in a plan."""
+
+from __future__ import annotations
+
+Place = tuple[int, int]
+"""(account, chat) by number."""
