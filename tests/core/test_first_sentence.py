@@ -103,3 +103,10 @@ def test_nothing_but_ends_of_sentences_costs_a_bounded_look(piece: str) -> None:
     came, seen = _looked_at(piece)
     assert came <= LONGEST + len(piece)
     assert seen <= LONGEST * LONGEST
+
+
+@pytest.mark.parametrize("piece", [".", "?!", "。", "-", "\n", " "], ids=repr)
+def test_an_answer_that_comes_at_once_is_looked_at_once(piece: str) -> None:
+    """A program that prints its progress as dots has them read by the 64 KB: each dot was followed to the last one, and
+    no chat was served meanwhile. Not to be told by a clock: it would take this test an hour."""
+    assert not isinstance(first_sentence(piece * 1_000_000 + "a"), Ends)

@@ -17,7 +17,7 @@ SHORTEST = 12
 LONGEST = 2_000
 """Characters after which none is looked for: what goes on for so long is no sentence."""
 
-_END = re.compile(r"""(?:[。！？…]+|[.!?]+(?=[\s”’"')\]]))[”’"'）)」』\]]*\s*|\n\s*\n""")
+_END = re.compile(r"""(?:[。！？…]+|(?<![.!?])[.!?]++(?=[\s”’"')\]]))[”’"'）)」』\]]*\s*|\n\s*\n""")
 _OF_AN_END = frozenset("。！？….!?”’\"'）)」』]")
 """With white space, every character that an end may consist of."""
 _BELONGS_TOGETHER = re.compile(r"^\s*(?:[-*+|>#]|\d+[.)]|```)", re.MULTILINE)
