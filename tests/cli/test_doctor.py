@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,6 +15,8 @@ from tests.cli.conftest import Ran, SmallGateway, account
 from yizhan.cli.checkup import EARLIEST_MS, check_clock, check_home, check_port, check_secrets
 from yizhan.cli.checkup_agent import _check_key, check_agent
 from yizhan.cli.checkup_gateway import check_logins
+from yizhan.cli.checkup_rooms import check_rooms
+from yizhan.cli.client import Api
 from yizhan.cli.findings import Finding, Level
 from yizhan.core.connection import Lost, LostKind, NotGranted
 from yizhan.settings import OpenAiAgent, Settings, load
@@ -279,3 +281,33 @@ def test_doctor_does_not_call_a_gateway_fine_whose_only_account_is_down(
     assert "none of its accounts is up" in found["gateway"][1]
     assert "10 MiB are left." in found["alert disk"][1]
     assert "alert account_down" not in found
+
+
+class Chats:
+    """An API that knows these chats."""
+
+    def __init__(self, *targets: str) -> None:
+        self._targets = targets
+
+    def call(self, method: str, path: str, query: dict[str, Any]) -> dict[str, Any]:
+        assert ("GET", "/v1/chats") == (method, path)
+        return {"items": [{"chat": target} for target in self._targets if query["search"] in target]}
+
+
+def test_a_rule_for_a_group_that_nobody_knows_is_told(home: Path) -> None:
+    """A group was named without its `group/`: the rule that was to keep strangers out fitted no group at all."""
+    api = cast(Api, Chats("qq:102:group/ABC", "qq:102:group/DEF", "weixin:ab@im.bot:o9@im.wechat"))
+    access = {
+        "group_allow": ["group/ABC", "qq:102:group/DEF"],
+        "group_people": {"ABC": ["someone"], "group/DEF": ["someone"]},
+    }
+    routes = [
+        {"agent": "echo", "chat": "o9@im.wechat"},
+        {"agent": "echo", "chat": "group/XYZ"},
+        {"agent": "echo"},
+    ]
+    told = list(check_rooms(api, settings_of(home, access=access, routes=routes)))
+    assert [("access.group_people", "ABC"), ("routes", "group/XYZ")] == [
+        (finding.check, finding.text.split()[0]) for finding in told
+    ]
+    assert {Level.WARN} == {finding.level for finding in told}

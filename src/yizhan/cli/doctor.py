@@ -1,7 +1,8 @@
 """`yizhan doctor`: looks at everything that can be wrong and says what to change.
 
 Each check yields findings (`checkup.py` for this machine, `checkup_agent.py` for who answers,
-`checkup_gateway.py` for what only the gateway knows); one that cannot be carried out is a finding too.
+`checkup_gateway.py` and `checkup_rooms.py` for what only the gateway knows); one that cannot be carried out is a
+finding too.
 """
 
 from __future__ import annotations
@@ -87,11 +88,12 @@ def _examine_with(desk: Desk, settings: Settings) -> Iterator[Finding]:
 
 def _examine_open(api: Api, settings: Settings) -> Iterator[Finding]:
     """What only the gateway or the opened store can tell."""
-    from yizhan.cli import checkup, checkup_gateway
+    from yizhan.cli import checkup, checkup_gateway, checkup_rooms
     from yizhan.runtime.clock import SystemClock
 
     accounts = checkup_gateway.accounts_of(api)
     yield checkup.check_clock(SystemClock().now_ms(), checkup_gateway.newest_ms(api, accounts))
+    yield from checkup_rooms.check_rooms(api, settings)
     if api.running:
         yield checkup_gateway.check_running(api, accounts)
         yield from checkup_gateway.check_accounts(accounts)
