@@ -341,7 +341,9 @@ async def test_strict_readiness_asks_for_every_account(
 
     monkeypatch.setattr(station.gateway, "readiness", now)
     assert 200 == (await station.client.get("/readyz")).status_code
-    assert strict == (await station.client.get("/readyz?accounts=all")).status_code
+    every = await station.client.get("/readyz?accounts=all")
+    assert strict == every.status_code
+    assert (strict == 503) == bool(every.json()["reasons"]), "who waits for it is told for whom"
     assert 422 == (await station.client.get("/readyz?accounts=some")).status_code
     alive = await station.client.get("/healthz")
     assert (200, {"alive": True, "version": "1.2.3"}) == (alive.status_code, alive.json())

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from yizhan.core.contract import reason_object
-from yizhan.model import AccountState
+from yizhan.model import AccountState, Reason
 from yizhan.runtime.views import Readiness
 from yizhan.web import metrics, shapes
 from yizhan.web.events import hub_of
@@ -43,17 +43,22 @@ async def readyz(
 ) -> Response:
     """The store takes writes and the dispatcher runs. A gateway without accounts is ready."""
     readiness = await gateway_of(request).readiness()
-    ready = readiness.ready and (accounts != "all" or _all_up(readiness))
+    reasons = (*readiness.reasons, *(_not_up(readiness) if accounts == "all" else ()))
     shape = {
-        "ready": ready,
-        "reasons": [reason_object(reason) for reason in readiness.reasons],
+        "ready": not reasons,
+        "reasons": [reason_object(reason) for reason in reasons],
         "accounts": [{"id": id, "state": state.value} for id, state in readiness.accounts.items()],
     }
-    return answer(shape, 200 if ready else 503)
+    return answer(shape, 503 if reasons else 200)
 
 
-def _all_up(readiness: Readiness) -> bool:
-    return all(state == AccountState.UP for state in readiness.accounts.values())
+def _not_up(readiness: Readiness) -> list[Reason]:
+    states = readiness.accounts.items()
+    return [
+        Reason("account-not-up", f"{account} is {state.value}")
+        for account, state in states
+        if state is not AccountState.UP
+    ]
 
 
 @router.get("/metrics", responses={200: {"content": {"text/plain": {}}}}, response_class=Response)
