@@ -58,6 +58,30 @@ async def _operator_is_told(home: Path) -> AsyncIterator[tuple[Station, str]]:
         yield again, boss
 
 
+@in_virtual_time
+async def test_a_trouble_of_wechat_is_told_on_qq(home: Path) -> None:
+    """Whoever hears only by WeChat hears nothing on the day on which WeChat is the trouble."""
+    async with Station(home, agent="none") as station:
+        boss = station.world.add_user("Boss")
+        teller = await station.link_qq(name="bot")
+        await asyncio.sleep(3)
+        station.world.qq.say("Boss", "hi", station.host.true_ms())
+        await asyncio.sleep(2)
+        tell = f"{teller}:c2c/{station.world.qq.openid('bot', 'Boss')}"
+    again = Station(home, world=station.world, agent="none", language="en", alerts={"tell": tell})
+    again.host = station.host
+    async with again:
+        account = AccountId(await again.link(boss))
+        await asyncio.sleep(2)
+        again.world.revoke(account.split(":", 1)[1], again.host.true_ms())
+        await asyncio.sleep(90)
+        await again.gateway.remove_account(account)
+        await asyncio.sleep(400)
+        told, over = [bubble.text for bubble in again.world.qq.shown("bot", "Boss")]
+        assert f"‼ {account}:" in told
+        assert f"✓ over {account}: The login is over" in over
+
+
 async def _a_login_ends_and_is_over(home: Path, restarted: bool) -> None:
     async with _operator_is_told(home) as (again, boss):
         ann = again.world.add_user("Ann")
