@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from yizhan.errors import RequestError, StoreError
 from yizhan.model import Target
-from yizhan.web.console import links
+from yizhan.web.console import complaints, links
 from yizhan.web.console.feed import GAP_MS, Watch, follow
 from yizhan.web.console.house import STATIC, Console, console_of
 from yizhan.web.console.markup import Html, join, tag
@@ -157,7 +157,7 @@ class Frame:
         try:
             await act
         except RequestError as error:
-            self.tell(f"{error.detail} {error.fix}".strip(), "bad", english=True)
+            self.tell(*self.complaint(error))
         except StoreError:
             self.tell(self.words("not_stored"), "bad")
         except Exception as error:
@@ -168,9 +168,16 @@ class Frame:
         """The button or form that asked may be used again."""
         self.client.run_javascript(f"window.yizhan.done({json.dumps(number)})")
 
-    def tell(self, text: str, tone: str = "good", english: bool = False) -> None:
+    def complaint(self, error: RequestError) -> tuple[str, str, str]:
+        """What is wrong and what to change, in the reader's language where it is known; its tone; its tag."""
+        (detail, one), (fix, other) = (
+            complaints.told(self.words.language, text) for text in (error.detail, error.fix)
+        )
+        gap = "" if one == other == "zh" else " "
+        return f"{detail}{gap}{fix}".strip(), "bad", LANGUAGES[one if one == other else "en"]
+
+    def tell(self, text: str, tone: str = "good", lang: str | None = None) -> None:
         """Says what became of an act; screen readers hear it too. The same words again are news again."""
-        lang = "en" if english else None
         told = tag("p", text, class_=f"result {tone}", lang=lang, data_at=self.now_ms())
         self.result.set_content(told)
 

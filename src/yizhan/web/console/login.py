@@ -58,7 +58,7 @@ class LoginDialog:
         try:
             self._login = await self._frame.console.gateway.logins.start(PLATFORM)
         except RequestError as error:
-            self._say(f"{error.detail} {error.fix}", "bad")
+            self._say(self._frame.complaint(error)[0], "bad")
             self._again.set_visibility(True)
             return
         self._timer.activate()

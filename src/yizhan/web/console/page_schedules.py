@@ -195,7 +195,8 @@ class SchedulePage(Deeds):
             due_ms = gateway.schedules.preview(when, zone, None, PREVIEWED)
             self._show_preview(schedule_form.preview(words, due_ms, zone))
         except InvalidRequest as error:
-            self._show_preview(tag("p", f"{error.detail} {error.fix}", class_="tone-bad", lang="en"))
+            complaint, _, lang = self._frame.complaint(error)
+            self._show_preview(tag("p", complaint, class_="tone-bad", lang=lang))
 
     def _show_preview(self, shown: Html) -> None:
         """Into the form, which is not drawn anew while somebody types in it."""
