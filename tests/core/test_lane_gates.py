@@ -292,6 +292,24 @@ def test_a_send_that_hung_while_the_silence_ended_does_not_begin_another_long_wa
     assert road.look_again() <= 2_000
 
 
+def test_a_platform_that_answers_polls_now_and_then_and_sends_never_is_not_sent_to_as_if_it_were_well(
+    road: Any,
+) -> None:
+    """Polls came and went every ten seconds, and no send was answered: each time its waits began anew, and a message
+    was sent a hundred times in ten minutes. It may have been shown as often."""
+    road.accept("m")
+    end_ms, recovers_ms = road.now_ms + 600_000, road.now_ms + 10_000
+    while road.now_ms < end_ms:
+        road.dispatch()
+        road.answer_all(InDoubt("no_answer", "http 502"))
+        again_ms = road.now_ms + road.look_again()
+        road.now_ms = min(again_ms, recovers_ms)
+        if road.now_ms == recovers_ms:
+            road.lanes.recovered(AccountId("weixin:a"), road.now_ms)
+            recovers_ms += 10_000
+    assert len(road.sent) <= 75, "one for each time it recovers, and a few while the waits are short"
+
+
 def test_recovery_does_not_hurry_a_limit(road: Any) -> None:
     """An answered poll says nothing about a rate limit."""
     road.accept("m")

@@ -7,6 +7,7 @@ messages tried: a gate that is known to be shut is hurried by each of them at mo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from yizhan.core import breaker as breakers
@@ -18,6 +19,9 @@ HURRY_GAP_MS = 60_000
 chats tried hurry their account's."""
 INSIST_GAP_MS = 5_000
 """A person hurries a chat at most this often, however many of its messages are wanted."""
+LONG_ROW = 4
+FORGIVE_GAP_MS = 600_000
+"""So many lost answers in a row are forgotten when the platform answers again, at most this often."""
 
 
 def by_person(lane: Lane, now_ms: int) -> None:
@@ -60,13 +64,27 @@ def by_answer(account: AccountLanes, now_ms: int) -> list[Lane]:
     lost = [
         lane for lane in account.lanes.values() if lane.pace and lane.pace.doubts and not lane.pace.probing
     ]
+    forgiven = _forgives(account, lost, now_ms)
     for lane in lost:
         _hurry_chat(lane, now_ms, now_ms)
-        if lane.pace is not None:
+        if forgiven and lane.pace is not None:
             lane.pace = replace(lane.pace, doubts=1)
-    answers = breakers.answered_elsewhere(account.gates.answers, now_ms)
-    account.gates = replace(account.gates, answers=answers)
+    if forgiven:
+        answers = breakers.answered_elsewhere(account.gates.answers, now_ms)
+        account.gates = replace(account.gates, answers=answers)
+    else:
+        _hurry_answers(account, now_ms)
     return lost
+
+
+def _forgives(account: AccountLanes, lost: Sequence[Lane], now_ms: int) -> bool:
+    """Whether the waits begin anew: where they have become long, and not again and again. A platform that answers polls
+    now and then, and sends never, would be sent to as often as one that is well; and it may show each of them."""
+    longest = max([account.gates.answers.rounds, *(lane.pace.doubts for lane in lost if lane.pace)])
+    if longest < LONG_ROW or now_ms - account.forgiven_at_ms < FORGIVE_GAP_MS:
+        return False
+    account.forgiven_at_ms = now_ms
+    return True
 
 
 def _hurry_chat(lane: Lane, now_ms: int, at_ms: int) -> None:

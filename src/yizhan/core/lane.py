@@ -210,6 +210,7 @@ class AccountLanes:
     sent_ms  when a request was last put on the wire
     bulk   ready lanes whose head is no answer, while the account keeps to a limit; `share` is theirs (core/shares.py)
     accepted / refused  which chats last fared so, to tell one chat's trouble from everybody's
+    forgiven_at_ms  when its lost answers were last forgotten, because the platform answered again
     """
 
     account: AccountId
@@ -224,6 +225,7 @@ class AccountLanes:
     refused: Beside = field(default_factory=Beside)
     hurried_at_ms: int = 0
     insisted_at_ms: int = 0
+    forgiven_at_ms: int = 0
     in_flight: int = 0
     sent_ms: int = 0
     lanes: dict[ChatId, Lane] = field(default_factory=dict)
