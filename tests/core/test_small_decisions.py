@@ -12,6 +12,7 @@ from yizhan.core.backoff import backoff
 from yizhan.core.commands import WITH_ARGUMENT, Command, argument_of, command_of
 from yizhan.core.phrases import PHRASES, say
 from yizhan.core.text import blank, clean, shorten
+from yizhan.model import AccountState
 
 bounded = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -103,6 +104,13 @@ def test_every_command_is_explained_and_no_sentence_is_empty(language: str) -> N
     assert all(command.value in say(language, "help") for command in Command)
     assert all(sentence.strip() for sentence in PHRASES[language].values())
     assert "7" in say(language, "status", state="up", running="no", waiting=7)
+
+
+@pytest.mark.parametrize("state", list(AccountState))
+def test_a_state_is_told_in_the_language_of_the_chat(state: AccountState) -> None:
+    """People who read Chinese were told that their connection is "login_needed"."""
+    assert not any(letter.isascii() for letter in say("zh", f"state_{state}"))
+    assert "_" not in say("en", f"state_{state}")
 
 
 # delays

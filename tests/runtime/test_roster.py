@@ -124,6 +124,16 @@ async def test_a_chat_chooses_who_answers_also_after_a_restart(home: Path) -> No
         await until_shown(station, ann, "From now on main answers here.")
 
 
+@in_virtual_time
+async def test_where_nobody_answers_that_is_said_of_nobody(home: Path) -> None:
+    """ "none answers here", and in Chinese too."""
+    async with Station(home, agent="none", language="en") as station:
+        ann = station.world.add_user("Ann")
+        await station.link(ann)
+        station.say(ann, "/agents")
+        await until_shown(station, ann, "Nobody answers here. To choose from: nobody.")
+
+
 @pytest.mark.parametrize("at", range(1, 5))
 @in_virtual_time
 async def test_retry_asks_again_about_the_last_message_once(home: Path, at: int) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol, assert_never
 
 from yizhan.core.commands import ADMINS_ONLY, ENDING, Command, argument_of, command_of
 from yizhan.core.phrases import say
+from yizhan.core.routing import NOBODY
 from yizhan.errors import RequestError, UnknownCode
 from yizhan.model import Access, AccountId, AccountState, Inbound, SenderRule, Target, Turn, TurnId
 from yizhan.ports import Clock, Store, TurnFilter
@@ -179,7 +180,8 @@ class Commands:
         return "retrying"
 
     def _agents(self, inbound: Inbound, target: Target) -> str:
-        return self._say("agents", agent=self._roster.of(target).agent, names=self._choices(inbound))
+        agent, names = self._roster.of(target).agent, self._choices(inbound)
+        return self._say("agents_nobody" if agent == NOBODY else "agents", agent=agent, names=names)
 
     async def _use(self, inbound: Inbound, target: Target, given: str) -> str:
         name = self._roster.choice(given, self._from_admin(inbound))
@@ -206,7 +208,7 @@ class Commands:
 
     def _status(self, target: Target) -> str:
         running = self._say("running" if self._chats.running(target) else "idle")
-        state = self._account_state(target.account).value
+        state = self._say(f"state_{self._account_state(target.account).value}")
         return self._say("status", state=state, running=running, waiting=self._outbound.waiting(target))
 
     def _say(self, name: str, **values: object) -> str:
