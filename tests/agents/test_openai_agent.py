@@ -263,7 +263,15 @@ async def test_error_object_in_the_stream_is_reported(play: Play, agent_for: Age
         (429, '{"error": {"message": "quota"}}', "agent-busy", "quota"),
         (400, '{"object": "error", "message": "context too long"}', "agent-error", "context too long"),
         (422, '{"detail": [{"input": "你好"}]}', "agent-error", "http 422"),
+        (
+            422,
+            '{"detail": [{"loc": ["body", "model", 0], "msg": "Field required", "input": "你好"}, {}]}',
+            "agent-error",
+            "http 422: body.model.0: Field required.",
+        ),
         (500, "[" * 100_000, "agent-error", "http 500"),
+        (503, "model is still loading\n", "agent-error", "http 503: model is still loading."),
+        (401, "unknown token sk-secret", "agent-refused", "unknown token …"),
         (502, "<html><h1>Bad Gateway</h1></html>", "agent-error", "http 502"),
     ],
 )

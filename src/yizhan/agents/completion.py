@@ -47,12 +47,22 @@ class _Completion(msgspec.Struct):
     cow_event: object = None
 
 
+class _Fault(msgspec.Struct):
+    """What FastAPI finds wrong with a request; it repeats what it was given as well, which is not ours to tell."""
+
+    msg: str = ""
+    loc: list[str | int] = []
+
+    def __str__(self) -> str:
+        return f"{'.'.join(map(str, self.loc))}: {self.msg}"
+
+
 class _Refusal(msgspec.Struct):
     """The shapes in which endpoints say no."""
 
     error: _Words | str | None = None
     message: str | None = None
-    detail: str | None = None
+    detail: str | list[_Fault] | None = None
 
 
 class _Tool(msgspec.Struct):
@@ -76,6 +86,8 @@ _completion = Shape(_Completion)
 _refusal = Shape(_Refusal)
 _tool = Shape(_Tool)
 _TOOL_EVENT = b"hermes.tool.progress"
+_NO_WORDS = (b"", b"<", b"{", b"[")
+"""How a body begins that is nothing, a page, or JSON."""
 _FAILED = "error"
 """Not of OpenAI's list, but agents end a stream with it when they fail in the middle."""
 
@@ -178,9 +190,18 @@ def _beside(event: object) -> _CowEvent:
 
 
 def complaint(body: bytes) -> str:
-    """The endpoint's words from the body of a refusal; empty where there are none to be read."""
-    refusal = _refusal.read(body) or _Refusal()
-    return _said(refusal.error) or refusal.message or refusal.detail or ""
+    """The endpoint's words from the body of a refusal: those of a shape that we know, or plain ones; empty where there
+    are none to be read."""
+    if body.lstrip()[:1] in _NO_WORDS:
+        refusal = _refusal.read(body) or _Refusal()
+        return _said(refusal.error) or refusal.message or _listed(refusal.detail)
+    return body.decode("utf-8", "replace")
+
+
+def _listed(detail: str | list[_Fault] | None) -> str:
+    return (
+        "; ".join(str(fault) for fault in detail if fault.msg) if isinstance(detail, list) else detail or ""
+    )
 
 
 def _read(data: bytes) -> _Completion:
