@@ -1015,6 +1015,10 @@ class Store(Protocol):
         """The id under which it was claimed first. Raises IdempotencyConflict if that was with another body."""
         ...
 
+    async def unclaim(self, claim: Claim) -> None:
+        """Nothing was made under this claim: its key is free again."""
+        ...
+
     # writes: schedules
     async def add_schedule(self, schedule: Schedule) -> Schedule: ...
 

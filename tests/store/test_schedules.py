@@ -206,5 +206,9 @@ async def test_an_idempotency_key_stands_for_what_it_was_used_for_first(desk: De
     assert "wh_1" == await desk.store.claim(replace(first, kind="webhook", id="wh_1"))
     with pytest.raises(IdempotencyConflict, match="sch_1"):
         await desk.store.claim(replace(first, body_sha256="other", id="sch_2"))
+    await desk.store.unclaim(replace(first, id="sch_2"))
+    assert "sch_1" == await desk.store.claim(first), "that was not its claim"
+    await desk.store.unclaim(replace(first, kind="webhook", id="wh_1"))
+    assert "wh_2" == await desk.store.claim(replace(first, kind="webhook", id="wh_2"))
     await desk.store.prune(desk.tick(), desk.now_ms, 0, 10)
     assert "sch_3" == await desk.store.claim(replace(first, id="sch_3"))

@@ -53,3 +53,23 @@ async def test_a_key_of_the_api_is_made_once_and_shown_once(station: Station) ->
     assert (201, 409, "idempotency-conflict") == (made.status_code, again.status_code, problem_name(again))
     assert made.json()["id"] in again.json()["fix"]
     assert 1 == len((await station.client.get("/v1/keys")).json()["items"])
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "wrong"),
+    [
+        ("/v1/schedules", MAKERS[0][1], {"when": "at 2020-01-01T00:00"}),
+        ("/v1/webhooks", MAKERS[1][1], {"url": "http://127.0.0.1/"}),
+    ],
+)
+async def test_what_was_refused_has_not_used_its_key(
+    station: Station, path: str, body: dict[str, Any], wrong: dict[str, Any]
+) -> None:
+    """Whoever mends his request sends it again under the same key."""
+    await station.with_account()
+    key = {"Idempotency-Key": "k"}
+    for _ in range(2):
+        assert 422 == (await station.client.post(path, json=body | wrong, headers=key)).status_code
+    assert 201 == (await station.client.post(path, json=body, headers=key)).status_code
+    conflict = await station.client.post(path, json=body | wrong, headers=key)
+    assert (409, "idempotency-conflict") == (conflict.status_code, problem_name(conflict))

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from yizhan.errors import RequestError
 from yizhan.ports import Claim, Clock, Store
 
 
@@ -33,10 +34,17 @@ class Repeats:
 
     @asynccontextmanager
     async def settled(self, asked: Asked | None, name: str) -> AsyncIterator[str]:
-        """The id to make it under: `name`, or that of the first time. Raises IdempotencyConflict, StoreError."""
+        """The id to make it under: `name`, or that of the first time. What is refused the first time has not used the
+        key. Raises IdempotencyConflict, StoreError."""
         if asked is None:
             yield name
             return
         async with self._turnstile:
             claim = Claim(asked.kind, asked.key, asked.body_sha256, name, self._clock.now_ms())
-            yield await self._store.claim(claim)
+            settled = await self._store.claim(claim)
+            try:
+                yield settled
+            except RequestError:
+                if settled == name:
+                    await self._store.unclaim(claim)
+                raise

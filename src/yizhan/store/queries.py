@@ -1025,6 +1025,12 @@ def add_claim(claim: Claim) -> Insert:
     )
 
 
+def erase_claim(claim: Claim) -> Delete:
+    """Removes a claim."""
+    c = t.claim.c
+    return delete(t.claim).where(c.kind == claim.kind, c.key == claim.key, c.id == claim.id)
+
+
 def old_claims(before_ms: int, limit: int) -> Select[Any]:
     """Claims from before a time."""
     c = t.claim.c

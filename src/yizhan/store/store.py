@@ -179,6 +179,9 @@ class SqlStore:
     async def claim(self, claim: Claim) -> str:
         return await self._committer.submit(writes_claims.SettleClaim(claim))
 
+    async def unclaim(self, claim: Claim) -> None:
+        await self._committer.submit(writes_claims.DropClaim(claim))
+
     # Writes: schedules.
 
     async def add_schedule(self, schedule: Schedule) -> Schedule:

@@ -35,3 +35,19 @@ class SettleClaim:
                 "Use a new key for a new request.",
             )
         return str(name)
+
+
+@dataclass(frozen=True, slots=True)
+class DropClaim:
+    """Frees the key, unless another claim has taken it meanwhile."""
+
+    label: ClassVar[str] = "unclaim"
+    alone: ClassVar[bool] = True
+    claim: Claim
+
+    def wants(self, wants: Wants) -> None:
+        pass
+
+    def apply(self, rows: WorkingSet) -> None:
+        rows.changes += 1
+        rows.connection.execute(queries.erase_claim(self.claim))
