@@ -10,7 +10,7 @@ from string import Formatter
 
 import pytest
 
-from tests.house.conftest import ROOT, sources
+from tests.house.conftest import sources
 from yizhan.agents import FAILURE_CODES
 from yizhan.core.verdict import VERDICT_NAMES
 from yizhan.model import (
@@ -41,8 +41,9 @@ from yizhan.model import (
 )
 from yizhan.ports import LoginStatus
 from yizhan.runtime.views import AccountView, GateView
+from yizhan.web.console.alert_rows import alerts, way_of
 from yizhan.web.console.markup import escape, tag, visible
-from yizhan.web.console.overview import account_card, alerts, by_urgency, summary
+from yizhan.web.console.overview import account_card, by_urgency, summary
 from yizhan.web.console.sentences import SENTENCES
 from yizhan.web.console.timeline import LINES_SHOWN, Look, legend, timeline_row
 from yizhan.web.console.words import Words, language_of
@@ -221,15 +222,13 @@ def test_who_was_refused_at_the_door_is_told_by_which_rule() -> None:
     refused = replace(heard("hi"), access=Access.DENIED, rule="groups-off")
     told = seen(timeline_row(Look(EN), refused))
     assert "Not allowed; not answered the agent does not speak in groups" in told
-    rules = re.findall(
-        r"^\| (`[^|]+`) \|",
-        (ROOT / "docs" / "contract.md")
-        .read_text("utf-8")
-        .split("| `rule` | decides |")[1]
-        .split("first_seen_at")[0],
-        re.M,
-    )
-    named = {name for row in rules for name in re.findall(r"`([^`]+)`", row)}
+    named = {
+        str(call.args[1].value)
+        for call in ast.walk(sources()["yizhan.core.access"])
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Ruling"
+        if isinstance(call.args[1], ast.Constant)
+    } | {"per-minute", "per-day"}
+    assert {"blocked", "groups-off", "pairing"} <= named
     lets_in = {"allowed", "configured", "owner", "open", "group-open"}
     assert {f"rule.{name}" for name in named - lets_in} <= SENTENCES.keys()
 
@@ -352,6 +351,54 @@ def test_every_kind_of_alert_has_words_in_both_languages(kind: AlertKind) -> Non
         assert "<b>" not in html
         assert f'data-alert="{kind.value}"' in html
     assert "" == alerts(EN, [])
+
+
+ALERT = Alert("al_1", AlertKind.EXPIRED, Severity.WARNING, ACCOUNT, CHAT, None, "", "", NOW_MS, NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "action", "chinese"),
+    [
+        (AlertKind.EXPIRED, "1 message has expired lately.", "yizhan outbox list", "1 条消息最近过期。"),
+        (
+            AlertKind.WAITING,
+            "7 messages have waited longer than 15 min in 2 chats.",
+            "yizhan outbox show m_1",
+            "7 条消息等待超过 15 分钟，在 2 个会话里。",
+        ),
+        (AlertKind.LOGIN_NEEDED, "The login is over: gone.", "yizhan login weixin", "登录失效：gone。"),
+        (AlertKind.ACCOUNT_DOWN, "The platform has not answered for 2 h.", "", "平台已有 2 小时 没有应答。"),
+    ],
+)
+def test_an_alert_is_said_in_the_readers_language(
+    kind: AlertKind, text: str, action: str, chinese: str
+) -> None:
+    """A Chinese overview told in English what was wrong, and a command where a page does the same."""
+    alert = replace(ALERT, kind=kind, text=text, action=action)
+    assert chinese in alerts(ZH, [alert])
+    assert text in alerts(EN, [alert])
+    assert "yizhan" not in seen(alerts(EN, [alert]) + alerts(ZH, [alert]))
+
+
+def test_an_alert_leads_to_the_page_on_which_one_can_act() -> None:
+    ways = {kind: way_of(replace(ALERT, kind=kind)) for kind in AlertKind}
+    assert "outbox?state=expired&account=weixin%3Aab12" in str(ways[AlertKind.EXPIRED])
+    assert "cause=operator" in str(ways[AlertKind.IN_DOUBT])
+    assert ("accounts", "schedules", None) == (
+        ways[AlertKind.LOGIN_NEEDED],
+        ways[AlertKind.SCHEDULE],
+        ways[AlertKind.DISK],
+    )
+    barred = replace(ALERT, kind=AlertKind.BARRED, action="look at its state on q.qq.com")
+    assert "到 q.qq.com 查看" in alerts(ZH, [barred])
+    assert "chat=" not in str(way_of(replace(ALERT, chat=None)))
+
+
+def test_what_a_part_waits_for_is_not_said_twice() -> None:
+    waits = part(MessageState.WAITING, waiting_for=WaitingFor.LIMIT, reason=Reason("limited", "limited"))
+    assert 1 == seen(timeline_row(Look(EN), message(waits))).casefold().count("the platform limits sending")
+    told = replace(waits, reason=Reason("-2", "rate limited"))
+    assert "The answer was -2: rate limited" in seen(timeline_row(Look(EN), message(told)))
 
 
 def test_accounts_that_need_a_person_come_first() -> None:

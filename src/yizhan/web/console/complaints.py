@@ -1,5 +1,5 @@
-"""What a request is refused with, in Chinese. The API says it in English, for every reader alike; here each sentence
-that a person may meet in the console has its twin.
+"""What a request is refused with, and what alerts say, in Chinese. The API says it in English, for every reader alike;
+here each sentence that a person may meet in the console has its twin.
 
 `{}` stands for what the sentence is about: an id, what was typed, a number. A sentence that stands nowhere here is
 shown as it came.
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from functools import cache
+
+from yizhan.web.console.alert_words import ALERTS
 
 TWINS: tuple[tuple[str, str], ...] = (
     # when something is due
@@ -187,7 +189,7 @@ def told(language: str, text: str) -> tuple[str, str]:
 
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple((_pattern(english), chinese) for english, chinese in TWINS)
+    return tuple((_pattern(english), chinese) for english, chinese in (*TWINS, *ALERTS))
 
 
 def _pattern(english: str) -> re.Pattern[str]:

@@ -162,8 +162,8 @@ def _kind(words: Words, message: Message) -> Html:
     return tag("span", told, class_="quiet id")
 
 
-def _fate(words: Words, message: Message) -> list[Html]:
-    told = [timeline.mark(words, message.state)]
+def _fate(words: Words, message: Message) -> list[Html | None]:
+    told: list[Html | None] = [timeline.mark(words, message.state)]
     if message.possibly_doubled:
         told.append(timeline.doubled(words))
     if message.state.live and message.waiting_for is not None:
@@ -173,7 +173,7 @@ def _fate(words: Words, message: Message) -> list[Html]:
             tag("span", words("next"), " ", moment(message.next_attempt_at_ms, "until"), class_="nowrap")
         )
     if message.reason is not None and message.state is not MessageState.DELIVERED:
-        told.append(tag("span", words.reason(message.reason), class_="because quiet"))
+        told.append(timeline.because(words, message.reason, message.waiting_for))
     told.append(controls.buttons(*timeline.acts_on(words, message)))
     return told
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yizhan.model import Account, AccountState, Alert, ChatId, Message, MessageState, Reason, Severity, Target
+from yizhan.model import Account, AccountState, ChatId, Message, MessageState, Reason, Target
 from yizhan.runtime.views import AccountView, AllowanceView, GateView, Readiness
 from yizhan.web.console import advice, links
 from yizhan.web.console.markup import Html, join, moment, tag
 from yizhan.web.console.words import Words
 
 GATES_SHOWN = 5
-ALERTS_SHOWN = 10
 
 URGENCY = {
     AccountState.LOGIN_NEEDED: 0,
@@ -79,36 +78,6 @@ def trouble(words: Words, ready: Readiness, nobody_answers: bool) -> Html:
     if nobody_answers:
         told.append(tag("p", words("nobody"), class_="banner calm"))
     return join(*told)
-
-
-def alerts(words: Words, known: Sequence[Alert]) -> Html:
-    """What a person should know of, the worst first; nothing where all is well."""
-    if not known:
-        return Html("")
-    worst_first = sorted(known, key=lambda alert: alert.severity is not Severity.CRITICAL)
-    shown = [_alert(words, alert) for alert in worst_first[:ALERTS_SHOWN]]
-    if len(known) > ALERTS_SHOWN:
-        shown.append(tag("li", words("alerts.more", n=len(known) - ALERTS_SHOWN)))
-    return tag("section", tag("h2", words("alerts")), tag("ul", *shown), class_="alerts", role="status")
-
-
-def _alert(words: Words, alert: Alert) -> Html:
-    where = None
-    if alert.account and alert.chat:
-        where = tag("a", tag("bdi", alert.chat), href=links.chat(Target(alert.account, alert.chat)))
-    text, language = advice.told(words.language, alert.text)
-    action, its_language = advice.told(words.language, alert.action)
-    return tag(
-        "li",
-        tag("strong", words(f"alert.{alert.kind}")),
-        tag("bdi", alert.account) if alert.account else None,
-        where,
-        tag("span", words("since"), " ", moment(alert.since_ms), class_="quiet nowrap"),
-        tag("span", text, class_="quiet", lang=language),
-        tag("code", action, lang=its_language) if action else None,
-        class_="tone-bad" if alert.severity is Severity.CRITICAL else "tone-wait",
-        data_alert=alert.kind.value,
-    )
 
 
 def _reason(words: Words, reason: Reason) -> str:

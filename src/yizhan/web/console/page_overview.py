@@ -9,7 +9,7 @@ from yizhan.errors import RequestError
 from yizhan.model import Message, TurnState
 from yizhan.ports import TurnFilter
 from yizhan.runtime.views import AccountView
-from yizhan.web.console import controls, day, overview, turns
+from yizhan.web.console import alert_rows, controls, day, overview, turns
 from yizhan.web.console.frame import Frame, Rows, open_frame, watch_for
 from yizhan.web.console.login import LoginDialog
 from yizhan.web.console.markup import Html, join
@@ -66,7 +66,7 @@ class OverviewPage:
         ready = await gateway.readiness()
         self._summary.set_content(overview.summary(words, views))
         self._trouble.set_content(overview.trouble(words, ready, gateway.settings.agent == "none"))
-        self._alerts.set_content(overview.alerts(words, await gateway.open_alerts()))
+        self._alerts.set_content(alert_rows.alerts(words, await gateway.open_alerts()))
         self._first = min(self._first, max(0, len(views) - 1) // ACCOUNTS_SHOWN * ACCOUNTS_SHOWN)
         self._cards.show(await self._shown(views))
         self._pager.set_content(

@@ -75,6 +75,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
     # alerts: one sentence for each kind
     "alerts": ("告警", "Alerts"),
     "alerts.more": ("还有 {n} 个告警", "{n} more alerts"),
+    "alert.do.messages": ("查看这些消息", "See these messages"),
+    "alert.do.login_needed": ("去重新登录", "Log in again"),
+    "alert.do.schedule": ("查看定时", "See the schedules"),
     "alert.login_needed": ("登录失效，需要重新登录", "The login is over"),
     "alert.barred": ("平台禁止了这个账号", "The platform bars the account"),
     "alert.account_down": ("平台很久没有应答", "The platform has not answered for long"),
@@ -89,7 +92,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "alert.waiting": ("有消息等待过久", "Messages have waited too long"),
     "alert.limited": ("平台长时间限制发送", "The platform has limited sending for long"),
     "alert.in_doubt": ("有消息不知是否送达，等你决定", "Messages in doubt are held for you"),
-    "alert.schedule": ("有计划无法执行", "A schedule cannot be carried out"),
+    "alert.schedule": ("有定时消息无法执行", "A schedule cannot be carried out"),
     "alert.store": ("数据无法保存", "Nothing can be stored"),
     "alert.disk": ("磁盘快满了", "The disk is nearly full"),
     # account states: name, what it means, who must act

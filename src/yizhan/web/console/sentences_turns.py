@@ -51,6 +51,8 @@ TURNS: dict[str, tuple[str, str]] = {
     "reason.answer-missing": ("说好稍后回答，但没有回答", "The answer that was to come later did not come"),
     "reason.nobody-answers": ("这个会话没有智能体回答", "Nobody answers in this chat"),
     "reason.turn-timeout": ("回答用时超过了上限", "The answer took longer than it may"),
+    "reason.unreadable": ("时间或时区读不懂", "Its time or time zone cannot be read"),
+    "reason.internal-error": ("网关出错，日志里有原因", "It broke in the gateway; the log says why"),
     "reason.agent-gone": ("这个智能体不在配置里了", "The agent is not configured any more"),
     "reason.agent-busy": ("智能体限制了请求", "The agent’s endpoint limits requests"),
     "reason.agent-refused": ("智能体拒绝了访问，请检查密钥", "The agent refused us; check its key"),

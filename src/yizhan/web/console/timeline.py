@@ -22,6 +22,7 @@ from yizhan.model import (
     Suppressed,
     Turn,
     TurnState,
+    WaitingFor,
 )
 from yizhan.ports import TimelineRow
 from yizhan.web.console import controls, turns
@@ -235,7 +236,9 @@ def _status(look: Look, row: Message, entry: Entry) -> Html:
         "div",
         mark(words, state, _title(words, entry)),
         *_waiting(words, row, entry),
-        _why(words, entry.reason) if entry.reason and state is not MessageState.DELIVERED else None,
+        because(words, entry.reason, entry.waiting_for)
+        if entry.reason and state is not MessageState.DELIVERED
+        else None,
         doubled(words) if entry.possibly_doubled else None,
         _dressed(words, entry.form),
         _attempts_opener(look, row, entry),
@@ -299,8 +302,12 @@ def _waiting(words: Words, row: Message, entry: Entry) -> list[Html]:
     return told
 
 
-def _why(words: Words, reason: Reason) -> Html:
-    return tag("span", words.reason(reason), class_="because")
+def because(words: Words, reason: Reason, waiting_for: WaitingFor | None) -> Html | None:
+    """The reason, unless it only repeats what is waited for."""
+    why = words.reason(reason)
+    if waiting_for is not None and why.casefold() == words(f"for.{waiting_for}").casefold():
+        return None
+    return tag("span", why, class_="because quiet")
 
 
 def _attempts_key(row: Message, entry: Entry) -> str:
