@@ -315,6 +315,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "reason.chat-paused": ("有人暂停了这个会话", "A person paused this chat"),
     "reason.paused": ("账号被暂停", "The account is paused"),
     "reason.login_needed": ("账号需要重新登录", "The account needs a new login"),
+    "reason.account-not-up": ("有账号没有连接", "An account is not connected"),
     "reason.barred": ("平台禁止了这个账号", "The platform bars the account"),
     "reason.not-running": ("发送程序没有运行", "The dispatcher does not run"),
     "reason.agent-timeout": ("智能体超时", "The agent took too long"),
