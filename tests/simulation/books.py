@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulation.books_hooks import Addressed
 from simulation.books_qq import PLATFORM as QQ
 from simulation.books_qq import qq_records, qq_targets, repeats_from_ms
 from simulation.books_schedules import Kept
@@ -107,6 +108,7 @@ class Books:
     retried      messages that somebody revived, and how often
     samples      looks at the running gateway
     schedules    as their authors know them, with their history, None: nobody looked; `run_events`: as the stream told
+    programs     that are posted events; `stream`: all events, as they are kept
     skewed       the gateway's clock was not the platform's for a while: their times cannot be compared; `set_back`:
                  it was set back
     complaints   errors that were logged and call-backs that broke; `stops_ms`: how long each SIGTERM took
@@ -132,6 +134,8 @@ class Books:
     samples: list[Sample] = field(default_factory=list)
     schedules: list[Kept] | None = None
     run_events: list[str] = field(default_factory=list)
+    programs: list[Addressed] = field(default_factory=list)
+    stream: list[Event] = field(default_factory=list)
     skewed: bool = False
     set_back: bool = False
     complaints: list[str] = field(default_factory=list)
@@ -152,6 +156,7 @@ async def collect(station: Station) -> Books:
         events=[_message_told(event) for event in events if event.type == "message.state"],
         turn_events=[_turn_told(event) for event in events if event.type == "turn.state"],
         run_events=[json.loads(each.data)["run"]["id"] for each in events if each.type == "schedule.run"],
+        stream=events,
         pending=len(await store.pending_inbound()),
         records=[record for record in world.ledger if not record.call.startswith("qq.")],
         copies={

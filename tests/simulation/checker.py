@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from simulation.books import Books, Lane, collect, lane_of
+from simulation.checker_hooks import HOOKS
 from simulation.checker_schedules import SCHEDULES
 from simulation.checker_turns import TURNS
 from simulation.station import Station
@@ -415,7 +416,7 @@ def stopped(books: Books, bounds: Bounds) -> Iterator[str]:
 
 CHECKS: tuple[Callable[[Books], Iterable[str]], ...] = (
     lost, conserved, unexplained, lies, copies, unmarked, given_up, reused, keys, order, unbroken, incoming,
-    *TURNS, *SCHEDULES, convicted, believed, complained, asleep,
+    *TURNS, *SCHEDULES, *HOOKS, convicted, believed, complained, asleep,
 )  # fmt: skip
 MEASURES: tuple[Callable[[Books, Bounds], Iterable[str]], ...] = (
     refused, stormed, knocked, bloated, overtaken, stopped,

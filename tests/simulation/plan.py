@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from simulation.places import Place as Place
+from simulation.plan_hooks import Hooks, draw_hooks
 from simulation.plan_schedules import Schedules, draw_schedules
 from simulation.plan_streams import Streams, draw_streams
 from yizhan.model import MessageClass
@@ -195,6 +196,7 @@ class Plan:
     qq: Qq | None = None
     streams: Streams | None = None
     schedules: Schedules | None = None
+    hooks: Hooks | None = None
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -202,7 +204,7 @@ class Plan:
     def _lines(self) -> Iterator[str]:
         yield f"seed {self.seed}: chats {self.chats}, chaos for {self.chaos_s:.0f} s, commits {self.commit_ms} ms"
         yield f"  in doubt: {self.in_doubt}; {self.agent}; knobs {self.knobs}"
-        for more in (self.qq, self.streams, self.schedules):
+        for more in (self.qq, self.streams, self.schedules, self.hooks):
             if more is not None:
                 yield f"  {more}"
         for weather in (*self.limits, *self.faults, *self.outages):
@@ -249,6 +251,7 @@ def draw(seed: int) -> Plan:
         acts=tuple(sorted([*plan.acts, *jumps], key=lambda act: act.at_s)),
         streams=draw_streams(seed, plan.places),
         schedules=schedules,
+        hooks=draw_hooks(seed, len(plan.chats), plan.chaos_s),
     )
 
 

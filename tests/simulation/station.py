@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from yizhan.agents import make_agent
 from yizhan.model import AccountId, ChatId, Credentials, Message, MessageState, Target
 from yizhan.platforms.ilink import IlinkPlatform
 from yizhan.platforms.qq import QqPlatform
-from yizhan.ports import Accepted, Agent, MessageFilter
+from yizhan.ports import Accepted, Agent, MessageFilter, Reply, Request
 from yizhan.runtime.clock import SystemChance, SystemClock
 from yizhan.runtime.gateway import Gateway, Parts
 from yizhan.runtime.views import Order
@@ -77,6 +77,8 @@ class Station:
         self.read: list[str] = []
         self.on_the_wire: list[str] = []
         self.kills = 0
+        self.arrives: Callable[[Request, Process], Awaitable[Reply]] | None = None
+        """Where events are posted to; None: nobody is there, and nothing is posted."""
         self._entered_ms = 0
         self._agent = answers
         self._others = others or {}
@@ -125,6 +127,7 @@ class Station:
             {"weixin": weixin, "qq": qq},
             agent,
             agents=self._others,
+            outside=Outside(self.arrives, self.process) if self.arrives else None,
         )
         self.gateway = Gateway(parts)
         await self.gateway.open()
@@ -250,6 +253,23 @@ class Station:
         if (await store.messages(MessageFilter(states=LIVE), None, 1)).rows:
             return False
         return not await store.open_turns() and not await store.pending_inbound()
+
+
+class Outside:
+    """`ports.Http` to programs, of one process."""
+
+    def __init__(self, arrives: Callable[[Request, Process], Awaitable[Reply]], process: Process) -> None:
+        self._arrives = arrives
+        self._process = process
+
+    async def call(self, request: Request) -> Reply:
+        self._process.refuse_the_dead()
+        reply = await self._arrives(request, self._process)
+        self._process.refuse_the_dead()
+        return reply
+
+    async def close(self) -> None:
+        """Holds nothing."""
 
 
 def target(account: AccountId, user: str) -> Target:

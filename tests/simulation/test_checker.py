@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from simulation import doctored_schedules, doctored_turns
+from simulation import doctored_hooks, doctored_schedules, doctored_turns
 from simulation.books import Asked, Books, Promise, Received, Sample, Speech, Told, TurnTold
 from simulation.checker import CHECKS, MEASURES, audit
+from simulation.checker_hooks import HOOKS
 from simulation.checker_schedules import SCHEDULES
 from simulation.checker_turns import TURNS
 from yizhan.model import (
@@ -317,6 +318,7 @@ DOCTORED: list[tuple[str, Doctor, str]] = [
     ("a stop that takes its time", having(stops_ms=[60_000]), "a stop took 60000 ms"),
     *doctored_turns.FOUND,
     *doctored_schedules.FOUND,
+    *doctored_hooks.FOUND,
 ]  # fmt: skip
 
 
@@ -325,7 +327,7 @@ def test_honest_books_are_passed() -> None:
     assert [] == audit(honest())
 
 
-ODD = [*doctored_turns.HONEST, *doctored_schedules.HONEST]
+ODD = [*doctored_turns.HONEST, *doctored_schedules.HONEST, *doctored_hooks.HONEST]
 
 
 @pytest.mark.parametrize("doctor", [row[1] for row in ODD], ids=[row[0] for row in ODD])
@@ -333,7 +335,7 @@ def test_what_only_looks_odd_is_passed(doctor: Doctor) -> None:
     """A check that knows one way only to be right would hold others back."""
     books = honest()
     doctor(books)
-    assert [] == [finding for check in (*TURNS, *SCHEDULES) for finding in check(books)]
+    assert [] == [finding for check in (*TURNS, *SCHEDULES, *HOOKS) for finding in check(books)]
 
 
 @pytest.mark.parametrize(

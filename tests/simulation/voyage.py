@@ -29,6 +29,7 @@ from simulation.clerk import Clerk
 from simulation.disk import CrashGate
 from simulation.plan import HEALTHY, Place, Plan
 from simulation.qq_cast import QqCast
+from simulation.receiver import Keeper
 from simulation.station import SIM_URL, Crash, Station
 from simulation.streamer import Streamer
 from simulation.virtual import run, the_loop
@@ -111,6 +112,9 @@ class Voyage:
         self._spoken: Counter[str] = Counter()
         self._qq = QqCast(self._station, plan, plan.qq) if plan.qq is not None else None
         self._clerk = Clerk(self._station, plan.schedules, self._target) if plan.schedules else None
+        self._keeper = Keeper(self._station, plan.hooks, self._account) if plan.hooks else None
+        if self._keeper is not None:
+            self._station.arrives = self._keeper.receiver.arrive
 
     def _cast_agent(self) -> ScriptedAgent:
         streams, seed = self.plan.streams, self.plan.seed
@@ -190,8 +194,8 @@ class Voyage:
     async def _chaos(self) -> None:
         began_s = the_loop().time()
         async with asyncio.TaskGroup() as deeds:
-            if self._clerk is not None:
-                deeds.create_task(self._clerk.work(began_s))
+            for busy in filter(None, (self._clerk, self._keeper)):
+                deeds.create_task(busy.work(began_s))
             for act in self.plan.acts:
                 await asyncio.sleep(max(0, began_s + act.at_s - the_loop().time()))
                 deeds.create_task(self._do(act.deed))
@@ -274,6 +278,9 @@ class Voyage:
     def _chat(self, where: Place) -> ChatId:
         return ChatId(self._users[where])
 
+    def _account(self, number: int) -> AccountId:
+        return self._accounts[number]
+
     def _target(self, where: Place) -> Target:
         return Target(self._accounts[where[0]], self._chat(where))
 
@@ -322,7 +329,8 @@ class Voyage:
 
     def _fatal(self, label: str, after: bool) -> bool:
         """Whether the plan wants the process to die at just this commit."""
-        return not self._calm and self._clerk is not None and self._clerk.fatal(label, after)
+        watching = [busy.fatal(label, after) for busy in filter(None, (self._clerk, self._keeper))]
+        return not self._calm and any(watching)
 
     def _arm(self, kill: plans.Kill) -> None:
         self._kill, station = kill, self._station
@@ -400,6 +408,8 @@ class Voyage:
             await self._insist(lambda account=account: self._pause((account, 0), False, True))
             for chat in range(chats):
                 await self._insist(lambda where=(account, chat): self._pause(where, False, False))
+        if self._keeper is not None:
+            await self._keeper.recover()
         began_ms = station.world.ledger.since(0, 1)[0].at_ms if len(station.world.ledger) else 0
         return (station.host.true_ms() - began_ms) / 1000 if began_ms else self.plan.chaos_s
 
@@ -515,6 +525,8 @@ class Voyage:
     # the books
 
     async def _books(self) -> Books:
+        if self._keeper is not None:
+            await self._keeper.catch_up()
         books = await collect(self._station)
         books.asked, books.speeches = self._agent.asked, self._agent.speeches
         for program in self._programs.values():
@@ -525,6 +537,8 @@ class Voyage:
         books.stops_ms = self._stops_ms
         if self.plan.qq is not None and self.plan.qq.leaks:
             books.repeats_from_ms = dict.fromkeys(books.repeats_from_ms, NEVER_MS)
+        if self._keeper is not None:
+            books.programs = list(self._keeper.receiver.addresses.values())
         if self._clerk is not None:
             books.schedules = await enter_history(self._station, self._clerk.kept)
         books.set_back = any(
@@ -561,6 +575,7 @@ class Voyage:
         )
         told.update(f"{record.call} {record.effect.value}" for record in books.records)
         told.update(self._agent.met)
+        told.update(self._keeper.receiver.met if self._keeper else ())
         told.update(
             f"run {view.run.cause.value} {view.run.state.value}"
             for each in books.schedules or ()
