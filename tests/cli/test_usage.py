@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Ran, SmallGateway, message
+from tests.cli.conftest import Ran, SmallGateway, message, problem
 
 Run = Callable[..., Ran]
 
@@ -18,6 +18,10 @@ VERBS = [
     "access list", "access allow", "access approve", "access block", "key list", "key add", "key revoke",
     "outbox list", "outbox show", "outbox retry", "outbox cancel",
     "turn list", "turn show", "turn rerun", "turn stop",
+    "schedule list", "schedule add", "schedule edit", "schedule pause", "schedule resume", "schedule run",
+    "schedule remove", "schedule runs", "schedule preview", "cron list",
+    "webhook list", "webhook add", "webhook pause", "webhook resume", "webhook test", "webhook deliveries",
+    "webhook replay", "webhook remove",
 ]  # fmt: skip
 """Every verb of docs/contract.md that exists by now."""
 
@@ -98,3 +102,14 @@ def test_a_key_that_can_be_none_is_named(run: Run, gateway: SmallGateway, key: s
     assert 2 == ran.code
     assert "YIZHAN_API_KEY" in ran.err
     assert key not in ran.err
+
+
+def test_who_types_options_is_sent_to_the_help_and_not_to_the_schema(run: Run, gateway: SmallGateway) -> None:
+    """The document for programs stays as it came."""
+    fix = "The fields and their types are listed in /openapi.json."
+    refused = problem("invalid-request", 422, "scopes.0 must be 'read', 'send' or 'admin'.", fix)
+    gateway.routes["POST", "/v1/keys"] = (422, refused)
+    ran = run("key", "add", "bot", "--scope", "root", "--json")
+    assert (2, refused) == (ran.code, ran.json)
+    assert "scopes.0 must be 'read'" in ran.err
+    assert ran.err.rstrip().endswith("--help.")

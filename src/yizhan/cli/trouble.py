@@ -20,6 +20,7 @@ UNKNOWN = 4
 INTERRUPTED = 130
 
 PROBLEM_PREFIX = "urn:yizhan:problem:"
+SCHEMA = "/openapi.json"
 
 
 class UsageMistake(YizhanError):
@@ -54,7 +55,7 @@ class ApiProblem(YizhanError):
     """The API said no. Carries its problem document as it came."""
 
     def __init__(self, document: Mapping[str, Any], status: int) -> None:
-        super().__init__(_sentence(document, status), str(document.get("fix") or ""))
+        super().__init__(_sentence(document, status), _fix(document))
         self.name = str(document.get("type", "")).removeprefix(PROBLEM_PREFIX) or "error"
         self.status = status
         self.document = dict(document)
@@ -94,6 +95,13 @@ def _exit_code_of_status(status: int) -> int:
     if status == 503:
         return UNREACHABLE
     return USAGE if 400 <= status < 500 else FAILED
+
+
+def _fix(document: Mapping[str, Any]) -> str:
+    """What to change; whoever types options is not sent to the schema."""
+    fix = str(document.get("fix") or "")
+    options = str(document.get("type")).endswith(":invalid-request") and SCHEMA in fix
+    return "See the same command with --help." if options else fix
 
 
 def _sentence(document: Mapping[str, Any], status: int) -> str:
