@@ -44,7 +44,7 @@ async def test_the_overview_shows_the_truth_and_keeps_it(browser: Any, house: Ho
         card = seen.page.locator(f'[data-account="{UP}"]')
         await card.get_by_text("Connected", exact=True).wait_for()
         await card.get_by_text("0 waiting, 1 queued, 0 on the wire").wait_for()
-        await seen.page.locator(f'[data-account="{LOST}"]').get_by_text("You: log in again").wait_for()
+        await seen.page.locator(f'[data-account="{LOST}"]').get_by_text("You: Log in again").wait_for()
         reason = Reason("not_sent", "connection refused")
         await house.account(UP, AccountState.DOWN, reason, next_attempt_at_ms=house.now_ms + 60_000)
         await card.get_by_text("Not connected").wait_for()

@@ -280,7 +280,8 @@ def test_an_account_shows_who_must_act_and_no_secret() -> None:
     )
     html = account_card(EN, view, NOW_MS)
     assert "Login needed" in seen(html)
-    assert "You: log in again, yizhan login weixin" in seen(html)
+    assert "You: Log in again" in seen(html)
+    assert '<a href="accounts">' in html
     assert "canary" not in html
 
 

@@ -184,18 +184,18 @@ def _next_attempt(words: Words, view: AccountView, now_ms: int) -> Html | str:
 
 def _who(words: Words, account: Account) -> Html:
     """Who must act, and what to do. The platform's own advice follows where it says more than ours."""
-    before, separator, after = words(f"state.{account.state}.who", command="\0").partition("\0")
-    told = join(before, tag("code", _command(account)) if separator else None, after)
+    before, separator, after = words(f"state.{account.state}.who", way="\0").partition("\0")
+    told = join(before, _way(words, account) if separator else None, after)
     if account.action and not _plain_login(account):
         text, language = advice.told(words.language, account.action)
         told = join(told, tag("span", text, class_="action", lang=language))
     return told
 
 
-def _command(account: Account) -> str:
-    if account.state is AccountState.LOGIN_NEEDED:
-        return f"yizhan login {account.platform}"
-    return f"yizhan account resume {account.id}"
+def _way(words: Words, account: Account) -> Html:
+    """To the page on which it is done."""
+    name = "accounts.again" if account.state is AccountState.LOGIN_NEEDED else "accounts.resume"
+    return tag("a", words(name), href=links.ACCOUNTS)
 
 
 def _plain_login(account: Account) -> bool:

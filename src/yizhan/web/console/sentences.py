@@ -128,9 +128,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "state.up.who": ("无需处理", "Nobody"),
     "state.degraded.who": ("无需处理，会自动恢复", "Nobody; it recovers by itself"),
     "state.down.who": ("无需处理，会自动重连", "Nobody; it reconnects by itself"),
-    "state.login_needed.who": ("请你重新登录：{command}", "You: log in again, {command}"),
+    "state.login_needed.who": ("请你：{way}", "You: {way}"),
     "state.barred.who": ("请你处理", "You"),
-    "state.paused.who": ("想恢复时运行 {command}", "You, when it should go on: {command}"),
+    "state.paused.who": ("想恢复时由你来：{way}", "You, when it should go on: {way}"),
     "state.standby.who": ("无需处理", "Nobody"),
     # chats
     "chats.none": ("还没有会话", "No chats yet"),
