@@ -122,6 +122,16 @@ async def test_a_lane_shows_nothing_of_what_the_platform_holds_back(desk: Desk) 
     assert (["free"], False) == ([message.text for message in lane.messages], lane.truncated)
 
 
+async def test_what_the_platform_holds_back_is_not_sent_by_somebody_who_has_not_heard_of_that(
+    desk: Desk,
+) -> None:
+    """The order was repeated at the moment of the answer: the message went again, and was shown twice, unmarked."""
+    message = await held_back(desk)
+    assert not await desk.store.begin_attempt(Intent(message.id, 1, 1, desk.tick(), True))
+    assert not await desk.store.begin_attempt(Intent(message.id, 1, 2, desk.tick(), True))
+    assert WaitingFor.AUDIT is (await desk.store.message(message.id)).waiting_for
+
+
 @pytest.mark.parametrize(
     ("passed", "state", "receipt"),
     [(True, MessageState.DELIVERED, "08m"), (False, MessageState.FAILED, None)],

@@ -197,7 +197,8 @@ def _waiting_turn(draft: Draft, rows: WorkingSet) -> KeptTurn | None:
 
 @dataclass(frozen=True, slots=True)
 class BeginAttempt:
-    """The same attempt may be begun again before it is settled: a caller whose commit got lost asks again."""
+    """The same attempt may be begun again before it is settled: a caller whose commit got lost asks again. What the
+    platform holds back is there already, whatever the caller has last heard of it."""
 
     label: ClassVar[str] = "begin_attempt"
     alone: ClassVar[bool] = False
@@ -214,7 +215,7 @@ class BeginAttempt:
         entry = entry_at(message, intent.no)
         if entry.state is MessageState.SENDING:
             return entry.attempts_made == intent.n
-        if entry.state not in _OFF_THE_WIRE:
+        if entry.state not in _OFF_THE_WIRE or entry.waiting_for is WaitingFor.AUDIT:
             return False
         rows.begin_attempt(message.id, intent.no, Attempt(intent.n, intent.at_ms, intent.with_token))
         begun = replace(
