@@ -195,3 +195,24 @@ def test_undressed_links_can_be_read_and_not_touched() -> None:
     assert "https" not in shown
     assert not forms.has_link(shown)
     assert "3.5 or e.g. this" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("官网是example.com吧", "官网是example。com吧"),
+        ("看www.x.y吧", "看www。x。y吧"),
+        ("see...example.com or -a-b.cn/p", "see...example。com or -a-b。cn/p"),
+        ("a_b.com example.com_x example.community", "a_b.com example.com_x example.community"),
+    ],
+)
+def test_a_link_within_chinese_is_undressed_too(text: str, shown: str) -> None:
+    """Chinese has no blanks: a name between two characters went out as it was, and QQ refused the message again."""
+    assert shown == forms.undress(text)
+
+
+@pytest.mark.parametrize("piece", ["a.", "1.", "a-b.", "a.-"])
+def test_a_long_row_of_labels_is_looked_at_once(piece: str) -> None:
+    """A thousand of them kept all chats waiting for a sixth of a second, for each part and each try; this many would
+    keep the test waiting for days."""
+    assert not forms.has_link(piece * 200_000)
