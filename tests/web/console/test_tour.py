@@ -484,3 +484,7 @@ async def test_every_page_fits_a_phone_and_is_open_to_everybody(
                 if fault["impact"] in SERIOUS
             ]
             assert [] == serious, page
+        await seen.page.set_viewport_size({"width": 800, "height": 844})
+        assert await seen.page.evaluate("document.documentElement.scrollWidth") <= 800, (
+            "between phone and desk"
+        )
