@@ -19,9 +19,10 @@ _KEPT = re.compile(
     _SPAN + r"|\]\([^()\s`]*(?:\([^()\s`]*\)[^()\s`]*)*\)"  # where a link leads
     r"|\bhttps?://[^\s<>`|，。；、）】」』]+",
 )
-_PICTURE = re.compile(r"!\[([^\[\]\n]*)\]\(([^()\s]+)\)")
+_PICTURE = re.compile(r"(?<!!)!+\[([^\[\]\n]*)\]\(([^()\s]+)\)")
+"""With all marks before it: the last of them would make the link a picture once more."""
 _PICTURE_ROUNDS = 8
-"""A mark before a picture makes the link a picture once more; so many such marks are looked for."""
+"""Two that overlap take two rounds; whatever else is written, there is an end to it."""
 _DELIMITER = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
 _CELL = re.compile(r"(?<!\\)\|")
 
