@@ -31,7 +31,8 @@ def printed(name: str) -> bytes:
 
 def read(dialect: str, *chunks: bytes, max_chars: int = 1000) -> list[Piece]:
     reading = DIALECTS[dialect][0](AnswerText(max_chars, "en"))
-    return [piece for chunk in chunks for piece in reading.feed(chunk)] + reading.end()
+    said = [piece for chunk in chunks for piece in reading.feed(chunk)]
+    return [*said, *reading.last(), *reading.end()]
 
 
 EXPECTED: dict[str, list[Piece]] = {
@@ -131,7 +132,7 @@ asked = sys.argv[3:]
 pathlib.Path("argv").write_text(" ".join(asked))
 pathlib.Path("stdin").write_text(sys.stdin.read())
 name, code = (sys.argv[1], 0) if "--resume" not in asked else (sys.argv[2], 1)
-sys.stdout.write(open(name).read())
+sys.stdout.write(open(name).read().rstrip())  # as programs do that do not end their last line
 sys.exit(code if name == sys.argv[2] else int("error" in name or "failed" in name))
 """
 
@@ -179,6 +180,16 @@ async def test_session_that_looks_like_an_option_is_not_given(tmp_path: Path, se
     """The name came out of a program's output; it must not become one of its settings."""
     await said(player(tmp_path, "claude", "claude-answer"), session)
     assert "--resume" not in (tmp_path / "argv").read_text()
+
+
+@pytest.mark.parametrize("sample", ["claude-error", "codex-failed"])
+def test_a_complaint_needs_no_line_end(sample: str) -> None:
+    """Its words were lost: it stood there as a program that does not speak its dialect."""
+    reading = DIALECTS[sample.partition("-")[0]][0](AnswerText(1000, "en"))
+    reading.feed(printed(sample).splitlines()[-1])
+    assert reading.complaint is None
+    reading.last()
+    assert reading.complaint is not None
 
 
 @pytest.mark.parametrize(

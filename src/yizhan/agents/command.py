@@ -132,6 +132,8 @@ class CommandAnswers:
                     if dialect.full:
                         break
             if not dialect.full:
+                for piece in dialect.last():
+                    yield piece
                 await running.last_words(complaining)
                 self._judge(dialect, words, running.returncode)
             for piece in dialect.end():

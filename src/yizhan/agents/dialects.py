@@ -55,6 +55,10 @@ class Dialect(Protocol):
         """What these bytes say. Raises NoSense."""
         ...
 
+    def last(self) -> list[Piece]:
+        """What the last bytes say, which nothing follows. Told once, and before anybody looks at `complaint`."""
+        ...
+
     def end(self) -> list[Piece]:
         """What remains to be said after exit code 0. Raises NoSense if the answer is not whole, NothingSaid if there is
         none where there must be one."""
@@ -77,9 +81,11 @@ class PlainText:
     def feed(self, chunk: bytes) -> list[Piece]:
         return _spoken(self._text.add(self._decoder.decode(chunk)))
 
+    def last(self) -> list[Piece]:
+        return _spoken(self._text.add(self._decoder.decode(b"", final=True)))
+
     def end(self) -> list[Piece]:
-        last = self._text.add(self._decoder.decode(b"", final=True))
-        return _spoken(last + self._text.end())
+        return _spoken(self._text.end())
 
 
 class _Lines:
@@ -102,14 +108,17 @@ class _Lines:
             raise NoSense(f"a line of more than {MAX_LINE_BYTES} bytes")
         return [piece for line in lines for piece in self._line(line)]
 
+    def last(self) -> list[Piece]:
+        line, self._rest = self._rest, b""
+        return self._line(line)
+
     def end(self) -> list[Piece]:
-        last = self._line(self._rest)
         if not self._whole:
             raise NoSense("it ended without a result")
         rest = self._text.end()
         if self._text.silent:
             raise NothingSaid
-        return [*last, *_spoken(rest)]
+        return _spoken(rest)
 
     def _line(self, line: bytes) -> list[Piece]:
         raise NotImplementedError
