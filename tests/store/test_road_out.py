@@ -30,7 +30,7 @@ from yizhan.model import (
     WaitingFor,
 )
 from yizhan.ports import Expired, Intent, MessageFilter, Parking
-from yizhan.store import queries
+from yizhan.store.queries.by_key import live_progress_of
 
 Desk = Any
 
@@ -306,7 +306,7 @@ async def test_an_answer_supersedes_progress_that_shares_its_commit(desk: Desk) 
 
 async def test_the_answers_look_for_progress_costs_nothing_in_a_long_lane(sqlite_desk: Desk) -> None:
     """A thousand waiting pushes must not be read whenever an answer is accepted."""
-    query = queries.live_progress_of([("a", "b")]).compile(
+    query = live_progress_of([("a", "b")]).compile(
         dialect=sqlite_desk.store._engine.dialect, compile_kwargs={"literal_binds": True}
     )
     with sqlite_desk.store._engine.reads.connect() as connection:

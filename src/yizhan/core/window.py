@@ -126,7 +126,7 @@ def may_begin(message: Message, now_ms: int) -> bool:
 
 
 def place_of(message: Message, now_ms: int) -> Place:
-    """Where the table lists it. Who else must change: store/queries.py, LANE_MESSAGES."""
+    """Where the table lists it. Who else must change: store/queries/lanes.py, MESSAGES."""
     if first(message):
         return (0, 0, message.klass, message.seq)
     if may_begin(message, now_ms):

@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import CompilerElement
 
 from yizhan.errors import StoreError
-from yizhan.store import queries
 from yizhan.store import tables as t
+from yizhan.store.queries import terms
 
 READERS = 3
 """Threads and connections that read."""
@@ -59,7 +59,7 @@ def upserts(insert: Callable[[Table], Any]) -> Upserts:
     """Args:  insert  the dialect's own, whose statements know `on_conflict_do_update`"""
 
     def made(table: Table, parts: Sequence[str]) -> CompilerElement:
-        statement = insert(table).values(queries.binds(table))
+        statement = insert(table).values(terms.binds(table))
         changed = {name: statement.excluded[name] for name in parts}
         element: CompilerElement = statement.on_conflict_do_update(
             index_elements=list(table.primary_key.columns), set_=changed

@@ -14,11 +14,11 @@ from sqlalchemy.exc import DBAPIError
 
 from yizhan.errors import StoreBroken
 from yizhan.ports import Chance, Clock
-from yizhan.store import queries
 from yizhan.store import tables as t
 from yizhan.store.committer import Committer, InlineCommitter, ThreadCommitter
 from yizhan.store.engine import StoreEngine
 from yizhan.store.migrate import bring_up_to_date
+from yizhan.store.queries import notes
 from yizhan.store.rows import secret_place
 from yizhan.store.secrets import (
     KEY_MISSING,
@@ -115,7 +115,7 @@ def _first_visit(engine: StoreEngine, chance: Chance, secret_key: str | None) ->
 
 def _seal(connection: Connection, chance: Chance, secret_key: str | None) -> tuple[Seal, bool]:
     """The seal that fits store and key, and whether secrets had to be closed that lay open until now."""
-    probe = connection.scalar(queries.meta_value("secret-probe"))
+    probe = connection.scalar(notes.meta_value("secret-probe"))
     if secret_key is None:
         if probe is not None:
             raise KEY_MISSING
@@ -124,15 +124,15 @@ def _seal(connection: Connection, chance: Chance, secret_key: str | None) -> tup
     if probe is not None:
         check_probe(seal, probe)
         return seal, False
-    connection.execute(queries.add_meta("secret-probe", probe_of(seal)))
+    connection.execute(notes.add_meta("secret-probe", probe_of(seal)))
     return seal, _close_all(connection, seal)
 
 
 def _salt(connection: Connection, chance: Chance) -> str:
-    salt = connection.scalar(queries.meta_value("secret-salt"))
+    salt = connection.scalar(notes.meta_value("secret-salt"))
     if salt is None:
         salt = chance.token_hex(_SALT_BYTES)
-        connection.execute(queries.add_meta("secret-salt", salt))
+        connection.execute(notes.add_meta("secret-salt", salt))
     return str(salt)
 
 
@@ -140,7 +140,7 @@ def _close_all(connection: Connection, seal: KeySeal) -> bool:
     """Encrypts what was stored before there was a key."""
     closed = 0
     a, r = t.account, t.reply_token
-    for account, secret, cursor in connection.execute(queries.open_account_secrets()).all():
+    for account, secret, cursor in connection.execute(notes.open_account_secrets()).all():
         if not is_encrypted(secret):
             places = f"account.secret/{account}", f"account.cursor/{account}"
             values = [
@@ -149,14 +149,14 @@ def _close_all(connection: Connection, seal: KeySeal) -> bool:
             ]
             connection.execute(a.update().where(a.c.id == account).values(secret=values[0], cursor=values[1]))
             closed += 1
-    for account, chat, sha256, token in connection.execute(queries.open_tokens()).all():
+    for account, chat, sha256, token in connection.execute(notes.open_tokens()).all():
         place = f"reply_token/{account}/{chat}/{sha256}"
         stored = seal.close(PlainSeal().open(token, place), place)
         key = r.c.account == account, r.c.chat == chat, r.c.token_sha256 == sha256
         connection.execute(r.update().where(*key).values(token=stored))
         closed += 1
     w = t.webhook
-    for webhook, secret in connection.execute(queries.webhook_secrets()).all():
+    for webhook, secret in connection.execute(notes.webhook_secrets()).all():
         if not is_encrypted(secret):
             place = secret_place(webhook)
             stored = seal.close(PlainSeal().open(secret, place), place)

@@ -38,9 +38,11 @@ from yizhan.model import (
     output_key,
 )
 from yizhan.ports import Counts, LaneView, MessageFilter, Page, Said, Tally, TimelineRow, TurnFilter
-from yizhan.store import queries, rows
+from yizhan.store import rows
 from yizhan.store import tables as t
 from yizhan.store.pages import cursor_of, place_of
+from yizhan.store.queries import by_key, lanes, people, road_in, road_out, windows
+from yizhan.store.queries.webhooks import all_webhooks, posts_page
 from yizhan.store.rows import Row
 from yizhan.store.secrets import Seal
 from yizhan.store.statement import Statement
@@ -61,12 +63,12 @@ class LaneReader:
 
     def __init__(self, dialect: Dialect, seal: Seal) -> None:
         self._seal = seal
-        self._chat = Statement(queries.LANE_CHAT, dialect)
-        self._messages = Statement(queries.LANE_MESSAGES, dialect)
-        self._later = Statement(queries.LANE_LATER, dialect)
-        self._entries = Statement(queries.LANE_ENTRIES, dialect)
-        self._tokens = Statement(queries.LANE_TOKENS, dialect)
-        self._ledger = Statement(queries.LANE_LEDGER, dialect)
+        self._chat = Statement(lanes.CHAT, dialect)
+        self._messages = Statement(lanes.MESSAGES, dialect)
+        self._later = Statement(lanes.LATER, dialect)
+        self._entries = Statement(lanes.ENTRIES, dialect)
+        self._tokens = Statement(lanes.TOKENS, dialect)
+        self._ledger = Statement(lanes.LEDGER, dialect)
 
     def lanes(
         self, connection: Connection, targets: Sequence[Target], per_lane: int, now_ms: int
@@ -106,12 +108,12 @@ class LaneReader:
 
 
 def accounts(connection: Connection, seal: Seal) -> tuple[Account, ...]:
-    return tuple(rows.account_of(row, seal) for row in connection.execute(queries.all_accounts()))
+    return tuple(rows.account_of(row, seal) for row in connection.execute(people.all_accounts()))
 
 
 def account(connection: Connection, seal: Seal, account_id: AccountId) -> Account:
     """Raises UnknownAccount."""
-    row = connection.execute(queries.accounts_by_id([account_id])).first()
+    row = connection.execute(by_key.accounts_by_id([account_id])).first()
     if row is None:
         raise UnknownAccount(
             f"There is no account {account_id}.", "See the accounts with `yizhan account list`."
@@ -124,7 +126,7 @@ def chats(
 ) -> Page[Chat]:
     limit = bounded(limit)
     place = None if after is None else place_of(after, tuple[int, str, str])
-    found = connection.execute(queries.chats_page(account_id, place, limit + 1, containing)).all()
+    found = connection.execute(windows.chats_page(account_id, place, limit + 1, containing)).all()
     listed = [rows.chat_of(row).chat for row in found[:limit]]
     following = None
     if len(found) > limit:
@@ -133,27 +135,27 @@ def chats(
 
 
 def chat(connection: Connection, target: Target) -> Chat | None:
-    row = connection.execute(queries.chats_by_key([(target.account, target.chat)])).first()
+    row = connection.execute(by_key.chats_by_key([(target.account, target.chat)])).first()
     return None if row is None else rows.chat_of(row).chat
 
 
 def ledgers(connection: Connection, targets: Sequence[Target]) -> dict[Target, Ledger]:
     keys = [(target.account, target.chat) for target in targets]
-    return dict(rows.ledger_of(row) for row in connection.execute(queries.ledgers_of(keys)))
+    return dict(rows.ledger_of(row) for row in connection.execute(by_key.ledgers_of(keys)))
 
 
 def parts_left(connection: Connection, target: Target, now_ms: int) -> int:
-    found = connection.scalar(queries.parts_left(target.account, target.chat, now_ms))
+    found = connection.scalar(road_out.parts_left(target.account, target.chat, now_ms))
     return int(found or 0)
 
 
 def live_chats(connection: Connection) -> tuple[Target, ...]:
-    found = connection.execute(queries.chats_with_live_messages())
+    found = connection.execute(road_out.chats_with_live_messages())
     return tuple(Target(AccountId(account_id), ChatId(chat_id)) for account_id, chat_id in found)
 
 
 def paused_chats(connection: Connection) -> tuple[Target, ...]:
-    found = connection.execute(queries.paused_chats())
+    found = connection.execute(road_out.paused_chats())
     return tuple(Target(AccountId(account_id), ChatId(chat_id)) for account_id, chat_id in found)
 
 
@@ -161,7 +163,7 @@ def message(
     connection: Connection, sql: BatchStatements, message_id: MessageId, with_attempts: bool
 ) -> Message:
     """Raises UnknownMessage."""
-    found = connection.execute(queries.messages_by_id([message_id])).all()
+    found = connection.execute(by_key.messages_by_id([message_id])).all()
     if not found:
         raise UnknownMessage(f"There is no message {message_id}.", "See `yizhan outbox list`.")
     return messages_of(connection, sql, found, {message_id} if with_attempts else set())[0].message
@@ -172,7 +174,7 @@ def messages(
 ) -> Page[Message]:
     limit = bounded(limit)
     place = None if after is None else place_of(after, tuple[str])[0]
-    found = connection.execute(queries.messages_page(where, place, limit + 1)).all()
+    found = connection.execute(windows.messages_page(where, place, limit + 1)).all()
     listed = _with_attempts(connection, sql, found[:limit])
     return Page(listed, cursor_of((listed[-1].id,)) if len(found) > limit else None)
 
@@ -194,9 +196,9 @@ def timeline(
     place = None if before is None else place_of(before, tuple[int])[0]
 
     def part(table: Any) -> Sequence[Row]:
-        if containing and table not in queries.SPOKEN:
+        if containing and table not in windows.SPOKEN:
             return ()
-        query = queries.timeline_part(table, target.account, target.chat, place, limit + 1, containing)
+        query = windows.timeline_part(table, target.account, target.chat, place, limit + 1, containing)
         return connection.execute(query).all()
 
     heard: list[tuple[int, TimelineRow]] = [
@@ -221,8 +223,8 @@ _UNSEEN = frozenset({"failed", "expired", "cancelled", "waiting"})
 
 
 def history(connection: Connection, session: ChatSession, limit: int) -> tuple[Said, ...]:
-    heard = connection.execute(queries.heard_lines(session, limit))
-    said = connection.execute(queries.said_lines(session, limit))
+    heard = connection.execute(road_in.heard_lines(session, limit))
+    said = connection.execute(road_in.said_lines(session, limit))
     newest_first = merge(
         ((seq, Said("user", text, at_ms)) for seq, text, at_ms in heard),
         (
@@ -236,16 +238,16 @@ def history(connection: Connection, session: ChatSession, limit: int) -> tuple[S
 
 
 def pending_inbound(connection: Connection) -> tuple[Inbound, ...]:
-    return tuple(rows.inbound_of(row).inbound for row in connection.execute(queries.pending_inbound()))
+    return tuple(rows.inbound_of(row).inbound for row in connection.execute(road_in.pending_inbound()))
 
 
 def open_turns(connection: Connection) -> tuple[Turn, ...]:
-    return tuple(rows.turn_of(row).turn for row in connection.execute(queries.open_turns()))
+    return tuple(rows.turn_of(row).turn for row in connection.execute(road_in.open_turns()))
 
 
 def turn(connection: Connection, turn_id: TurnId) -> Turn:
     """Raises UnknownTurn."""
-    row = connection.execute(queries.turns_by_id([turn_id])).first()
+    row = connection.execute(by_key.turns_by_id([turn_id])).first()
     if row is None:
         raise UnknownTurn(f"There is no turn {turn_id}.", "See the turns with `yizhan turn list`.")
     return rows.turn_of(row).turn
@@ -254,14 +256,14 @@ def turn(connection: Connection, turn_id: TurnId) -> Turn:
 def spoken(connection: Connection, turn: Turn) -> tuple[str, ...]:
     """By the keys of its outputs, of which it has so many."""
     keys = [(turn.account, output_key(turn.id, ordinal)) for ordinal in range(turn.outputs)]
-    found = connection.execute(queries.messages_by_key(keys)) if keys else ()
+    found = connection.execute(by_key.messages_by_key(keys)) if keys else ()
     return tuple(row.text for row in sorted(found, key=lambda row: int(row.ordinal or 0)))
 
 
 def turns(connection: Connection, where: TurnFilter, after: str | None, limit: int) -> Page[Turn]:
     limit = bounded(limit)
     place = None if after is None else place_of(after, tuple[str])[0]
-    found = connection.execute(queries.turns_page(where, place, limit + 1)).all()
+    found = connection.execute(windows.turns_page(where, place, limit + 1)).all()
     listed = tuple(rows.turn_of(row).turn for row in found[:limit])
     return Page(listed, cursor_of((listed[-1].id,)) if len(found) > limit else None)
 
@@ -270,40 +272,40 @@ def inbound(connection: Connection, ids: Sequence[InboundId]) -> tuple[Inbound, 
     """Those that exist, in the order in which they were asked for."""
     if not ids:
         return ()
-    found = {row.id: rows.inbound_of(row).inbound for row in connection.execute(queries.inbound_by_id(ids))}
+    found = {row.id: rows.inbound_of(row).inbound for row in connection.execute(by_key.inbound_by_id(ids))}
     return tuple(found[inbound_id] for inbound_id in ids if inbound_id in found)
 
 
 def quoted(connection: Connection, account: AccountId, platform_id: str) -> str | None:
     """What the platform calls by this id, theirs or ours."""
-    theirs = connection.scalar(queries.text_with_platform_id(account, platform_id))
+    theirs = connection.scalar(road_in.text_with_platform_id(account, platform_id))
     if theirs is not None:
         return str(theirs)
-    ours = connection.scalar(queries.text_with_receipt(account, platform_id))
+    ours = connection.scalar(road_out.text_with_receipt(account, platform_id))
     return None if ours is None else str(ours)
 
 
 def rules(connection: Connection, account_id: AccountId | None) -> tuple[SenderRule, ...]:
-    return tuple(rows.rule_of(row) for row in connection.execute(queries.rules_of(account_id)))
+    return tuple(rows.rule_of(row) for row in connection.execute(people.rules_of(account_id)))
 
 
 def chosen_agents(connection: Connection) -> dict[Target, str]:
-    found = connection.execute(queries.chosen_agents())
+    found = connection.execute(people.chosen_agents())
     return {Target(AccountId(account_id), ChatId(chat_id)): name for account_id, chat_id, name in found}
 
 
 def asked_since(connection: Connection, at_ms: int) -> tuple[tuple[AccountId, str, int], ...]:
-    found = connection.execute(queries.asked_since(at_ms))
+    found = connection.execute(road_in.asked_since(at_ms))
     return tuple((AccountId(account_id), sender, heard_ms) for account_id, sender, heard_ms in found)
 
 
 def sender(connection: Connection, account_id: AccountId, sender_id: str) -> SenderRule | None:
-    row = connection.execute(queries.rules_by_key([(account_id, sender_id)])).first()
+    row = connection.execute(by_key.rules_by_key([(account_id, sender_id)])).first()
     return None if row is None else rows.rule_of(row)
 
 
 def keys(connection: Connection) -> tuple[ApiKey, ...]:
-    return tuple(rows.key_of(row) for row in connection.execute(queries.all_keys()))
+    return tuple(rows.key_of(row) for row in connection.execute(people.all_keys()))
 
 
 def posts(
@@ -311,23 +313,23 @@ def posts(
 ) -> Page[Post]:
     limit = bounded(limit)
     place = None if after is None else place_of(after, tuple[int, int])
-    found = connection.execute(queries.posts_page(webhook, failed_only, place, limit + 1)).all()
+    found = connection.execute(posts_page(webhook, failed_only, place, limit + 1)).all()
     listed = tuple(rows.post_of(row) for row in found[:limit])
     more = len(found) > limit
     return Page(listed, cursor_of((listed[-1].at_ms, listed[-1].event)) if more else None)
 
 
 def webhooks(connection: Connection, seal: Seal) -> tuple[Webhook, ...]:
-    return tuple(rows.webhook_of(row, seal) for row in connection.execute(queries.all_webhooks()))
+    return tuple(rows.webhook_of(row, seal) for row in connection.execute(all_webhooks()))
 
 
 def events_after(connection: Connection, after_id: int, limit: int) -> tuple[Event, ...]:
-    return tuple(rows.event_of(row) for row in connection.execute(queries.events_after(after_id, limit)))
+    return tuple(rows.event_of(row) for row in connection.execute(windows.events_after(after_id, limit)))
 
 
 def event_range(connection: Connection) -> tuple[int, int]:
-    newest = connection.scalar(queries.newest_event()) or 0
-    oldest = connection.scalar(queries.oldest_event())
+    newest = connection.scalar(windows.newest_event()) or 0
+    oldest = connection.scalar(windows.oldest_event())
     if oldest is not None:
         return oldest, newest
     return (newest + 1, newest) if newest else (0, 0)
@@ -337,7 +339,7 @@ def counts(connection: Connection) -> Counts:
     by_account_state: Counter[tuple[AccountId, MessageState]] = Counter()
     waits_for: dict[AccountId, Counter[WaitingFor]] = {}
     oldest: dict[AccountId, tuple[int, MessageId]] = {}
-    for account_id, state, waits, count, since_ms, message_id in connection.execute(queries.live_counts()):
+    for account_id, state, waits, count, since_ms, message_id in connection.execute(windows.live_counts()):
         by_account_state[account_id, MessageState(state)] += count
         if waits is not None:
             waits_for.setdefault(account_id, Counter())[WaitingFor(waits)] += count
@@ -345,7 +347,7 @@ def counts(connection: Connection) -> Counts:
     return Counts(
         by_account_state,
         {account_id: since_ms for account_id, (since_ms, _) in oldest.items()},
-        connection.scalar(queries.open_turn_count()) or 0,
+        connection.scalar(windows.open_turn_count()) or 0,
         {account_id: message_id for account_id, (_, message_id) in oldest.items()},
         waits_for,
     )
@@ -353,6 +355,6 @@ def counts(connection: Connection) -> Counts:
 
 def tallies(connection: Connection, since_ms: int, step_ms: int) -> tuple[Tally, ...]:
     steps: dict[int, dict[MessageState, int]] = {}
-    for step, state, count in connection.execute(queries.states_by_time(since_ms, step_ms)):
+    for step, state, count in connection.execute(windows.states_by_time(since_ms, step_ms)):
         steps.setdefault(step, {})[MessageState(state)] = count
     return tuple(Tally(since_ms + step * step_ms, steps[step]) for step in sorted(steps))

@@ -9,8 +9,17 @@ from sqlalchemy import Connection
 from yizhan.errors import UnknownSchedule
 from yizhan.model import Message, Run, RunId, Schedule, ScheduleId, Turn
 from yizhan.ports import Page, RunView
-from yizhan.store import queries, rows
+from yizhan.store import rows
 from yizhan.store.pages import cursor_of, place_of
+from yizhan.store.queries import by_key, road_out
+from yizhan.store.queries.schedules import (
+    due_schedules,
+    next_schedule,
+    run_by_id,
+    runs_page,
+    schedules_page,
+    schedules_planned_after,
+)
 from yizhan.store.reads import bounded
 from yizhan.store.rows import Row
 from yizhan.store.statements import BatchStatements
@@ -19,7 +28,7 @@ from yizhan.store.working_set import messages_of
 
 def schedule(connection: Connection, schedule_id: ScheduleId) -> Schedule:
     """Raises UnknownSchedule."""
-    row = connection.execute(queries.schedules_by_id([schedule_id])).first()
+    row = connection.execute(by_key.schedules_by_id([schedule_id])).first()
     if row is None:
         raise UnknownSchedule(
             f"There is no schedule {schedule_id}.", "See the schedules with `yizhan schedule list`."
@@ -30,22 +39,22 @@ def schedule(connection: Connection, schedule_id: ScheduleId) -> Schedule:
 def schedules(connection: Connection, after: str | None, limit: int) -> Page[Schedule]:
     limit = bounded(limit)
     place = None if after is None else place_of(after, tuple[str])[0]
-    found = connection.execute(queries.schedules_page(place, limit + 1)).all()
+    found = connection.execute(schedules_page(place, limit + 1)).all()
     listed = tuple(rows.schedule_of(row) for row in found[:limit])
     return Page(listed, cursor_of((listed[-1].id,)) if len(found) > limit else None)
 
 
 def due(connection: Connection, now_ms: int, limit: int) -> tuple[Schedule, ...]:
-    return tuple(rows.schedule_of(row) for row in connection.execute(queries.due_schedules(now_ms, limit)))
+    return tuple(rows.schedule_of(row) for row in connection.execute(due_schedules(now_ms, limit)))
 
 
 def next_ms(connection: Connection) -> int | None:
-    found: int | None = connection.scalar(queries.next_schedule())
+    found: int | None = connection.scalar(next_schedule())
     return found
 
 
 def planned_after(connection: Connection, at_ms: int, limit: int) -> tuple[Schedule, ...]:
-    found = connection.execute(queries.schedules_planned_after(at_ms, limit))
+    found = connection.execute(schedules_planned_after(at_ms, limit))
     return tuple(rows.schedule_of(row) for row in found)
 
 
@@ -56,14 +65,14 @@ def runs(
     schedule(connection, schedule_id)
     limit = bounded(limit)
     place = None if after is None else place_of(after, tuple[str])[0]
-    found = connection.execute(queries.runs_page(schedule_id, place, limit + 1)).all()
+    found = connection.execute(runs_page(schedule_id, place, limit + 1)).all()
     listed = [rows.run_of(row) for row in found[:limit]]
     return Page(_views(connection, sql, listed), cursor_of((listed[-1].id,)) if len(found) > limit else None)
 
 
 def run(connection: Connection, sql: BatchStatements, schedule_id: ScheduleId, run_id: RunId) -> RunView:
     """Raises UnknownSchedule if there is no such run of it (any more)."""
-    row = connection.execute(queries.run_by_id(schedule_id, run_id)).first()
+    row = connection.execute(run_by_id(schedule_id, run_id)).first()
     if row is None:
         raise UnknownSchedule(f"There is no run {run_id} of {schedule_id}.")
     return _views(connection, sql, [rows.run_of(row)])[0]
@@ -94,4 +103,4 @@ def _turns(connection: Connection, sql: BatchStatements, run: Run) -> tuple[Turn
 
 
 def _said(connection: Connection, turn: Turn) -> Sequence[Row]:
-    return connection.execute(queries.messages_of_turn(turn.account, turn.id)).all()
+    return connection.execute(road_out.messages_of_turn(turn.account, turn.id)).all()

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.sql.elements import CompilerElement
 
-from yizhan.store.queries import PREFIX
+from yizhan.store.queries.terms import PREFIX
 from yizhan.store.rows import Row, Values
 
 _SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -52,7 +52,7 @@ def _text_of(element: CompilerElement, dialect: Dialect) -> _Text:
 
 
 class Statement:
-    """One statement in one engine's dialect. Parameters are named after columns, see `queries.py`.
+    """One statement in one engine's dialect. Parameters are named after columns, see `queries/terms.py`.
 
     Elements are constants of a module: their texts are kept for the life of the process.
     """

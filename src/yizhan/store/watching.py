@@ -20,8 +20,9 @@ from yizhan.model import (
     Target,
 )
 from yizhan.ports import Page
-from yizhan.store import queries, rows
+from yizhan.store import rows
 from yizhan.store.pages import cursor_of, place_of
+from yizhan.store.queries import watching
 from yizhan.store.reads import bounded
 
 QUIET_CHAT_MS = 7 * 86_400_000
@@ -37,12 +38,12 @@ def troubles(connection: Connection, numbers: AlertNumbers, now_ms: int) -> Trou
     def ended(state: MessageState) -> tuple[Pile, ...]:
         if not numbers.dead_letter_ms:
             return ()
-        return _piles(connection, queries.ended_badly(state, now_ms - numbers.dead_letter_ms), max)
+        return _piles(connection, watching.ended_badly(state, now_ms - numbers.dead_letter_ms), max)
 
-    waiting = queries.waiting_long(now_ms - numbers.waiting_ms)
+    waiting = watching.waiting_long(now_ms - numbers.waiting_ms)
     return Troubles(
         waiting=_piles(connection, waiting, min) if numbers.waiting_ms else (),
-        held=_piles(connection, queries.held_in_doubt(), min),
+        held=_piles(connection, watching.held_in_doubt(), min),
         failed=ended(MessageState.FAILED),
         expired=ended(MessageState.EXPIRED),
         queues=_queues(connection, numbers.queue) if numbers.queue else (),
@@ -68,23 +69,23 @@ def _pile(
 
 
 def _failing_schedules(connection: Connection) -> tuple[tuple[ScheduleId, Reason], ...]:
-    found = connection.execute(queries.failing_schedules(FAILING_MAX))
+    found = connection.execute(watching.failing_schedules(FAILING_MAX))
     return tuple((ScheduleId(schedule), Reason(code, text)) for schedule, code, text in found)
 
 
 def _queues(connection: Connection, most: int) -> tuple[tuple[AccountId, int], ...]:
     return tuple(
-        (AccountId(account), count) for account, count in connection.execute(queries.long_queues(most))
+        (AccountId(account), count) for account, count in connection.execute(watching.long_queues(most))
     )
 
 
 def _ghost_runs(connection: Connection, at_least: int, now_ms: int) -> tuple[GhostRun, ...]:
     """One run for an account: its own if that is long enough, else the longest of its chats."""
     runs: dict[str, GhostRun] = {}
-    for account, chat, count in connection.execute(queries.ghosting_chats(at_least, now_ms - QUIET_CHAT_MS)):
+    for account, chat, count in connection.execute(watching.ghosting_chats(at_least, now_ms - QUIET_CHAT_MS)):
         if account not in runs or runs[account].in_a_row < count:
             runs[account] = GhostRun(AccountId(account), ChatId(chat), count)
-    for account, count in connection.execute(queries.ghosting_accounts(at_least)):
+    for account, count in connection.execute(watching.ghosting_accounts(at_least)):
         if account not in runs or runs[account].in_a_row < count:
             runs[account] = GhostRun(AccountId(account), None, count)
     return tuple(runs[account] for account in sorted(runs))
@@ -93,7 +94,7 @@ def _ghost_runs(connection: Connection, at_least: int, now_ms: int) -> tuple[Gho
 def alerts(connection: Connection, is_open: bool | None, after: str | None, limit: int) -> Page[Alert]:
     limit = bounded(limit)
     place = None if after is None else place_of(after, tuple[int, int, str])
-    found = connection.execute(queries.alerts_page(is_open, place, limit + 1)).all()
+    found = connection.execute(watching.alerts_page(is_open, place, limit + 1)).all()
     listed = tuple(rows.alert_of(row) for row in found[:limit])
     return Page(listed, cursor_of(_place(listed[-1])) if len(found) > limit else None)
 
@@ -106,10 +107,10 @@ def _place(alert: Alert) -> tuple[int, int, str]:
 
 def alerts_since(connection: Connection, at_ms: int) -> tuple[Alert, ...]:
     return tuple(
-        rows.alert_of(row) for row in connection.execute(queries.alerts_open_or_cleared_after(at_ms))
+        rows.alert_of(row) for row in connection.execute(watching.alerts_open_or_cleared_after(at_ms))
     )
 
 
 def last_message_ms(connection: Connection, target: Target, source: str) -> int | None:
-    found: int | None = connection.scalar(queries.last_message(target, source))
+    found: int | None = connection.scalar(watching.last_message(target, source))
     return found

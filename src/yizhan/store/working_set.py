@@ -50,7 +50,9 @@ from yizhan.model import (
     TokenState,
     TurnId,
 )
-from yizhan.store import queries, rows
+from yizhan.store import rows
+from yizhan.store.queries import people
+from yizhan.store.queries.by_key import attempt_by_key
 from yizhan.store.rows import KeptChat, KeptInbound, KeptMessage, KeptSuppressed, KeptToken, KeptTurn, Row
 from yizhan.store.secrets import Seal, token_hash
 from yizhan.store.statement import ListQuery, Statement
@@ -258,9 +260,9 @@ class WorkingSet:
         """Removes the account's row and its reply tokens; only for operations that run alone."""
         self.changes += 1
         self.accounts.pop(account, None)
-        self.connection.execute(queries.erase_account(account))
-        self.connection.execute(queries.erase_tokens(account))
-        self.connection.execute(queries.erase_ledgers(account))
+        self.connection.execute(people.erase_account(account))
+        self.connection.execute(people.erase_tokens(account))
+        self.connection.execute(people.erase_ledgers(account))
 
     def put_chat(self, chat: Chat) -> None:
         kept = self.chats.get(chat.target)
@@ -366,7 +368,7 @@ class WorkingSet:
             return False
         known = self._begun.get(key)
         if known is None:
-            row = self.connection.execute(queries.attempt_by_key(message.account, message.id, no, n)).first()
+            row = self.connection.execute(attempt_by_key(message.account, message.id, no, n)).first()
             known = None if row is None else rows.attempt_of(row)
         return known is not None and known.verdict is None
 

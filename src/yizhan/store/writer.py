@@ -21,9 +21,9 @@ from sqlalchemy.exc import DBAPIError
 
 from yizhan.errors import InvalidRequest, RequestError, StoreError, StoreInUse, StoreUnavailable, YizhanError
 from yizhan.model import Event, Reason
-from yizhan.store import queries
 from yizhan.store.engine import StoreEngine
 from yizhan.store.operation import Operation
+from yizhan.store.queries import notes
 from yizhan.store.secrets import Seal
 from yizhan.store.statements import BatchStatements
 from yizhan.store.working_set import Recall, Wants, WorkingSet
@@ -223,8 +223,8 @@ class _TakeRoom:
         pass
 
     def apply(self, rows: WorkingSet) -> None:
-        rows.connection.execute(queries.erase_meta("probe-room"))
-        rows.connection.execute(queries.add_meta("probe-room", "x" * _PROBE_BYTES))
+        rows.connection.execute(notes.erase_meta("probe-room"))
+        rows.connection.execute(notes.add_meta("probe-room", "x" * _PROBE_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ class _GiveRoom:
         pass
 
     def apply(self, rows: WorkingSet) -> None:
-        rows.connection.execute(queries.erase_meta("probe-room"))
+        rows.connection.execute(notes.erase_meta("probe-room"))
 
 
 def _stretches(operations: Sequence[Operation[Any]]) -> list[list[Operation[Any]]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from yizhan.core.alerts import AlertChange
-from yizhan.store import queries
+from yizhan.store.queries import watching
 from yizhan.store.rows import alert_values
 from yizhan.store.working_set import Wants, WorkingSet
 
@@ -25,9 +25,9 @@ class NoteAlerts:
 
     def apply(self, rows: WorkingSet) -> None:
         ids = [change.alert.id for change in self.changes]
-        rows.connection.execute(queries.erase_alerts(ids))
+        rows.connection.execute(watching.erase_alerts(ids))
         rows.connection.execute(
-            queries.add_alerts(), [dict(alert_values(change.alert)) for change in self.changes]
+            watching.add_alerts(), [dict(alert_values(change.alert)) for change in self.changes]
         )
         rows.changes += 1
         for change in self.changes:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from yizhan.errors import IdempotencyConflict
 from yizhan.ports import Claim
-from yizhan.store import queries
+from yizhan.store.queries import notes
 from yizhan.store.working_set import Wants, WorkingSet
 
 
@@ -23,10 +23,10 @@ class SettleClaim:
     def apply(self, rows: WorkingSet) -> str:
         """The id of the first claim. Raises IdempotencyConflict if that was for something else."""
         claim = self.claim
-        known = rows.connection.execute(queries.claim_by_key(claim.kind, claim.key)).first()
+        known = rows.connection.execute(notes.claim_by_key(claim.kind, claim.key)).first()
         if known is None:
             rows.changes += 1
-            rows.connection.execute(queries.add_claim(claim))
+            rows.connection.execute(notes.add_claim(claim))
             return claim.id
         name, body_sha256 = known
         if body_sha256 != claim.body_sha256:
@@ -50,4 +50,4 @@ class DropClaim:
 
     def apply(self, rows: WorkingSet) -> None:
         rows.changes += 1
-        rows.connection.execute(queries.erase_claim(self.claim))
+        rows.connection.execute(notes.erase_claim(self.claim))

@@ -49,7 +49,7 @@ from yizhan.ports import (
     TurnOpened,
     TurnStart,
 )
-from yizhan.store import queries
+from yizhan.store.queries import by_key, road_in
 from yizhan.store.rows import KeptInbound, KeptTurn, inbound_of, kept_token
 from yizhan.store.secrets import token_hash
 from yizhan.store.working_set import Wants, WorkingSet
@@ -160,12 +160,12 @@ def _same_as(
 def heard_before(connection: Connection, account: AccountId, heard: Heard) -> bool:
     """Whether it repeats a stored message, as a commit would find."""
     heard, name = _cleaned(heard), heard.platform_message_id
-    if name and connection.execute(queries.inbound_by_platform_id([(account, name)])).first() is not None:
+    if name and connection.execute(by_key.inbound_by_platform_id([(account, name)])).first() is not None:
         return True
     if heard.sure_id or heard.sent_at_ms <= 0:
         return False
     content, moment = content_hash(heard), (account, heard.sender_id, heard.sent_at_ms)
-    found = [inbound_of(row) for row in connection.execute(queries.inbound_of_moments([moment]))]
+    found = [inbound_of(row) for row in connection.execute(by_key.inbound_of_moments([moment]))]
     return any(kept.inbound.chat == heard.chat and kept.content_sha256 == content for kept in found)
 
 
@@ -511,7 +511,7 @@ class EndTurn:
 def _answered_already(kept: KeptTurn, rows: WorkingSet) -> bool:
     """Whether the answer that is said to come later was faster: it has been accepted since the turn was opened."""
     turn = kept.turn
-    if rows.connection.scalar(queries.answer_to(turn, kept.seq)) is not None:
+    if rows.connection.scalar(road_in.answer_to(turn, kept.seq)) is not None:
         return True
     return any(
         message.in_reply_to in turn.inbound_ids

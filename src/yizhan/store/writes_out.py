@@ -24,7 +24,7 @@ from yizhan.model import (
     WaitingFor,
 )
 from yizhan.ports import Accepted, Audit, Draft, Expired, Intent, Parking, Settlement
-from yizhan.store import queries
+from yizhan.store.queries import road_out
 from yizhan.store.rows import KeptMessage, KeptTurn
 from yizhan.store.working_set import Wants, WorkingSet
 
@@ -341,7 +341,7 @@ class SettleAudit:
         pass
 
     def apply(self, rows: WorkingSet) -> Message | None:
-        held = queries.parts_with_receipt(self.account, self.audit.id)
+        held = road_out.parts_with_receipt(self.account, self.audit.id)
         for message_id, no in rows.connection.execute(held).all():
             rows.load(Wants(messages={message_id}))
             message = rows.message(message_id)
@@ -487,7 +487,7 @@ class ExpireDue:
         pass
 
     def apply(self, rows: WorkingSet) -> Expired:
-        due = rows.connection.scalars(queries.DUE_MESSAGES, {"at_ms": self.at_ms, "most": self.limit}).all()
+        due = rows.connection.scalars(road_out.DUE_MESSAGES, {"at_ms": self.at_ms, "most": self.limit}).all()
         rows.load(Wants(messages=set(due)))
         touched: dict[Target, None] = {}
         for message_id in due:
@@ -497,14 +497,14 @@ class ExpireDue:
         for message in self._unheard_of(rows):
             rows.change_message(change_entries(message, _given_up), self.at_ms)
             touched[message.target] = None
-        return Expired(tuple(touched), None if touched else rows.connection.scalar(queries.NEXT_EXPIRY))
+        return Expired(tuple(touched), None if touched else rows.connection.scalar(road_out.NEXT_EXPIRY))
 
     def _unheard_of(self, rows: WorkingSet) -> list[Message]:
         """What is held back and still lives, sent so long ago that nobody will say what became of it."""
         if self.unheard_since_ms is None:
             return []
         asked = {"before_ms": self.unheard_since_ms, "most": self.limit}
-        found = rows.connection.scalars(queries.UNHEARD_OF, asked).all()
+        found = rows.connection.scalars(road_out.UNHEARD_OF, asked).all()
         rows.load(Wants(messages=set(found)))
         held = (rows.message(message_id) for message_id in found)
         return [message for message in held if message.waiting_for is WaitingFor.AUDIT]
@@ -529,7 +529,7 @@ class Recover:
         pass
 
     def apply(self, rows: WorkingSet) -> int:
-        ids = rows.connection.scalars(queries.sending_messages()).all()
+        ids = rows.connection.scalars(road_out.sending_messages()).all()
         rows.load(Wants(messages=set(ids)))
         return sum(self._doubt(rows, rows.message(message_id)) for message_id in ids)
 

@@ -23,9 +23,9 @@ from yizhan.model import (
     TurnState,
 )
 from yizhan.ports import AccountChange, TurnEnd
-from yizhan.store import queries
 from yizhan.store import tables as t
 from yizhan.store.engine import StoreEngine
+from yizhan.store.queries import people, pruning, road_in, road_out
 from yizhan.store.rows import key_of, key_values
 from yizhan.store.working_set import Wants, WorkingSet
 from yizhan.store.writes_in import ask_nothing, end_turn
@@ -93,7 +93,7 @@ class RemoveAccount:
         rows.announce_account(replace(gone, next_attempt_at_ms=None), self.at_ms)
 
     def _end_messages(self, rows: WorkingSet) -> None:
-        live = rows.connection.scalars(queries.live_messages_of(self.account)).all()
+        live = rows.connection.scalars(road_out.live_messages_of(self.account)).all()
         rows.load(Wants(messages=set(live)))
         for message_id in live:
             message = change_entries(rows.message(message_id), doubted)
@@ -104,8 +104,8 @@ class RemoveAccount:
             rows.change_message(over, self.at_ms)
 
     def _end_turns(self, rows: WorkingSet) -> None:
-        turns = set(rows.connection.scalars(queries.open_turns_of(self.account)))
-        asking = set(rows.connection.scalars(queries.pending_inbound_of(self.account)))
+        turns = set(rows.connection.scalars(road_in.open_turns_of(self.account)))
+        asking = set(rows.connection.scalars(road_in.pending_inbound_of(self.account)))
         rows.load(Wants(turns=turns, inbound_of_turns=set(turns), inbound=set(asking)))
         for turn in sorted(turns):
             end = TurnEnd(turn, TurnState.STOPPED, self.at_ms, reason=UNANSWERED)
@@ -183,8 +183,8 @@ class TakeOver:
         known = rows.chat_for(self.target, self.at_ms)
         if known.taken_over_at_ms is not None:
             return known
-        turns = set(rows.connection.scalars(queries.open_turns_in(self.target)))
-        asking = set(rows.connection.scalars(queries.pending_inbound_in(self.target)))
+        turns = set(rows.connection.scalars(road_in.open_turns_in(self.target)))
+        asking = set(rows.connection.scalars(road_in.pending_inbound_in(self.target)))
         rows.load(Wants(turns=turns, inbound_of_turns=set(turns), inbound=set(asking)))
         for turn in sorted(turns):
             end_turn(
@@ -289,9 +289,9 @@ class AddKey:
         pass
 
     def apply(self, rows: WorkingSet) -> None:
-        if rows.connection.execute(queries.key_by_id(self.key.id)).first() is None:
+        if rows.connection.execute(people.key_by_id(self.key.id)).first() is None:
             rows.changes += 1
-            rows.connection.execute(queries.add_key(), [key_values(self.key)])
+            rows.connection.execute(people.add_key(), [key_values(self.key)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,14 +305,14 @@ class RevokeKey:
         pass
 
     def apply(self, rows: WorkingSet) -> ApiKey:
-        row = rows.connection.execute(queries.key_by_id(self.key_id)).first()
+        row = rows.connection.execute(people.key_by_id(self.key_id)).first()
         if row is None:
             raise UnknownKey(f"There is no API key {self.key_id}.", "See the keys with `yizhan key list`.")
         key = key_of(row)
         if key.revoked_at_ms is None:
             key = replace(key, revoked_at_ms=self.at_ms)
             rows.changes += 1
-            rows.connection.execute(queries.revoke_key(key.id, self.at_ms))
+            rows.connection.execute(people.revoke_key(key.id, self.at_ms))
         return key
 
 
@@ -331,30 +331,30 @@ class Prune:
 
     def apply(self, rows: WorkingSet) -> int:
         old, young = self.finished_before_ms, self.events_before_ms
-        messages = self._keys(rows, queries.old_messages(old, self.limit))
+        messages = self._keys(rows, pruning.old_messages(old, self.limit))
         self._erase(rows, t.attempt, ("account", "message_id"), messages)
         self._erase(rows, t.entry, ("account", "message_id"), messages)
         position = ("account", "chat", "seq")
         return sum(
             (
                 self._erase(rows, t.message, ("account", "id"), messages),
-                self._sweep(rows, t.inbound, position, queries.old_inbound(old, self.limit)),
-                self._sweep(rows, t.suppressed, position, queries.old_suppressed(old, self.limit)),
-                self._sweep(rows, t.turn, position, queries.old_turns(old, self.limit)),
+                self._sweep(rows, t.inbound, position, pruning.old_inbound(old, self.limit)),
+                self._sweep(rows, t.suppressed, position, pruning.old_suppressed(old, self.limit)),
+                self._sweep(rows, t.turn, position, pruning.old_turns(old, self.limit)),
                 self._sweep(
-                    rows, t.session, ("account", "chat", "person"), queries.old_sessions(old, self.limit)
+                    rows, t.session, ("account", "chat", "person"), pruning.old_sessions(old, self.limit)
                 ),
                 self._sweep(
                     rows,
                     t.attempt,
                     ("account", "message_id", "no", "n"),
-                    queries.old_attempts(young, self.limit),
+                    pruning.old_attempts(young, self.limit),
                 ),
-                self._sweep(rows, t.event, ("id",), queries.old_events(young, self.limit)),
-                self._sweep(rows, t.alert, ("id",), queries.old_alerts(young, self.limit)),
-                self._sweep(rows, t.schedule_run, ("schedule", "key"), queries.old_runs(old, self.limit)),
-                self._sweep(rows, t.webhook_post, ("webhook", "event"), queries.old_posts(young, self.limit)),
-                self._sweep(rows, t.claim, ("kind", "key"), queries.old_claims(old, self.limit)),
+                self._sweep(rows, t.event, ("id",), pruning.old_events(young, self.limit)),
+                self._sweep(rows, t.alert, ("id",), pruning.old_alerts(young, self.limit)),
+                self._sweep(rows, t.schedule_run, ("schedule", "key"), pruning.old_runs(old, self.limit)),
+                self._sweep(rows, t.webhook_post, ("webhook", "event"), pruning.old_posts(young, self.limit)),
+                self._sweep(rows, t.claim, ("kind", "key"), pruning.old_claims(old, self.limit)),
             )
         )
 
@@ -370,7 +370,7 @@ class Prune:
         if not keys:
             return 0
         rows.changes += 1
-        rows.connection.execute(queries.erase(table, columns, keys))
+        rows.connection.execute(pruning.erase(table, columns, keys))
         return len(keys)
 
 

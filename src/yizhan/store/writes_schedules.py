@@ -13,7 +13,7 @@ from typing import ClassVar
 from yizhan.errors import RequestError
 from yizhan.model import Inbound, MessageId, Reason, Schedule, ScheduleId, Target
 from yizhan.ports import Accepted, Fired, Firing, PlannedRun
-from yizhan.store import queries
+from yizhan.store.queries import schedules
 from yizhan.store.rows import KeptInbound
 from yizhan.store.working_set import Wants, WorkingSet
 from yizhan.store.writes_in import must_be_the_agents
@@ -67,8 +67,8 @@ class RemoveSchedule:
     def apply(self, rows: WorkingSet) -> None:
         rows.schedule(self.schedule)
         rows.changes += 1
-        rows.connection.execute(queries.erase_schedule(self.schedule))
-        rows.connection.execute(queries.erase_runs(self.schedule))
+        rows.connection.execute(schedules.erase_schedule(self.schedule))
+        rows.connection.execute(schedules.erase_runs(self.schedule))
 
 
 @dataclass(frozen=True, slots=True)

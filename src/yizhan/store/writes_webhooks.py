@@ -10,7 +10,8 @@ from typing import ClassVar
 
 from yizhan.errors import UnknownWebhook
 from yizhan.model import Post, Webhook
-from yizhan.store import queries, rows
+from yizhan.store import rows
+from yizhan.store.queries import webhooks
 from yizhan.store.secrets import Seal
 from yizhan.store.working_set import Wants, WorkingSet
 
@@ -26,9 +27,11 @@ class AddWebhook:
         pass
 
     def apply(self, known: WorkingSet) -> None:
-        if known.connection.execute(queries.webhook_by_id(self.hook.id)).first() is None:
+        if known.connection.execute(webhooks.webhook_by_id(self.hook.id)).first() is None:
             known.changes += 1
-            known.connection.execute(queries.add_webhook(), [dict(rows.webhook_values(self.hook, self.seal))])
+            known.connection.execute(
+                webhooks.add_webhook(), [dict(rows.webhook_values(self.hook, self.seal))]
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class ChangeWebhook:
             **(rows.webhook_progress(self.hook) if self.rewound else {}),
         }
         known.changes += 1
-        known.connection.execute(queries.change_webhook(self.hook.id, values))
+        known.connection.execute(webhooks.change_webhook(self.hook.id, values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,10 @@ class NoteProgress:
     def apply(self, known: WorkingSet) -> None:
         known.changes += 1
         values = rows.webhook_progress(self.hook)
-        known.connection.execute(queries.change_webhook(self.hook.id, values, self.hook.generation))
+        known.connection.execute(webhooks.change_webhook(self.hook.id, values, self.hook.generation))
         if self.post is not None and _is_there(self.hook.id, known):
-            known.connection.execute(queries.erase_post(self.post.webhook, self.post.event))
-            known.connection.execute(queries.add_post(), [dict(rows.post_values(self.post))])
+            known.connection.execute(webhooks.erase_post(self.post.webhook, self.post.event))
+            known.connection.execute(webhooks.add_post(), [dict(rows.post_values(self.post))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,8 @@ class RemoveWebhook:
     def apply(self, known: WorkingSet) -> None:
         must_be_there(self.webhook, known)
         known.changes += 1
-        known.connection.execute(queries.erase_webhook(self.webhook))
-        known.connection.execute(queries.erase_posts(self.webhook))
+        known.connection.execute(webhooks.erase_webhook(self.webhook))
+        known.connection.execute(webhooks.erase_posts(self.webhook))
 
 
 def must_be_there(webhook: str, known: WorkingSet) -> None:
@@ -98,4 +101,4 @@ def must_be_there(webhook: str, known: WorkingSet) -> None:
 
 
 def _is_there(webhook: str, known: WorkingSet) -> bool:
-    return known.connection.execute(queries.webhook_by_id(webhook)).first() is not None
+    return known.connection.execute(webhooks.webhook_by_id(webhook)).first() is not None
