@@ -14,7 +14,7 @@ from typing import Literal
 from simulation.places import Place
 
 MINUTE_MS = 60_000
-OFTEN = 0.35
+OFTEN = 0.25
 """So many plans have schedules."""
 
 Form = Literal["cron", "every", "in"]

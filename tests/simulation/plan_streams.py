@@ -18,7 +18,7 @@ says that it failed; it breaks in a way of its own; it is silent for longer than
 Phase = Literal["before", "between", "after"]
 """Before the first piece, between two, or after the last and before the end."""
 
-OFTEN = 0.4
+OFTEN = 0.3
 """So many plans have such an agent."""
 FATES: tuple[Fate, ...] = (
     "whole", "whole", "whole", "twice", "ends", "error", "breaks", "stalls", "killed", "killed",
