@@ -14,8 +14,16 @@ from typing import Any
 import psycopg
 import pytest
 import structlog
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 _databases = itertools.count(1)
+
+# a machine that has much else to do breaks no property, and what fails must fail again
+examples.register_profile(
+    "house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+examples.load_profile("house")
 
 # whoever starts the tests in the background has these ignored, and every process that a test starts inherits it
 for _ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
