@@ -365,6 +365,7 @@ def test_a_process_that_dies_before_a_send_has_begun_leaves_nothing_unfinished_b
             await struck.wait()
         await station.crash()
 
+    gc.collect()  # what other tests have left behind is not told of here
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         run(story())

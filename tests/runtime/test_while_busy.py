@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,21 @@ async def test_steer_asks_anew_with_both_messages_and_answers_in_one_turn(home: 
         (turn,) = await turns_of(station, account, ann)
         assert (TurnState.DONE, 3, 2) == (turn.state, len(turn.inbound_ids), agent.gone)
         assert [] == await findings(station)
+
+
+@in_virtual_time
+async def test_a_turn_is_steered_no_longer_than_an_agent_may_work(home: Path) -> None:
+    """Somebody who wrote again and again was never answered: the agent began anew each time, and so did its time."""
+    agent = Gated()
+    settings = {"turns": {"while_busy": "steer", "timeout_s": 60}}
+    async with ann_at(home, answers=agent, **settings) as (station, ann, account):
+        for number in range(4):
+            station.say(ann, f"line {number}")
+            await asyncio.sleep(25)
+        assert ["line 0", "line 0\nline 1", "line 0\nline 1\nline 2"] == agent.texts
+        agent.release(9)
+        await until_shown(station, ann, "re: line 0\nline 1\nline 2", "re: line 3")
+        assert [TurnState.DONE] * 2 == [turn.state for turn in await turns_of(station, account, ann)]
 
 
 @pytest.mark.parametrize("at", ["extend_turn", "end_turn"])

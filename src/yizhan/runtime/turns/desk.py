@@ -30,6 +30,7 @@ class Desk:
     turn       the one that is open, None between two
     sender     who wrote what it answers
     agent      who answers
+    opened_ms  when the turn was opened here
     answering  from the turn's opening until the agent has answered; until then it can be stopped
     stopped    why it was to end before that, None if nobody said so; who said so first is right
     ending     set once a turn that was to end before that has ended, on disk too; None while there is none
@@ -45,6 +46,7 @@ class Desk:
     turn: TurnId | None = None
     sender: str = ""
     agent: str = ""
+    opened_ms: int = 0
     answering: bool = False
     stopped: Reason | None = None
     ending: asyncio.Event | None = None
@@ -57,9 +59,9 @@ class Desk:
         """Whether anything is open, or waits."""
         return bool(self.answering or self.pending or self.resumed)
 
-    def open(self, agent: str, sender: str = "") -> None:
-        self.agent, self.sender, self.answering, self.stopped = agent, sender, True, None
-        self.steered, self.spoken = False, False
+    def open(self, agent: str, at_ms: int, sender: str = "") -> None:
+        self.agent, self.opened_ms, self.sender = agent, at_ms, sender
+        self.answering, self.stopped, self.steered, self.spoken = True, None, False, False
 
     def close(self) -> None:
         self.turn, self.answering, self.steered, self.work = None, False, False, None
@@ -92,9 +94,7 @@ class Desk:
 
     def take_pending(self, whose: str | None = None) -> tuple[Inbound, ...]:
         """What waits; of one person, where that is given."""
-        taken = tuple(waiting for waiting in self.pending if whose in (None, waiting.sender_id))
-        self.pending = [waiting for waiting in self.pending if waiting not in taken]
-        return taken
+        return self.take([waiting for waiting in self.pending if whose in (None, waiting.sender_id)])
 
     def concerns(self, inbound: Inbound, by_person: bool) -> bool:
         """Whether the message comes from whom the open turn answers. A schedule interrupts nobody, and what it has
@@ -104,7 +104,8 @@ class Desk:
         return self.sender == inbound.sender_id or not by_person
 
     def take(self, batch: list[Inbound]) -> tuple[Inbound, ...]:
-        self.pending = [waiting for waiting in self.pending if waiting not in batch]
+        taken = {inbound.id for inbound in batch}
+        self.pending = [waiting for waiting in self.pending if waiting.id not in taken]
         return tuple(batch)
 
     def take_resumed(self, whose: str | None = None) -> tuple[Turn, ...]:

@@ -124,12 +124,18 @@ class Turns:
             case WhileBusy.INTERRUPT:
                 desk.stop(INTERRUPTED)
             case WhileBusy.STEER:
-                if not self._roster.elsewhere(desk.agent, inbound):
+                if self._steers(desk, inbound):
                     desk.steer()
             case WhileBusy.QUEUE:
                 pass  # it waits
             case _:
                 assert_never(self._numbers.while_busy)
+
+    def _steers(self, desk: Desk, inbound: Inbound) -> bool:
+        """Whether the message is for the agent that answers, and comes in time: somebody who writes again and again
+        would else never be answered, since the agent begins anew each time."""
+        in_time = self._clock.now_ms() < desk.opened_ms + self._numbers.timeout_ms
+        return in_time and not self._roster.elsewhere(desk.agent, inbound)
 
     def command(self, inbound: Inbound) -> None:
         """A stored control command waits to be carried out; it waits for no turn."""
@@ -278,7 +284,7 @@ class Turns:
                 desk.ended()
 
     async def _resumed(self, desk: Desk, turn: Turn) -> None:
-        desk.open(turn.agent)
+        desk.open(turn.agent, self._clock.now_ms())
         asked = await self._steps.take(lambda: self._store.inbound(turn.inbound_ids))
         desk.sender = asked[0].sender_id if asked else ""
         await self._run(desk, turn, self._workers.seat(), None, asked)
@@ -286,7 +292,7 @@ class Turns:
     async def _answer(self, desk: Desk, asked: Sequence[Inbound]) -> None:
         """Opens a turn, which begins at once where a worker is free."""
         agent = self._roster.asked(asked).agent
-        desk.open(agent, asked[0].sender_id)
+        desk.open(agent, self._clock.now_ms(), asked[0].sender_id)
         seat = self._workers.seat()
         try:
             begins = await seat.take_free()
