@@ -45,8 +45,15 @@ def test_changes_name_only_what_changes(
 ) -> None:
     """`cron` is the same group under another name."""
     gateway.routes["PATCH", "/v1/schedules/sch_1"] = (200, MADE)
-    assert 0 == run("cron", *words).code
+    told = run("cron", *words)
+    assert (0, False) == (told.code, "it is over" in told.err)
     assert body == gateway.only.body
+
+
+def test_who_resumes_what_is_over_is_told_how_it_begins_anew(run: Run, gateway: SmallGateway) -> None:
+    gateway.routes["PATCH", "/v1/schedules/sch_1"] = (200, MADE | {"state": "ended", "next_due_at": None})
+    told = run("schedule", "resume", "sch_1")
+    assert (0, True) == (told.code, "yizhan schedule edit sch_1 --when" in told.err)
 
 
 @pytest.mark.parametrize(

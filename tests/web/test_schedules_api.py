@@ -171,11 +171,10 @@ async def test_what_is_never_due_is_refused(station: Station) -> None:
 
 
 @pytest.mark.parametrize("when", ["30m", "at 18:00", "every 20m"])
-@pytest.mark.parametrize("change", [{"paused": False}, {"when": None}])
-async def test_a_schedule_that_is_over_begins_anew_when_that_is_asked_for(
-    station: Station, when: str, change: dict[str, Any]
+async def test_a_schedule_that_is_over_begins_anew_when_its_time_is_given_again(
+    station: Station, when: str
 ) -> None:
-    """By its button, or by writing its time once more; a new text alone wakes nothing."""
+    """Its old words are enough; a new text alone wakes nothing."""
     await station.with_account()
     clock = station.gateway.clock
     assert isinstance(clock, SetClock)
@@ -183,7 +182,7 @@ async def test_a_schedule_that_is_over_begins_anew_when_that_is_asked_for(
     path = f"{PATH}/{(await _added(station, when=when, ends_at=ends_at))['id']}"
     await _is_over(station, path)
     assert "ended" == (await station.client.patch(path, json={"text": "good day"})).json()["state"]
-    change = {name: when if value is None else value for name, value in change.items()}
+    change: dict[str, Any] = {"when": when}
     if ends_at:
         refused = await station.client.patch(path, json=change)
         assert (422, True) == (refused.status_code, "ends_at" in refused.json()["fix"])
@@ -191,6 +190,25 @@ async def test_a_schedule_that_is_over_begins_anew_when_that_is_asked_for(
     again = await station.client.patch(path, json=change)
     assert (200, "active") == (again.status_code, again.json()["state"]), again.text
     assert clock.now_ms() < parse_time(again.json()["next_due_at"]) <= clock.now_ms() + 86_400_000
+
+
+@pytest.mark.parametrize("when", ["30m", "at 18:00", "every 20m"])
+@pytest.mark.parametrize("first", [True, False])
+async def test_pausing_and_resuming_repeats_nothing(station: Station, when: str, first: bool) -> None:
+    """Who paused everything for a holiday and resumed it was sent last month's reminders once more; so was who repeated
+    a resume whose answer was lost. `first`: it is paused before its time is over."""
+    await station.with_account()
+    clock = station.gateway.clock
+    assert isinstance(clock, SetClock)
+    ends_at = time_text(clock.now_ms() + 1_800_000) if when.startswith("every") else None
+    path = f"{PATH}/{(await _added(station, when=when, ends_at=ends_at))['id']}"
+    if first:
+        assert "paused" == (await station.client.patch(path, json={"paused": True})).json()["state"]
+    await _is_over(station, path)
+    for paused in (True, False, False):
+        answer = await station.client.patch(path, json={"paused": paused})
+        assert (200, None) == (answer.status_code, answer.json()["next_due_at"]), answer.text
+    assert "ended" == answer.json()["state"]
 
 
 async def test_a_day_that_is_over_is_refused_until_another_is_given(station: Station) -> None:
@@ -202,7 +220,7 @@ async def test_a_day_that_is_over_is_refused_until_another_is_given(station: Sta
     day, later = (time_text(today_ms + days * 86_400_000) for days in (1, 9))
     path = f"{PATH}/{(await _added(station, when=f'at {day}'))['id']}"
     await _is_over(station, path, 2 * 86_400_000)
-    refused = await station.client.patch(path, json={"paused": False})
+    refused = await station.client.patch(path, json={"when": f"at {day}"})
     assert (422, True) == (refused.status_code, "no time to come" in refused.json()["detail"])
     again = await station.client.patch(path, json={"when": f"at {later}"})
     assert ("active", later) == (again.json()["state"], again.json()["next_due_at"])

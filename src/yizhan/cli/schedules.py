@@ -134,6 +134,8 @@ def _switch(paused: bool) -> Callable[..., None]:
     def switch(desk: Desk, schedule_id: Id) -> None:
         with desk.api() as api:
             changed = api.call("PATCH", _path(schedule_id), body={"paused": paused})
+        if changed.get("state") == "ended":
+            desk.note(f"it is over; to begin it anew: yizhan schedule edit {safe(schedule_id)} --when WHEN")
         desk.show(changed, _line(changed))
 
     return switch

@@ -88,13 +88,13 @@ class Schedules:
 
     @to_the_end
     async def change(self, schedule_id: ScheduleId, wish: ScheduleWish) -> Schedule:
-        """One that is over begins anew where `when` or `paused` is given. One that comes to its end while it is
-        changed stays over: whoever mends a text just then has not asked for another run.
+        """One that is over begins anew where `when` is given; resumed, it stays over: whoever resumes everything after
+        a holiday has not asked for last month's reminders. So does one that comes to its end while it is changed.
 
         Raises as `add`, and UnknownSchedule.
         """
         before = await self._store.schedule(schedule_id)
-        anew = before.next_due_ms is None and (wish.when is not None or wish.paused is False)
+        anew = before.next_due_ms is None and wish.when is not None
         for number in range(TRIES):
             before = await self._store.schedule(schedule_id) if number else before
             wanted = await self._made(before, wish, self._clock.now_ms(), anew)
@@ -173,13 +173,14 @@ class Schedules:
         """What changes nothing about the time leaves the next due time alone. Raises Unreadable, InvalidRequest."""
         if (before.when, before.zone) != (wanted.when, wanted.zone):
             wanted = replace(wanted, written_ms=now_ms)
-        about_time = {"when", "zone", "jitter_ms", "ends_at_ms", "paused"}
-        if not any(getattr(wish, name) is not None for name in about_time):
+        about_time = ("when", "zone", "jitter_ms", "ends_at_ms", "paused")
+        given = [name for name in about_time if getattr(wish, name) is not None]
+        if not given:
             return wanted
         following = planned(wanted, _due_behind(before, wanted, now_ms), now_ms)
         if following.next_due_ms is None and not wanted.paused and anew:
             following = planned(replace(wanted, written_ms=now_ms), now_ms, now_ms)
-        if following.next_due_ms is None and not wanted.paused:
+        if following.next_due_ms is None and not wanted.paused and given != ["paused"]:
             raise _never_due(wanted)
         return following
 

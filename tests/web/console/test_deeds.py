@@ -401,7 +401,8 @@ def test_a_schedule_tells_when_it_is_due_next() -> None:
     html = schedules.schedule_table(EN, [schedule(), schedule(paused=True), schedule(next_due_ms=None)])
     assert "<b>" not in html
     assert f'data-ms="{NOW_MS + 9}" data-form="until"' in html
-    assert ["pause", "resume", "pause"] == [act for act, _ in asked(html) if act in ("pause", "resume")]
+    switches = ("pause", "resume", "again")
+    assert ["pause", "resume", "again"] == [act for act, _ in asked(html) if act in switches]
     assert {True} == {sure for act, sure in asked(html) if act == "remove"}
     assert "never again" in seen(html)
     assert "No schedules yet" in seen(schedules.schedule_table(EN, []))

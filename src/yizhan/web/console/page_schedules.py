@@ -11,7 +11,7 @@ from yizhan.errors import InvalidRequest, RequestError
 from yizhan.model import Schedule, ScheduleId
 from yizhan.runtime.views import ScheduleWish
 from yizhan.web.console import controls, links, schedule_form, schedules
-from yizhan.web.console.frame import Fields, Frame, open_frame, watch_for
+from yizhan.web.console.frame import Act, Fields, Frame, open_frame, watch_for
 from yizhan.web.console.markup import Html, join, tag
 from yizhan.web.console.nowhere import no_such
 
@@ -43,6 +43,15 @@ class Deeds:
         self._frame = frame
         self._watch = watch_for(frame)
 
+    def _acts(self) -> dict[str, Act]:
+        return {
+            "run": self._run,
+            "pause": self._pause,
+            "resume": self._resume,
+            "again": self._again,
+            "remove": self._remove,
+        }
+
     async def _run(self, schedule: str) -> None:
         await self._frame.console.gateway.schedules.run(ScheduleId(schedule), None)
         self._done("schedules.ran")
@@ -54,8 +63,17 @@ class Deeds:
         await self._change(schedule, False, "schedules.resumed.done")
 
     async def _change(self, schedule: str, paused: bool, told: str) -> None:
-        await self._frame.console.gateway.schedules.change(ScheduleId(schedule), ScheduleWish(paused=paused))
-        self._done(told)
+        wish = ScheduleWish(paused=paused)
+        changed = await self._frame.console.gateway.schedules.change(ScheduleId(schedule), wish)
+        over = not changed.paused and changed.next_due_ms is None
+        self._done("schedules.resumed.over" if over else told)
+
+    async def _again(self, schedule: str) -> None:
+        """The same words once more: one that is over begins anew."""
+        schedules_of = self._frame.console.gateway.schedules
+        known = await schedules_of.one(ScheduleId(schedule))
+        await schedules_of.change(known.id, ScheduleWish(when=known.when))
+        self._done("schedules.again.done")
 
     async def _remove(self, schedule: str) -> None:
         await self._frame.console.gateway.schedules.remove(ScheduleId(schedule))
@@ -82,8 +100,7 @@ class SchedulesPage(Deeds):
                 ui.html(tag("a", words("schedules.new"), href=links.SCHEDULE, class_="button primary"))
             self._table = ui.html("")
             self._pager = ui.html("")
-        acts = {"run": self._run, "pause": self._pause, "resume": self._resume, "remove": self._remove}
-        frame.on_click(acts | {"older": self._older, "newer": self._newer})
+        frame.on_click(self._acts() | {"older": self._older, "newer": self._newer})
         await frame.attempt(self._refresh)
         frame.keep_true(self._watch, self._refresh, CALM_GAP_MS)
 
@@ -125,8 +142,7 @@ class SchedulePage(Deeds):
             with ui.element("section").classes("panel"):
                 ui.html(schedule_form.form(words, schedule, gateway.schedules.zone, chats, self._due_ms()))
             self._runs = ui.html("")
-        acts = {"run": self._run, "pause": self._pause, "resume": self._resume, "remove": self._remove}
-        frame.on_click(acts)
+        frame.on_click(self._acts())
         frame.on_submit({"schedule": self._save})
         frame.on_type({"schedule": self._preview})
         await frame.attempt(self._refresh)

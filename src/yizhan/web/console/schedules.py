@@ -69,7 +69,8 @@ def next_due(words: Words, schedule: Schedule) -> Html:
 
 
 def acts_on(words: Words, schedule: Schedule) -> list[Html]:
-    switch = "resume" if schedule.paused else "pause"
+    over = schedule.next_due_ms is None
+    switch = "resume" if schedule.paused else "again" if over else "pause"
     sure = words("schedules.remove.sure", name=named(schedule))
     return [
         controls.button("run", words("schedules.run"), "small", data_about=schedule.id),

@@ -255,6 +255,7 @@ MORE: dict[str, tuple[str, str]] = {
     "schedules.run": ("现在就发", "Run now"),
     "schedules.pause": ("暂停", "Pause"),
     "schedules.resume": ("恢复", "Resume"),
+    "schedules.again": ("重新开始", "Begin anew"),
     "schedules.remove": ("删除", "Remove"),
     "schedules.remove.sure": (
         "删除“{name}”和它的运行记录？这不能撤销；已经交付的消息保留。",
@@ -269,6 +270,11 @@ MORE: dict[str, tuple[str, str]] = {
         "已恢复；暂停期间的不补发",
         "It goes on; what was due meanwhile is not made up for",
     ),
+    "schedules.resumed.over": (
+        "时间已经过去，不会再有；要再来，请按“重新开始”",
+        "Its time is over, and nothing is due any more; begin it anew if you want it again",
+    ),
+    "schedules.again.done": ("已重新开始", "It begins anew"),
     "schedules.removed": ("已删除", "Removed"),
     "schedules.saved": ("已保存", "Saved"),
     "schedules.runs": ("运行记录", "Runs"),
