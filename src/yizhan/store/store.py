@@ -77,6 +77,8 @@ from yizhan.store import (
     writes_out,
     writes_people,
     writes_schedules,
+    writes_sessions,
+    writes_turns,
     writes_webhooks,
 )
 from yizhan.store.committer import CLOSED, Committer
@@ -146,29 +148,29 @@ class SqlStore:
         return await self._committer.submit(writes_in.CommitInbound(commit))
 
     async def dispatch_done(self, inbound: Sequence[InboundId]) -> None:
-        await self._committer.submit(writes_in.DispatchDone(tuple(inbound)))
+        await self._committer.submit(writes_turns.DispatchDone(tuple(inbound)))
 
     async def start_turn(self, start: TurnStart) -> TurnOpened:
-        return await self._committer.submit(writes_in.StartTurn(start))
+        return await self._committer.submit(writes_turns.StartTurn(start))
 
     async def begin_turn(self, turn: Turn, at_ms: int) -> TurnOpened | None:
-        return await self._committer.submit(writes_in.BeginTurn(turn.id, turn.person, turn.target, at_ms))
+        return await self._committer.submit(writes_turns.BeginTurn(turn.id, turn.person, turn.target, at_ms))
 
     async def extend_turn(self, turn: Turn, inbound: Sequence[InboundId], at_ms: int) -> TurnOpened | None:
-        claim = writes_in.ExtendTurn(turn.id, turn.person, turn.target, tuple(inbound), at_ms)
+        claim = writes_turns.ExtendTurn(turn.id, turn.person, turn.target, tuple(inbound), at_ms)
         return await self._committer.submit(claim)
 
     async def say(self, turn: TurnId, draft: Draft) -> Accepted | None:
-        return await self._committer.submit(writes_in.Say(turn, draft))
+        return await self._committer.submit(writes_turns.Say(turn, draft))
 
     async def end_turn(self, end: TurnEnd) -> tuple[Accepted, ...]:
-        return await self._committer.submit(writes_in.EndTurn(end))
+        return await self._committer.submit(writes_turns.EndTurn(end))
 
     async def new_session(self, target: Target, sender: str, by_person: bool, at_ms: int) -> None:
-        await self._committer.submit(writes_in.NewSession(target, sender, by_person, at_ms))
+        await self._committer.submit(writes_sessions.NewSession(target, sender, by_person, at_ms))
 
     async def choose_agent(self, target: Target, agent: str, at_ms: int) -> None:
-        await self._committer.submit(writes_in.ChooseAgent(target, agent, at_ms))
+        await self._committer.submit(writes_sessions.ChooseAgent(target, agent, at_ms))
 
     # Writes: the watch.
 

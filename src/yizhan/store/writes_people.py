@@ -28,8 +28,8 @@ from yizhan.store.engine import StoreEngine
 from yizhan.store.queries import people, pruning, road_in, road_out
 from yizhan.store.rows import key_of, key_values
 from yizhan.store.working_set import Wants, WorkingSet
-from yizhan.store.writes_in import ask_nothing, end_turn
 from yizhan.store.writes_out import change_entries, doubted, ended
+from yizhan.store.writes_turns import ask_nothing, end_turn
 
 REMOVED = Reason("removed", "The account was removed.")
 TAKEN_OVER = Reason("taken-over", "A person has taken the chat over.")
