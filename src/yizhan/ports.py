@@ -509,6 +509,7 @@ class Said:
 
     undelivered  the chat has not seen all of it
     unasked      said on our side, and not by an agent that was asked: by a program, a schedule, a person
+    unheard      said by the other side, and no agent has heard it: none was asked, or it could not be reached
     """
 
     role: str
@@ -516,6 +517,7 @@ class Said:
     at_ms: int
     undelivered: bool = False
     unasked: bool = False
+    unheard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -576,6 +578,19 @@ class Later:
 
 Piece = Text | OutputEnd | Progress | Session | Later
 """What an agent says, in the order in which it says it."""
+
+
+UNHEARD = frozenset(
+    {
+        "agent-unreachable",
+        "agent-refused",
+        "agent-not-found",
+        "agent-busy",
+        "agent-web-page",
+        "agent-gone",
+    }
+)
+"""Codes of failures that leave no doubt: the agent knows nothing of the question."""
 
 
 class AgentFailed(Exception):

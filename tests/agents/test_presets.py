@@ -123,8 +123,11 @@ async def test_a_failure_of_cowagent_in_the_middle_names_its_reason(play: Play) 
 @pytest.mark.parametrize(
     ("preset", "said"),
     [
-        ("hermes", "(Since you were asked last, the chat was also told:)\n> deploy?\n\nyes, do it"),
-        ("plain", "yes, do it"),
+        (
+            "hermes",
+            "(Since you were asked last, this was also said in the chat:)\n> deploy?\n> They wrote: yes\n\nyes, do it",
+        ),
+        ("plain", "yes\n\nyes, do it"),
     ],
 )
 async def test_what_others_said_meanwhile_is_told_to_those_who_remember(
@@ -138,6 +141,7 @@ async def test_what_others_said_meanwhile_is_told_to_those_who_remember(
         Said("user", "hi", 1),
         Said("assistant", "hello", 2),
         Said("assistant", "deploy?", 3, unasked=True),
+        Said("user", "yes", 4, unheard=True),
     )
     question = replace(ask("yes, do it"), history=history, language="en")
     try:
@@ -151,6 +155,8 @@ def test_what_was_answered_since_is_not_told_again() -> None:
     """Only what came after the agent's last words is news to it."""
     lines = (Said("assistant", "old", 1, unasked=True), Said("user", "hi", 2), Said("assistant", "hello", 3))
     assert "now" == caught_up(replace(ask("now"), history=lines))
+    picture = Said("user", "", 4, unheard=True)
+    assert "now" == caught_up(replace(ask("now"), history=(*lines, picture)))
 
 
 @given(st.text(max_size=300))

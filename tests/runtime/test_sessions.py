@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from simulation.station import Station
+from simulation.station import Station, target
 from simulation.virtual import in_virtual_time
 from tests.runtime.answers import Gated, ann_at, until, until_shown
-from yizhan.model import AccountId, ChatId, MessageState
-from yizhan.ports import Batch, Heard, Question
+from yizhan.model import AccountId, ChatId, Inbound, MessageState
+from yizhan.ports import AgentFailed, Batch, Heard, Piece, Question
 from yizhan_simulator import Fault
 from yizhan_simulator.knobs import Refusal
 
@@ -129,6 +130,51 @@ async def test_agent_can_tell_its_own_words_from_those_of_others(home: Path, pre
         assert [("one", False), ("re: one", False), ("deploy?", True)] == [
             (line.text, line.unasked) for line in told
         ]
+
+
+class Away(Gated):
+    """Cannot be asked while it is away."""
+
+    away = False
+
+    async def answer(self, question: Question) -> AsyncIterator[Piece]:
+        if self.away:
+            raise AgentFailed("agent-unreachable", "http://none.example cannot be reached.")
+        async for piece in super().answer(question):
+            yield piece
+
+
+@in_virtual_time
+async def test_what_was_said_while_no_agent_could_hear_it_reaches_the_next_question(home: Path) -> None:
+    """It was down, then a person answered: an agent that remembers by itself was told neither, nor the push before."""
+    agent = Away()
+    agent.release(99)
+    model = MODEL["agents"]["model"] | {"preset": "hermes"}
+    async with ann_at(home, answers=agent, agent="model", agents={"model": model}) as (station, ann, account):
+        await _ask(station, ann, agent, "one")
+        await station.push(account, ann, "deploy?")
+        agent.away = True
+        station.say(ann, "yes")
+        await until(lambda: len(station.shown(ann)) == 3)  # an answer, the push, a notice
+        agent.away = False
+        await station.gateway.take_over(target(account, ann), True)
+        station.say(ann, "hello?")
+        await until(lambda: _stored(station, account, ann, "hello?"))
+        await station.gateway.take_over(target(account, ann), False)
+        told = (await _ask(station, ann, agent, "well?")).history
+        heard = [(line.text, line.unasked, line.unheard) for line in told]
+        assert [
+            ("one", False, False),
+            ("re: one", False, False),
+            ("deploy?", True, False),
+            ("yes", False, True),
+            ("hello?", False, True),
+        ] == heard
+
+
+async def _stored(station: Station, account: AccountId, user: str, text: str) -> bool:
+    page = await station.gateway.store.timeline(target(account, user), None, 100)
+    return text in [row.text for row in page.rows if isinstance(row, Inbound)]
 
 
 async def _waits(station: Station) -> bool:

@@ -1,8 +1,8 @@
 """What an agent is told of a chat's history. Pure.
 
 One that remembers by itself is told what it cannot know: what programs, schedules and persons have said to the chat
-since it was asked last. Else "yes, do it" would mean nothing to it. One that remembers nothing is told the newest
-lines that fit.
+since it was asked last, and what the other side has, of which nobody could tell it. Else "yes, do it" would mean
+nothing to it. One that remembers nothing is told the newest lines that fit.
 
 Bounded by lines and, where the operator says so, by tokens. Tokens are estimated, since every model counts its own
 way: a Chinese character is taken for one, other text for one in four bytes, and each line for four more. That
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from yizhan.ports import Question, Said
 
@@ -25,9 +26,11 @@ UNSEEN = {
 
 
 MEANWHILE = {
-    "zh": "（在此之前，聊天中还收到了这些消息：）",
-    "en": "(Since you were asked last, the chat was also told:)",
+    "zh": "（在此之前，聊天中还有这些消息：）",
+    "en": "(Since you were asked last, this was also said in the chat:)",
 }
+THEY_WROTE = {"zh": "对方：", "en": "They wrote: "}
+"""Before what the other side has said."""
 
 
 def remembered(history: Sequence[Said], max_lines: int, max_tokens: int | None, language: str) -> list[Said]:
@@ -46,14 +49,14 @@ def remembered(history: Sequence[Said], max_lines: int, max_tokens: int | None, 
 
 def caught_up(question: Question) -> str:
     """The question's text, after what the agent has missed."""
-    missed: list[str] = []
-    for line in reversed(question.history):
-        if not line.unasked:
-            break
-        missed.append(line.text)
+    news = takewhile(lambda line: line.unasked or line.unheard, reversed(question.history))
+    missed = [line for line in news if line.text][::-1]
     if not missed:
         return question.text
-    told = "\n".join(f"> {line}" for text in reversed(missed) for line in text.splitlines())
+    wrote = THEY_WROTE.get(question.language, THEY_WROTE["en"])
+    told = "\n".join(
+        f"> {line}" for said in missed for line in f"{wrote if said.unheard else ''}{said.text}".splitlines()
+    )
     return f"{MEANWHILE.get(question.language, MEANWHILE['en'])}\n{told}\n\n{question.text}"
 
 

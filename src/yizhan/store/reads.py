@@ -226,7 +226,7 @@ def history(connection: Connection, session: ChatSession, limit: int) -> tuple[S
     heard = connection.execute(road_in.heard_lines(session, limit))
     said = connection.execute(road_in.said_lines(session, limit))
     newest_first = merge(
-        ((seq, Said("user", text, at_ms)) for seq, text, at_ms in heard),
+        ((seq, Said("user", text, at_ms, unheard=bool(unheard))) for seq, text, at_ms, unheard in heard),
         (
             (seq, Said("assistant", text, at_ms, state in _UNSEEN, turn_id is None and answered is None))
             for seq, text, at_ms, state, turn_id, answered in said

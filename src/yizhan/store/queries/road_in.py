@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, and_, exists, or_, select
 
-from yizhan.model import Access, AccountId, ChatSession, Dispatch, MessageClass, Target, Turn
+from yizhan.model import Access, AccountId, ChatSession, Dispatch, MessageClass, Target, Turn, TurnState
+from yizhan.ports import UNHEARD
 from yizhan.store import tables as t
 from yizhan.store.queries.terms import OPEN, PENDING
 
@@ -67,10 +68,14 @@ def open_turns_in(target: Target) -> Select[Any]:
 
 
 def heard_lines(session: ChatSession, limit: int) -> Select[Any]:
-    """What allowed senders said in a session, newest first; of one person: what he said."""
-    i = t.inbound
+    """What allowed senders said in a session, newest first, and whether no agent has heard it; of one person: what he
+    said."""
+    i, u = t.inbound, t.turn
+    unasked = and_(i.c.turn_id.is_(None), i.c.dispatch == Dispatch.DONE.value)
+    unreached = and_(u.c.state == TurnState.FAILED.value, u.c.reason_code.in_(sorted(UNHEARD)))
     query = (
-        select(i.c.seq, i.c.text, i.c.received_at_ms)
+        select(i.c.seq, i.c.text, i.c.received_at_ms, or_(unasked, unreached))
+        .outerjoin(u, u.c.id == i.c.turn_id)
         .where(i.c.account == session.account, i.c.chat == session.chat)
         .where(i.c.access == Access.ALLOWED.value, i.c.received_at_ms >= session.since_ms)
         .order_by(i.c.seq.desc())
