@@ -1053,7 +1053,9 @@ class Store(Protocol):
         ...
 
     # writes: webhooks
-    async def add_webhook(self, hook: Webhook) -> None: ...
+    async def add_webhook(self, hook: Webhook) -> Webhook:
+        """As it stands on disk: an id that is there already changes nothing, the secret least of all."""
+        ...
 
     async def change_webhook(self, hook: Webhook, rewound: bool) -> None:
         """What people choose; `rewound`: from where on it goes as well. Raises UnknownWebhook."""

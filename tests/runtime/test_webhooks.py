@@ -12,9 +12,10 @@ import pytest
 
 from simulation.virtual import SeededChance, VirtualClock, in_virtual_time
 from yizhan.core.signing import key_of, signature
-from yizhan.errors import CursorGone, InvalidRequest, UnknownWebhook
+from yizhan.errors import CursorGone, InvalidRequest, StoreUnavailable, UnknownWebhook
 from yizhan.model import Access, AccountId, ChatId, Credentials, Dispatch, InboundId, Webhook
 from yizhan.ports import Absence, AbsenceKind, Answer, Arrival, Heard, InboundCommit, Reply, Request
+from yizhan.runtime.repeats import Asked
 from yizhan.runtime.supervisor import Supervisor
 from yizhan.runtime.views import WebhookWish
 from yizhan.runtime.webhooks import WAIT_CAP_MS, Webhooks
@@ -113,6 +114,25 @@ async def test_each_event_is_posted_once_in_order_and_signed(house: House) -> No
     assert (6, 0) == (house.hooks.one(hook.id).cursor, house.hooks.one(hook.id).failures)
     posts = (await house.hooks.posts(hook.id)).rows
     assert [(204, None, 1)] * 5 == [(post.status, post.reason, post.tries) for post in posts]
+    await house.crash()
+
+
+@in_virtual_time
+async def test_one_whose_adding_was_not_heard_out_keeps_the_secret_that_is_on_disk(house: House) -> None:
+    """The repeat was told another secret than the next start would sign with."""
+    await house.start()
+    asked, real = Asked("webhook", "k", "sha"), house.store.add_webhook
+
+    async def lost(hook: Webhook) -> Webhook:
+        await real(hook)
+        raise StoreUnavailable("The answer was lost.", "Try again.")
+
+    house.store.add_webhook = lost  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        await house.hooks.add_once(URL, WebhookWish(), asked)
+    house.store.add_webhook = real  # type: ignore[method-assign]
+    hook, _ = await house.hooks.add_once(URL, WebhookWish(), asked)
+    assert [(hook.id, hook.secret)] == [(kept.id, kept.secret) for kept in await house.store.webhooks()]
     await house.crash()
 
 

@@ -135,8 +135,7 @@ class Webhooks:
             created_at_ms=self._clock.now_ms(),
             cursor=newest,
         )
-        hook = _wished(hook, wish)
-        await self._store.add_webhook(hook)
+        hook = await self._store.add_webhook(_wished(hook, wish))
         self._desks[hook.id] = _Desk(hook)
         self._begin(self._desks[hook.id])
         return hook

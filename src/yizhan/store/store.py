@@ -200,8 +200,8 @@ class SqlStore:
 
     # Writes: webhooks.
 
-    async def add_webhook(self, hook: Webhook) -> None:
-        await self._committer.submit(writes_webhooks.AddWebhook(hook, self._seal))
+    async def add_webhook(self, hook: Webhook) -> Webhook:
+        return await self._committer.submit(writes_webhooks.AddWebhook(hook, self._seal))
 
     async def change_webhook(self, hook: Webhook, rewound: bool) -> None:
         await self._committer.submit(writes_webhooks.ChangeWebhook(hook, rewound))

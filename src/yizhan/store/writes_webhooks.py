@@ -26,12 +26,13 @@ class AddWebhook:
     def wants(self, wants: Wants) -> None:
         pass
 
-    def apply(self, known: WorkingSet) -> None:
-        if known.connection.execute(webhooks.webhook_by_id(self.hook.id)).first() is None:
-            known.changes += 1
-            known.connection.execute(
-                webhooks.add_webhook(), [dict(rows.webhook_values(self.hook, self.seal))]
-            )
+    def apply(self, known: WorkingSet) -> Webhook:
+        """As it stands on disk: one that is there already keeps its secret."""
+        if (row := known.connection.execute(webhooks.webhook_by_id(self.hook.id)).first()) is not None:
+            return rows.webhook_of(row, self.seal)
+        known.changes += 1
+        known.connection.execute(webhooks.add_webhook(), [dict(rows.webhook_values(self.hook, self.seal))])
+        return self.hook
 
 
 @dataclass(frozen=True, slots=True)
