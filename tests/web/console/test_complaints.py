@@ -19,8 +19,11 @@ REFUSALS = {
     for name, kind in vars(errors).items()
     if isinstance(kind, type) and issubclass(kind, errors.RequestError)
 } | {"Unreadable"}
-ROOMS = ("yizhan.core.timetable", "yizhan.web.console.")
-"""What is refused while somebody types in a form."""
+ROOMS = (
+    "yizhan.core.timetable", "yizhan.runtime.schedules", "yizhan.runtime.webhooks", "yizhan.runtime.outbound",
+    "yizhan.runtime.gateway", "yizhan.runtime.targets", "yizhan.runtime.turns", "yizhan.web.console.",
+)  # fmt: skip
+"""What is refused while somebody types in a form, or presses a button."""
 
 
 def sentences() -> Iterator[str]:
