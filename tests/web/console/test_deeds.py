@@ -505,6 +505,7 @@ def test_due_times_are_told_on_the_clock_that_is_meant() -> None:
     assert "Next (Asia/Shanghai): 2027-01-15 16:00 Fri" == seen(
         schedule_form.preview(EN, [NOW_MS], "Asia/Shanghai")
     )
+    assert "08:00 周五" in schedule_form.preview(ZH, [NOW_MS], "UTC"), "a Chinese page said Fri"
     assert "Never due any more" in schedule_form.preview(EN, [], "UTC")
 
 

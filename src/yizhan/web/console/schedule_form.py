@@ -137,10 +137,9 @@ def preview(words: Words, due_ms: Sequence[int], zone: str) -> Html:
     """The next due times, on the clock of the zone that is meant; the reader's own clock may be another."""
     if not due_ms:
         return tag("p", words("schedules.preview.none"), class_="tone-wait")
-    place = zone_of(zone)
-    items = [
-        tag("li", f"{datetime.fromtimestamp(at_ms / 1000, place):%Y-%m-%d %H:%M %a}") for at_ms in due_ms
-    ]
+    place, days = zone_of(zone), words("schedules.days").split()
+    moments = [datetime.fromtimestamp(at_ms / 1000, place) for at_ms in due_ms]
+    items = [tag("li", f"{moment:%Y-%m-%d %H:%M} {days[moment.weekday()]}") for moment in moments]
     return join(tag("p", words("schedules.preview", zone=zone)), tag("ol", *items))
 
 

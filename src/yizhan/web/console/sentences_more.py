@@ -293,6 +293,7 @@ MORE: dict[str, tuple[str, str]] = {
     ),
     "schedules.zone": ("时区", "Time zone"),
     "schedules.preview": ("接下来（{zone}）：", "Next ({zone}):"),
+    "schedules.days": ("周一 周二 周三 周四 周五 周六 周日", "Mon Tue Wed Thu Fri Sat Sun"),
     "schedules.preview.none": ("不会再有了", "Never due any more"),
     "schedules.kind": ("方式", "Kind"),
     "schedules.kind.text": ("发送这段文字", "Say this text"),
