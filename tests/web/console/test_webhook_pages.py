@@ -105,9 +105,9 @@ def test_what_is_no_address_is_refused(typed: str) -> None:
 
 
 def test_from_where_on_is_posted_again() -> None:
-    assert [0, 7, 7] == [webhooks.after_of({"after": [typed]}) for typed in ("", "7", "#7")]
+    assert [0, 7, 7] == [webhooks.after_of({"behind": [typed]}) for typed in ("", "7", "#7")]
     with pytest.raises(InvalidRequest):
-        webhooks.after_of({"after": ["-1"]})
+        webhooks.after_of({"behind": ["-1"]})
 
 
 @pytest.mark.parametrize("words", [EN, ZH], ids=["en", "zh"])

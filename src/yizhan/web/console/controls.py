@@ -18,8 +18,8 @@ def submit(text: str, look: str = "primary", **more: Attribute) -> Html:
 
 
 def field(name: str, label: str, **more: Attribute) -> Html:
-    """One line to type, under its label. Its name must be none that a form or a document has, such as `name` or `when`:
-    the browser's cleaner takes those away."""
+    """One line to type, under its label. Its name must be none that a form or a document has, such as `name` or
+    `after`: the browser's cleaner takes those away, and what is typed goes nowhere."""
     box = tag("input", name=name, id=f"in-{name}", type=more.pop("type", "text"), class_="box", **more)
     return tag("p", tag("label", label, for_=f"in-{name}"), box, class_="field")
 

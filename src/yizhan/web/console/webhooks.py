@@ -202,7 +202,7 @@ def replay_form(words: Words) -> Html:
     return controls.form(
         "replay",
         tag("p", words("webhooks.replay.how"), class_="quiet"),
-        controls.field("after", words("webhooks.after"), inputmode="numeric", pattern="[0-9]{1,18}"),
+        controls.field("behind", words("webhooks.after"), inputmode="numeric", pattern="#?[0-9]{1,18}"),
         controls.buttons(
             controls.submit(words("webhooks.replay"), "", data_confirm=words("webhooks.replay.sure"))
         ),
@@ -211,7 +211,7 @@ def replay_form(words: Words) -> Html:
 
 def after_of(fields: Mapping[str, Sequence[str]]) -> int:
     """The event behind which it goes on; 0: the oldest that is kept. Raises InvalidRequest."""
-    typed = "".join(fields.get("after", ())).strip().removeprefix("#")
+    typed = "".join(fields.get("behind", ())).strip().removeprefix("#")
     if typed and not (typed.isascii() and typed.isdigit() and len(typed) <= 18):
         raise InvalidRequest("That is no event.", "Give its number, or nothing for all that are kept.")
     return int(typed or 0)
