@@ -73,6 +73,8 @@ from yizhan.store import (
     watching,
     writes_alerts,
     writes_claims,
+    writes_drafts,
+    writes_ends,
     writes_in,
     writes_out,
     writes_people,
@@ -110,7 +112,7 @@ class SqlStore:
     # Writes: the road out.
 
     async def accept(self, draft: Draft) -> Accepted:
-        return await self._committer.submit(writes_out.Accept(draft))
+        return await self._committer.submit(writes_drafts.Accept(draft))
 
     async def begin_attempt(self, intent: Intent) -> bool:
         return await self._committer.submit(writes_out.BeginAttempt(intent))
@@ -122,16 +124,16 @@ class SqlStore:
         return await self._committer.submit(writes_out.Park(parking))
 
     async def withdraw(self, message: MessageId, at_ms: int) -> Message:
-        return await self._committer.submit(writes_out.Withdraw(message, at_ms))
+        return await self._committer.submit(writes_ends.Withdraw(message, at_ms))
 
     async def cancel(self, message: MessageId, at_ms: int) -> Message:
-        return await self._committer.submit(writes_out.Cancel(message, at_ms))
+        return await self._committer.submit(writes_ends.Cancel(message, at_ms))
 
     async def retry(self, message: MessageId, at_ms: int, expires_at_ms: int) -> Message:
-        return await self._committer.submit(writes_out.Retry(message, at_ms, expires_at_ms))
+        return await self._committer.submit(writes_ends.Retry(message, at_ms, expires_at_ms))
 
     async def expire_due(self, at_ms: int, limit: int, unheard_since_ms: int | None = None) -> Expired:
-        return await self._committer.submit(writes_out.ExpireDue(at_ms, limit, unheard_since_ms))
+        return await self._committer.submit(writes_ends.ExpireDue(at_ms, limit, unheard_since_ms))
 
     async def recover(self, at_ms: int, in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND) -> int:
         return await self._committer.submit(writes_out.Recover(at_ms, in_doubt))

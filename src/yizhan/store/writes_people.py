@@ -25,10 +25,11 @@ from yizhan.model import (
 from yizhan.ports import AccountChange, TurnEnd
 from yizhan.store import tables as t
 from yizhan.store.engine import StoreEngine
+from yizhan.store.entries import change_entries, ended
 from yizhan.store.queries import people, pruning, road_in, road_out
 from yizhan.store.rows import key_of, key_values
 from yizhan.store.working_set import Wants, WorkingSet
-from yizhan.store.writes_out import change_entries, doubted, ended
+from yizhan.store.writes_out import doubted
 from yizhan.store.writes_turns import ask_nothing, end_turn
 
 REMOVED = Reason("removed", "The account was removed.")

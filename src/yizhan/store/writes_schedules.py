@@ -16,7 +16,7 @@ from yizhan.ports import Accepted, Fired, Firing, PlannedRun
 from yizhan.store.queries import schedules
 from yizhan.store.rows import KeptInbound
 from yizhan.store.working_set import Wants, WorkingSet
-from yizhan.store.writes_out import accept_draft, want_draft
+from yizhan.store.writes_drafts import accept_draft, want_draft
 from yizhan.store.writes_turns import must_be_the_agents
 
 
