@@ -17,7 +17,8 @@ from yizhan.model import MessageId, MessageState
 from yizhan.ports import MessageFilter
 from yizhan.store.committer import PROBE_INTERVAL_S, QUEUE_MAX
 from yizhan.store.open import _engine
-from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 
 Desk = Any
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol, TypeVar
 
-from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 
 R_co = TypeVar("R_co", covariant=True)
 

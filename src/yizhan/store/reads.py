@@ -40,6 +40,7 @@ from yizhan.model import (
 from yizhan.ports import Counts, LaneView, MessageFilter, Page, Said, Tally, TimelineRow, TurnFilter
 from yizhan.store import rows
 from yizhan.store import tables as t
+from yizhan.store.messages import messages_of
 from yizhan.store.pages import cursor_of, place_of
 from yizhan.store.queries import by_key, lanes, people, road_in, road_out, windows
 from yizhan.store.queries.webhooks import all_webhooks, posts_page
@@ -47,7 +48,6 @@ from yizhan.store.rows import Row
 from yizhan.store.secrets import Seal
 from yizhan.store.statement import Statement
 from yizhan.store.statements import BatchStatements
-from yizhan.store.working_set import messages_of
 
 PAGE_MAX = 1000
 

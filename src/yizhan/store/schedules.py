@@ -10,6 +10,7 @@ from yizhan.errors import UnknownSchedule
 from yizhan.model import Message, Run, RunId, Schedule, ScheduleId, Turn
 from yizhan.ports import Page, RunView
 from yizhan.store import rows
+from yizhan.store.messages import messages_of
 from yizhan.store.pages import cursor_of, place_of
 from yizhan.store.queries import by_key, road_out
 from yizhan.store.queries.schedules import (
@@ -23,7 +24,6 @@ from yizhan.store.queries.schedules import (
 from yizhan.store.reads import bounded
 from yizhan.store.rows import Row
 from yizhan.store.statements import BatchStatements
-from yizhan.store.working_set import messages_of
 
 
 def schedule(connection: Connection, schedule_id: ScheduleId) -> Schedule:

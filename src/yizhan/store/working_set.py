@@ -12,8 +12,8 @@ flush. A working set lives for one flush.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -51,69 +51,21 @@ from yizhan.model import (
     TurnId,
 )
 from yizhan.store import rows
+from yizhan.store.messages import messages_of
 from yizhan.store.queries import people
 from yizhan.store.queries.by_key import attempt_by_key
+from yizhan.store.recall import Recall
 from yizhan.store.rows import KeptChat, KeptInbound, KeptMessage, KeptSuppressed, KeptToken, KeptTurn, Row
 from yizhan.store.secrets import Seal, token_hash
 from yizhan.store.statement import ListQuery, Statement
 from yizhan.store.statements import BatchStatements
 from yizhan.store.told import told
+from yizhan.store.wants import Moment, SessionKey, Wants
 
-RECALLED = 1024
 TOKENS_KEPT = 20
 """Reply tokens kept per chat; older ones are removed as newer ones come."""
 
-Moment = tuple[str, str, int]
-"""Account, sender and the platform's time of a message."""
 AttemptKey = tuple[MessageId, int, int]
-SessionKey = tuple[AccountId, ChatId, str]
-
-
-@dataclass(slots=True)
-class Wants:
-    """Which rows a batch needs."""
-
-    accounts: set[AccountId] = field(default_factory=set)
-    chats: set[Target] = field(default_factory=set)
-    messages: set[MessageId] = field(default_factory=set)
-    with_attempts: set[MessageId] = field(default_factory=set)
-    keys: set[tuple[AccountId, str]] = field(default_factory=set)
-    progress: set[Target] = field(default_factory=set)
-    inbound: set[InboundId] = field(default_factory=set)
-    platform_ids: set[tuple[AccountId, str]] = field(default_factory=set)
-    moments: set[Moment] = field(default_factory=set)
-    turns: set[TurnId] = field(default_factory=set)
-    sessions: set[SessionKey] = field(default_factory=set)
-    inbound_of_turns: set[TurnId] = field(default_factory=set)
-    tokens: set[Target] = field(default_factory=set)
-    rules: set[tuple[AccountId, str]] = field(default_factory=set)
-    schedules: set[ScheduleId] = field(default_factory=set)
-    runs: set[tuple[ScheduleId, str]] = field(default_factory=set)
-
-
-class Recall:
-    """The messages that were written last, as they are in the table, so that the next step of the same message
-    need not read it again (a fifth of a message's cost). Right because one writer writes; it forgets everything
-    when a transaction fails."""
-
-    def __init__(self, room: int = RECALLED) -> None:
-        self._room = room
-        self._messages: dict[MessageId, KeptMessage] = {}
-
-    def get(self, message: MessageId) -> KeptMessage | None:
-        return self._messages.get(message)
-
-    def remember(self, written: Iterable[KeptMessage]) -> None:
-        """Live ones are wanted again, finished ones hardly ever."""
-        for kept in written:
-            self._messages.pop(kept.message.id, None)
-            if kept.message.state.live:
-                self._messages[kept.message.id] = kept
-        while len(self._messages) > self._room:
-            del self._messages[next(iter(self._messages))]
-
-    def forget(self) -> None:
-        self._messages.clear()
 
 
 class WorkingSet:
@@ -578,28 +530,6 @@ class WorkingSet:
 
 
 _encode = msgspec.json.Encoder().encode
-
-
-def messages_of(
-    connection: Connection, sql: BatchStatements, found: Sequence[Row], with_attempts: set[MessageId]
-) -> list[KeptMessage]:
-    """Message rows with their entries, and with the attempts of those that are named, in the rows' order."""
-    parts: dict[str, list[Row]] = defaultdict(list)
-    attempts: dict[tuple[str, int], list[Attempt]] = defaultdict(list)
-    for row in sql.attempts_of.read(connection, with_attempts):
-        attempts[row[1], row[2]].append(rows.attempt_of(row))
-    for row in sql.entries_of.read(connection, map(rows.message_id_of, found)):
-        parts[row[1]].append(row)
-    return [
-        rows.message_of(
-            row,
-            tuple(
-                rows.entry_of(part, tuple(attempts.get((part[1], part[2]), ())))
-                for part in parts[rows.message_id_of(row)]
-            ),
-        )
-        for row in found
-    ]
 
 
 def _without_attempts(kept: KeptMessage) -> KeptMessage:

@@ -24,9 +24,11 @@ from yizhan.model import Event, Reason
 from yizhan.store.engine import StoreEngine
 from yizhan.store.operation import Operation
 from yizhan.store.queries import notes
+from yizhan.store.recall import Recall
 from yizhan.store.secrets import Seal
 from yizhan.store.statements import BatchStatements
-from yizhan.store.working_set import Recall, Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 
 _PROBE_BYTES = 65_536
 _REPORT = "This is a defect of Yizhan; please report it."

@@ -8,7 +8,8 @@ from typing import ClassVar
 from yizhan.core.alerts import AlertChange
 from yizhan.store.queries import watching
 from yizhan.store.rows import alert_values
-from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 
 
 @dataclass(frozen=True, slots=True)

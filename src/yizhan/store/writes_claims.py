@@ -8,7 +8,8 @@ from typing import ClassVar
 from yizhan.errors import IdempotencyConflict
 from yizhan.ports import Claim
 from yizhan.store.queries import notes
-from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from yizhan.model import (
 from yizhan.ports import Accepted, Draft
 from yizhan.store.entries import end_waiting
 from yizhan.store.rows import KeptMessage, KeptTurn
-from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 
 SUPERSEDED = Reason("superseded", "the answer came before it was sent")
 

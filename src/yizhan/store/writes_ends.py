@@ -10,7 +10,8 @@ from yizhan.model import Entry, Message, MessageId, MessageState, Reason, Target
 from yizhan.ports import Expired
 from yizhan.store.entries import OFF_THE_WIRE, change_entries, end_waiting, ended
 from yizhan.store.queries import road_out
-from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 
 _REVIVABLE = frozenset(
     {MessageState.UNCONFIRMED, MessageState.FAILED, MessageState.EXPIRED, MessageState.CANCELLED}

@@ -33,7 +33,8 @@ from yizhan.ports import Arrival, Consent, Heard, InboundCommit, InboundCommitte
 from yizhan.store.queries import by_key
 from yizhan.store.rows import KeptInbound, inbound_of, kept_token
 from yizhan.store.secrets import token_hash
-from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 
 BY_PLATFORM_ID = "platform_id"
 BY_CONTENT = "sender_time_content"

@@ -21,7 +21,8 @@ from yizhan.model import (
 from yizhan.ports import Audit, Intent, Parking, Settlement
 from yizhan.store.entries import OFF_THE_WIRE, change_entries, ended, entries_with, entry_at
 from yizhan.store.queries import road_out
-from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 
 _SENT = frozenset({MessageState.DELIVERED, MessageState.UNCONFIRMED})
 

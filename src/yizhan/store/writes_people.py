@@ -28,7 +28,8 @@ from yizhan.store.engine import StoreEngine
 from yizhan.store.entries import change_entries, ended
 from yizhan.store.queries import people, pruning, road_in, road_out
 from yizhan.store.rows import key_of, key_values
-from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 from yizhan.store.writes_out import doubted
 from yizhan.store.writes_turns import ask_nothing, end_turn
 

@@ -15,7 +15,8 @@ from yizhan.model import Inbound, MessageId, Reason, Schedule, ScheduleId, Targe
 from yizhan.ports import Accepted, Fired, Firing, PlannedRun
 from yizhan.store.queries import schedules
 from yizhan.store.rows import KeptInbound
-from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 from yizhan.store.writes_drafts import accept_draft, want_draft
 from yizhan.store.writes_turns import must_be_the_agents
 

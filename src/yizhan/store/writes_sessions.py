@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from yizhan.core.access import ROOMS
 from yizhan.model import Chat, ChatSession, Target
-from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 
 
 def want_sessions(target: Target, sender: str, wants: Wants) -> None:

@@ -12,7 +12,8 @@ from yizhan.model import Chat, ChatSession, Dispatch, InboundId, MessageClass, T
 from yizhan.ports import Accepted, Draft, TurnEnd, TurnOpened, TurnStart
 from yizhan.store.queries import road_in
 from yizhan.store.rows import KeptTurn
-from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 from yizhan.store.writes_drafts import accept_draft, check_draft, existing_message, want_draft
 from yizhan.store.writes_sessions import note_session, person_of, want_sessions
 

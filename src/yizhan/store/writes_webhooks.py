@@ -13,7 +13,8 @@ from yizhan.model import Post, Webhook
 from yizhan.store import rows
 from yizhan.store.queries import webhooks
 from yizhan.store.secrets import Seal
-from yizhan.store.working_set import Wants, WorkingSet
+from yizhan.store.wants import Wants
+from yizhan.store.working_set import WorkingSet
 
 
 @dataclass(frozen=True, slots=True)
