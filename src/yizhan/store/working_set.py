@@ -6,7 +6,7 @@ submission, in memory; *flush* what has changed, again with one statement per ta
 message in one batch see each other, and a batch costs a dozen statements however many it carries.
 
 A noun in here is always the latest. Events are collected as the operations change things, and numbered in the
-flush. A working set lives for one flush.
+flush (`news.py`). A working set lives for one flush.
 """
 
 from __future__ import annotations
@@ -16,21 +16,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 
-from yizhan.core import contract
 from yizhan.core.allowance import Ledger
-from yizhan.core.contract import JsonObject
 from yizhan.core.states import derive
 from yizhan.errors import UnknownAccount, UnknownMessage, UnknownSchedule
 from yizhan.model import (
     Account,
     AccountId,
-    Alert,
     Attempt,
     Chat,
-    ChatId,
     ChatSession,
     Entry,
     Event,
@@ -52,6 +47,7 @@ from yizhan.model import (
 )
 from yizhan.store import rows
 from yizhan.store.messages import messages_of
+from yizhan.store.news import News
 from yizhan.store.queries import people
 from yizhan.store.queries.by_key import attempt_by_key
 from yizhan.store.recall import Recall
@@ -59,7 +55,6 @@ from yizhan.store.rows import KeptChat, KeptInbound, KeptMessage, KeptSuppressed
 from yizhan.store.secrets import Seal, token_hash
 from yizhan.store.statement import ListQuery, Statement
 from yizhan.store.statements import BatchStatements
-from yizhan.store.told import told
 from yizhan.store.wants import Moment, SessionKey, Wants
 
 TOKENS_KEPT = 20
@@ -105,7 +100,7 @@ class WorkingSet:
         self._ledgers: dict[tuple[Target, str], Ledger] = {}
         self._old_ledgers: list[rows.Values] = []
         self._dropped_tokens: list[KeptToken] = []
-        self._events: list[tuple[int, str, AccountId | None, ChatId | None, bytes]] = []
+        self.news = News()
 
     # Load.
 
@@ -199,15 +194,6 @@ class WorkingSet:
         self._note("account", account.id, new=account.id not in self.accounts)
         self.accounts[account.id] = account
 
-    def announce_account(self, account: Account, at_ms: int) -> None:
-        self._event(at_ms, "account.state", account.id, None, contract.account_state_event(account, at_ms))
-
-    def announce_chat(self, chat: Chat, at_ms: int) -> None:
-        self._event(at_ms, "chat.state", chat.account, chat.id, contract.chat_state_event(chat, at_ms))
-
-    def announce_alert(self, alert: Alert, at_ms: int) -> None:
-        self._event(at_ms, "alert", alert.account, alert.chat, contract.alert_event(alert, at_ms))
-
     def erase_account(self, account: AccountId) -> None:
         """Removes the account's row and its reply tokens; only for operations that run alone."""
         self.changes += 1
@@ -262,7 +248,7 @@ class WorkingSet:
         self.changes += 1
         self._happened.append(run)
         self.runs[run.schedule, run.key] = run
-        self._event(run.at_ms, "schedule.run", None, None, contract.schedule_run_event(run, schedule))
+        self.news.schedule_run(run, schedule)
 
     # The road out.
 
@@ -281,7 +267,7 @@ class WorkingSet:
     def add_message(self, kept: KeptMessage) -> None:
         self._know_message(kept)
         self._note("message", kept.message.id, new=True)
-        self._announce_message(kept.message, kept.message.created_at_ms)
+        self.news.message_state(kept.message, kept.message.created_at_ms)
 
     def change_message(
         self, changed: Message, at_ms: int, entries: tuple[Entry, ...] | None = None
@@ -295,7 +281,7 @@ class WorkingSet:
                 self._note("entry", (message.id, entry.no))
         self.messages[message.id] = kept._replace(message=message)
         if _visible(message) != _visible(kept.message):
-            self._announce_message(message, at_ms)
+            self.news.message_state(message, at_ms)
         return message
 
     def begin_attempt(self, message: MessageId, no: int, attempt: Attempt) -> None:
@@ -378,8 +364,7 @@ class WorkingSet:
         self._know_inbound(kept)
         inbound = kept.inbound
         self._note("inbound", inbound.id, new=True)
-        shape = contract.message_received_event(inbound, at_ms)
-        self._event(at_ms, "message.received", inbound.account, inbound.chat, shape)
+        self.news.message_received(inbound, at_ms)
 
     def add_question(self, kept: KeptInbound) -> None:
         """What a schedule asks: kept as if somebody had written it, and announced by its turn only."""
@@ -398,8 +383,7 @@ class WorkingSet:
         turn = kept.turn
         self._note("turn", turn.id, new=turn.id not in self.turns)
         self.turns[turn.id] = kept
-        shape = contract.turn_state_event(replace(turn, reason=told(turn.reason)), at_ms)
-        self._event(at_ms, "turn.state", turn.account, turn.chat, shape)
+        self.news.turn_state(turn, at_ms)
 
     def session_for(self, target: Target, person: str) -> ChatSession:
         """A wanted session as it is, or a new one."""
@@ -429,7 +413,7 @@ class WorkingSet:
         self._sql.insert_suppressed.write(
             self.connection, [rows.suppressed_values(kept) for kept in self._suppressed]
         )
-        return self._flush_events()
+        return self.news.write(self.connection, self._sql)
 
     def _write(self, kind: str, nouns: dict[Any, Any], values: Callable[[Any], rows.Values]) -> None:
         changed = self._changed.get(kind)
@@ -486,15 +470,6 @@ class WorkingSet:
             for (message_id, no, _), attempt in attempts.items()
         ]
 
-    def _flush_events(self) -> list[Event]:
-        count = len(self._events)
-        if not count:
-            return []
-        last: int = self._sql.take_event_ids.read(self.connection, {"count": count})[0][0]
-        events = [Event(place, *event) for place, event in enumerate(self._events, last - count + 1)]
-        self._sql.insert_event.write(self.connection, [rows.event_values(event) for event in events])
-        return events
-
     # Bookkeeping.
 
     def _note(self, kind: str, key: object, new: bool = False) -> None:
@@ -518,18 +493,6 @@ class WorkingSet:
             self.by_platform_id[inbound.account, inbound.platform_message_id] = inbound.id
         if inbound.sent_at_ms > 0:
             self.by_moment[inbound.account, inbound.sender_id, inbound.sent_at_ms].append(inbound.id)
-
-    def _announce_message(self, message: Message, at_ms: int) -> None:
-        shape = contract.message_state_event(message, at_ms)
-        self._event(at_ms, "message.state", message.account, message.chat, shape)
-
-    def _event(
-        self, at_ms: int, kind: str, account: AccountId | None, chat: ChatId | None, shape: JsonObject
-    ) -> None:
-        self._events.append((at_ms, kind, account, chat, _encode(shape)))
-
-
-_encode = msgspec.json.Encoder().encode
 
 
 def _without_attempts(kept: KeptMessage) -> KeptMessage:

@@ -33,4 +33,4 @@ class NoteAlerts:
         rows.changes += 1
         for change in self.changes:
             if change.told:
-                rows.announce_alert(change.alert, self.at_ms)
+                rows.news.alert(change.alert, self.at_ms)

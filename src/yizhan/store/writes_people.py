@@ -53,7 +53,7 @@ class PutAccount:
         known = rows.accounts.get(self.account)
         account = self._new() if known is None else self._renewed(known)
         rows.put_account(account)
-        rows.announce_account(account, self.at_ms)
+        rows.news.account_state(account, self.at_ms)
         return account, known is None
 
     def _new(self) -> Account:
@@ -92,7 +92,7 @@ class RemoveAccount:
         self._end_turns(rows)
         rows.erase_account(self.account)
         gone = replace(account, state=AccountState.PAUSED, since_ms=self.at_ms, reason=REMOVED, action="")
-        rows.announce_account(replace(gone, next_attempt_at_ms=None), self.at_ms)
+        rows.news.account_state(replace(gone, next_attempt_at_ms=None), self.at_ms)
 
     def _end_messages(self, rows: WorkingSet) -> None:
         live = rows.connection.scalars(road_out.live_messages_of(self.account)).all()
@@ -140,7 +140,7 @@ class SetPaused:
             next_attempt_at_ms=None,
         )
         rows.put_account(account)
-        rows.announce_account(account, self.at_ms)
+        rows.news.account_state(account, self.at_ms)
         return account
 
 
@@ -162,7 +162,7 @@ class SetChatPaused:
         chat = replace(known, paused=self.paused)
         if chat != known:
             rows.put_chat(chat)
-            rows.announce_chat(chat, self.at_ms)
+            rows.news.chat_state(chat, self.at_ms)
         return chat
 
 
@@ -195,7 +195,7 @@ class TakeOver:
         ask_nothing(sorted(asking), rows)
         chat = replace(known, taken_over_at_ms=self.at_ms)
         rows.put_chat(chat)
-        rows.announce_chat(chat, self.at_ms)
+        rows.news.chat_state(chat, self.at_ms)
         return chat
 
 
@@ -218,7 +218,7 @@ class HandBack:
         chat = replace(known, taken_over_at_ms=None)
         if chat != known:
             rows.put_chat(chat)
-            rows.announce_chat(chat, self.at_ms)
+            rows.news.chat_state(chat, self.at_ms)
         return chat
 
 
@@ -249,7 +249,7 @@ class ChangeAccount:
         if account != known:
             rows.put_account(account)
         if _shown(account) != _shown(known):
-            rows.announce_account(account, change.at_ms)
+            rows.news.account_state(account, change.at_ms)
         return account
 
 
