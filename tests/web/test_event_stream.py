@@ -213,7 +213,7 @@ async def test_a_quiet_stream_carries_comments(
     """Proxies cut lines that say nothing, and a client wants to know that its line lives."""
     monkeypatch.setattr(hub, "COMMENT_EVERY_S", 0.02)
     async with Stream(bare_app) as stream:
-        await asyncio.sleep(0.2)
+        await stream._until(lambda: stream._buffer.count(b"\n\n") > 1)
         event_store.commit(1)
         assert 1 == (await stream.next()).id
         assert stream.comments > 1

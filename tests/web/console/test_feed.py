@@ -40,6 +40,8 @@ async def test_a_storm_of_events_is_shown_in_few_refreshes() -> None:
     async def refresh() -> None:
         seen.append(1)
 
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
     page = asyncio.create_task(follow(feed.watch(HERE), SystemClock(), refresh, 50))
     for _ in range(40):
         for _ in range(250):
@@ -47,7 +49,7 @@ async def test_a_storm_of_events_is_shown_in_few_refreshes() -> None:
         await asyncio.sleep(0.005)
     await asyncio.sleep(0.15)
     page.cancel()
-    assert 2 <= len(seen) <= 12
+    assert 2 <= len(seen) <= 2 + (loop.time() - began_s) / 0.05, "one for each gap, however long it all took"
 
 
 async def test_the_last_change_is_always_shown() -> None:
