@@ -7,13 +7,19 @@ from collections.abc import Iterator
 import pytest
 
 from yizhan.core.connection import Lost
+from yizhan.model import Reason
+from yizhan.platforms.ilink import listening
+from yizhan.platforms.ilink.body import Envelope
+from yizhan.platforms.ilink.policy import STALE_LOGIN
 from yizhan.platforms.qq import access, memory
 from yizhan.platforms.qq.answers import BANNED, NOT_WHITELISTED, WRONG_APP, read
 from yizhan.platforms.qq.closes import CLOSES
 from yizhan.platforms.qq.intents import LADDER, not_granted
 from yizhan.platforms.qq.refusals import REFUSALS
 from yizhan.ports import Answer
+from yizhan.web.console import complaints
 from yizhan.web.console.advice import BARS, told
+from yizhan.web.console.words import Words
 
 WHITELIST = "接口访问源IP不在白名单"
 
@@ -46,6 +52,17 @@ def test_whatever_qq_advises_is_said_in_the_language_of_the_page(phrase: str) ->
     assert "zh" == language
     assert any("\u4e00" <= character <= "\u9fff" for character in chinese)
     assert (phrase, "en") == told("en", phrase)
+
+
+def test_a_login_that_is_over_is_said_so_in_the_language_of_the_page() -> None:
+    """The commonest trouble of all stood in English on a Chinese page: as reason, as alert, and under each message."""
+    lost = listening.refused(Envelope(STALE_LOGIN, "session timeout", {}))
+    assert "zh" == told("zh", lost.action)[1]
+    assert "对方应答 -14：微信不再接受这个登录；可能又连接了别的程序" == Words("zh").reason(
+        Reason(lost.code, lost.text)
+    )
+    alert = f"The login is over: {lost.text}."
+    assert ("登录失效：微信不再接受这个登录；可能又连接了别的程序。", "zh") == complaints.told("zh", alert)
 
 
 def test_an_address_and_a_reason_go_along() -> None:

@@ -58,6 +58,10 @@ PHRASES = {
     "guild channels (PUBLIC_GUILD_MESSAGES)": "频道（PUBLIC_GUILD_MESSAGES）",
     "direct sessions of guilds (DIRECT_MESSAGE)": "频道私信（DIRECT_MESSAGE）",
     "results of audits (MESSAGE_AUDIT)": "审核结果（MESSAGE_AUDIT）",
+    "WeChat does not accept this login any more; perhaps the user has linked another program": (
+        "微信不再接受这个登录；可能又连接了别的程序"
+    ),
+    "log in again: yizhan login weixin": "重新登录：yizhan login weixin",
 }
 BARS = "The platform bars the account: "
 DEAF = "QQ refused some of the events that were asked for; the bot hears nothing of "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from yizhan.web.console import advice
 from yizhan.web.console.alert_words import ALERTS
 
 TWINS: tuple[tuple[str, str], ...] = (
@@ -195,7 +196,7 @@ def told(language: str, text: str) -> tuple[str, str]:
     for pattern, chinese in _patterns():
         if found := pattern.fullmatch(text):
             return chinese.format(*(told(language, group)[0] for group in found.groups())), "zh"
-    return text, "en"
+    return advice.told(language, text)
 
 
 @cache

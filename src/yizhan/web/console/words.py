@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from yizhan.model import Reason
+from yizhan.web.console import advice
 from yizhan.web.console.sentences import SENTENCES
 
 LANGUAGES = MappingProxyType({"zh": "zh-CN", "en": "en"})
@@ -48,7 +49,7 @@ class Words:
         """
         name = f"reason.{reason.code}"
         if name not in SENTENCES:
-            return self("said", code=reason.code, text=reason.text)
+            return self("said", code=reason.code, text=advice.told(self.language, reason.text)[0])
         ours = self(name)
         return f"{ours} ({reason.text})" if reason.code.startswith("agent-") and reason.text else ours
 
