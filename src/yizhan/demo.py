@@ -65,16 +65,17 @@ def run(options: DemoOptions) -> int:
 
 async def _demo(where: Path, options: DemoOptions) -> int:
     home.prepare(where)
-    _settings(where, options, "")
+    settings_of(where, options, "")
     async with _simulator(where) as simulator:
-        chosen = _settings(where, options, simulator.url)
+        chosen = settings_of(where, options, simulator.url)
         return await app.serve(
             chosen, lambda station: _welcome(where, simulator, station), _link(simulator.url)
         )
 
 
-def _settings(where: Path, options: DemoOptions, login_url: str) -> settings.Settings:
-    """The demo's own configuration; the environment is not asked. QR logins begin at the simulator."""
+def settings_of(where: Path, options: DemoOptions, login_url: str) -> settings.Settings:
+    """The demo's own configuration; the environment is not asked: it may be that of a gateway at work. QR logins begin
+    at the simulator."""
     overrides: dict[str, Any] = {
         "server": {"port": options.port},
         "access": {"policy": "open"},

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import environment
-from yizhan.demo import command, speaks_chinese
+from yizhan.demo import DemoOptions, command, settings_of, speaks_chinese
 
 PATIENCE_S = 20
 BARE_PATH = "/usr/bin:/bin"
@@ -245,3 +245,11 @@ def test_the_demo_speaks_the_language_of_the_terminal(begin: Begin) -> None:
     demo = begin(env={"LANG": "zh_CN.UTF-8"})
     assert re.search(r"^ +控制台 +http://", demo.text, re.MULTILINE)
     assert re.search(r"^ +手机 +http://", demo.text, re.MULTILINE)
+
+
+def test_a_demo_is_set_by_its_own_home_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment may name the database of a gateway that is at work."""
+    monkeypatch.setenv("YIZHAN_DATABASE__URL", "postgresql+psycopg://at-work/db")
+    (tmp_path / "config.yaml").write_text("webhooks: {allow_private: true}\n")
+    chosen = settings_of(tmp_path, DemoOptions(tmp_path), "http://127.0.0.1:9")
+    assert (True, None) == (chosen.webhooks.allow_private, chosen.database.url)

@@ -81,7 +81,8 @@ def _register_demo(group: typer.Typer) -> None:
     ) -> int:
         """Gateway, simulated WeChat and QQ, phone page and console in one go. Needs no account.
 
-        Prints the two addresses and what to try; leaves nothing behind but a directory that it names.
+        Prints the two addresses and what to try; leaves nothing behind but a directory that it names. Settings are
+        read from the config.yaml of its home; YIZHAN_… in the environment is for other gateways, and left alone.
         """
         _refuse_windows()
         _spare_collector()
