@@ -71,6 +71,7 @@ from yizhan.store import (
     reads,
     schedules,
     watching,
+    writes_accounts,
     writes_alerts,
     writes_claims,
     writes_drafts,
@@ -81,6 +82,7 @@ from yizhan.store import (
     writes_schedules,
     writes_sessions,
     writes_turns,
+    writes_upkeep,
     writes_webhooks,
 )
 from yizhan.store.committer import CLOSED, Committer
@@ -219,13 +221,13 @@ class SqlStore:
     async def put_account(
         self, account: AccountId, credentials: Credentials, at_ms: int
     ) -> tuple[Account, bool]:
-        return await self._committer.submit(writes_people.PutAccount(account, credentials, at_ms))
+        return await self._committer.submit(writes_accounts.PutAccount(account, credentials, at_ms))
 
     async def remove_account(self, account: AccountId, at_ms: int) -> None:
-        await self._committer.submit(writes_people.RemoveAccount(account, at_ms))
+        await self._committer.submit(writes_accounts.RemoveAccount(account, at_ms))
 
     async def set_paused(self, account: AccountId, paused: bool, at_ms: int) -> Account:
-        return await self._committer.submit(writes_people.SetPaused(account, paused, at_ms))
+        return await self._committer.submit(writes_accounts.SetPaused(account, paused, at_ms))
 
     async def set_chat_paused(self, target: Target, paused: bool, at_ms: int) -> Chat:
         return await self._committer.submit(writes_people.SetChatPaused(target, paused, at_ms))
@@ -237,7 +239,7 @@ class SqlStore:
         return await self._committer.submit(writes_people.HandBack(target, at_ms))
 
     async def change_account(self, change: AccountChange) -> Account:
-        return await self._committer.submit(writes_people.ChangeAccount(change))
+        return await self._committer.submit(writes_accounts.ChangeAccount(change))
 
     async def set_rule(self, account: AccountId, sender_id: str, rule: Rule, at_ms: int) -> SenderRule:
         return await self._committer.submit(writes_people.SetRule(account, sender_id, rule, at_ms))
@@ -251,7 +253,7 @@ class SqlStore:
     async def prune(self, now_ms: int, finished_before_ms: int, events_before_ms: int, limit: int) -> int:
         """Times ahead of now are taken as now."""
         finished, events = min(finished_before_ms, now_ms), min(events_before_ms, now_ms)
-        return await self._committer.submit(writes_people.Prune(finished, events, limit))
+        return await self._committer.submit(writes_upkeep.Prune(finished, events, limit))
 
     # Reads.
 
@@ -402,7 +404,7 @@ class SqlStore:
 
     async def limit_pages(self, spare: int | None) -> None:
         """For drills, on SQLite: the file may grow by `spare` pages and then the disk is full; None: no limit."""
-        await self._committer.submit(writes_people.LimitPages(self._engine, spare))
+        await self._committer.submit(writes_upkeep.LimitPages(self._engine, spare))
 
     async def close(self) -> None:
         """Commits what was submitted, ends the threads, lets another gateway in. May be called again."""
