@@ -407,8 +407,9 @@ class Transport(Protocol):
         """Shows or ends "typing…", best effort."""
         ...
 
-    async def close(self, announce: bool) -> None:
-        """Ends the line; `announce` says goodbye to the platform first, best effort."""
+    async def close(self, announce: bool) -> Batch | None:
+        """Ends the line; `announce` says goodbye to the platform first, best effort. What was heard and no `receive`
+        has returned, behind all that one has; None: nothing, or the platform tells it again."""
         ...
 
 

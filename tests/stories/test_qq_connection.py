@@ -298,6 +298,30 @@ def test_a_pause_that_could_not_be_written_down_costs_no_session(
     story(home)
 
 
+def test_a_line_that_is_ended_and_opened_on_a_full_disk_goes_on_where_it_was(home: Path) -> None:
+    """It began again at the last place that had been stored, which led nowhere any more."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await tale.says("before")
+        tale.station.gate.full = True
+        tale.world.qq.forget_sessions(BOT)
+        tale.world.qq.close(BOT, 4009, tale.true_ms)
+        await tale.until(lambda: 2 == len(tale.seen("qq.identify")) and tale.online, 60)
+        await tale.says("one")
+        with pytest.raises(StoreUnavailable):
+            await tale.station.gateway.remove_account(tale.account_id)
+        tale.world.qq.say("Ann", "two", tale.true_ms)
+        await tale.passes(30)
+        tale.station.gate.full = False
+        await tale.until(lambda: tale.online, 60)
+        await tale.says("after")
+        assert ["before", "one", "two", "after"] == await heard(tale)
+        assert 2 == len(tale.seen("qq.identify"))
+
+    story(home)
+
+
 def test_a_replay_of_old_messages_is_recognised_long_after(home: Path) -> None:
     """A message of 9:05 came again at 9:11 and was answered twice; the memory of repeats was five minutes long."""
 

@@ -138,6 +138,31 @@ def test_the_sessions_of_all_shards_outlive_the_process(home: Path) -> None:
     story(home)
 
 
+def test_what_a_new_session_heard_while_the_disk_was_full_outlives_a_resume_by_hand(home: Path) -> None:
+    """One shard's news waited for the disk; another's new session, and what was said in it, went with the line."""
+
+    @on_qq()
+    async def story(tale: QqTale) -> None:
+        await grows(tale)
+        tale.breaks("slow", "qq.resume", delay_s=5)
+        tale.breaks("slow", "qq.identify", delay_s=5)
+        tale.world.qq.forget_sessions(BOT)
+        tale.world.qq.close(BOT, 4009, tale.true_ms, shard=0)
+        begun = len(tale.seen("qq.socket"))
+        await tale.until(lambda: begun + 2 == len(tale.seen("qq.socket")), 60)
+        tale.station.gate.full = True
+        tale.world.qq.say("Ann", "news 1", tale.true_ms, "news 1", at=True)
+        await tale.until(lambda: tale.online, 60)
+        await tale.says("in the new session")
+        tale.station.gate.full = False
+        await tale.station.gateway.pause_account(tale.account_id, False)
+        await tale.until(lambda: tale.online, 60)
+        await tale.passes(5)
+        assert {"news 1", "in the new session"} == await heard(tale)
+
+    story(home)
+
+
 def test_a_half_dead_shard_is_found_out_while_the_others_live(home: Path) -> None:
     """A heartbeat that is answered on one connection says nothing about another."""
 

@@ -91,11 +91,12 @@ class Accounts:
 
     @to_the_end
     async def pause(self, account: AccountId, paused: bool) -> Account:
-        """Stops the account's line, or opens it again; its messages wait meanwhile."""
+        """Stops the account's line, or opens it again; its messages wait meanwhile. If the store refuses that, the line
+        is not touched: it may hold what cannot be stored yet."""
         self.must_know(account)
-        async with self._line_ended(account):
-            changed = await self._store.set_paused(account, paused, self._clock.now_ms())
+        changed = await self._store.set_paused(account, paused, self._clock.now_ms())
         if self._running():
+            await self._connections.shut(account)
             await self._connections.open(changed)
         return changed
 

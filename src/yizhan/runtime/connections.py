@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 
 import structlog
 
@@ -23,6 +22,7 @@ from yizhan.core.reaction import Gates
 from yizhan.core.verdict import Barred
 from yizhan.model import Account, AccountId, AccountState
 from yizhan.ports import Answer, Batch, Callback, CallbackRefused, Chance, Clock, Platform, RefusedBecause
+from yizhan.runtime.custody import Custody
 from yizhan.runtime.inbound import InboundRoad
 from yizhan.runtime.lines import Lines, OpenLine
 from yizhan.runtime.naps import Naps
@@ -69,7 +69,7 @@ class Connections:
         self._lines = lines
         self._reach = reach
         self._outbound = outbound
-        self._inbound = inbound
+        self._custody = Custody(lines, inbound)
         self._standing = standing
         self._supervisor = supervisor
         self._pace = pace
@@ -80,6 +80,7 @@ class Connections:
     async def open(self, account: Account) -> None:
         """Starts the account's line, or starts it anew with other credentials, after the old one has ended."""
         await self._end(account.id)
+        account = self._custody.as_far_as_it_came(account)
         platform = self._platforms[account.platform]
         self._lines[account.id] = OpenLine(account, platform, platform.transport(account))
         gates = Gates(account=decode(account.gate, self._pace, self._clock.now_ms()))
@@ -104,6 +105,7 @@ class Connections:
         """The account, whose line has been shut, is gone."""
         self._outbound.lanes.forget_account(account)
         self._lines.pop(account, None)
+        self._custody.forget(account)
         self._standing.forget(account)
 
     async def stop(self) -> None:
@@ -143,10 +145,11 @@ class Connections:
     # one account's loop
 
     async def _listen(self, account_id: AccountId) -> None:
-        line = self._lines[account_id]
-        cursor, hold_ms = line.account.cursor, line.platform.policy.poll_hold_ms
+        line, told_to_end = self._lines[account_id], False
+        hold_ms = line.platform.policy.poll_hold_ms
         state = await self._reached(line, Line())
         try:
+            cursor = await self._custody.begins_at(line)
             await line.transport.open()
             while True:
                 state = await self._reached(line, state)
@@ -162,8 +165,13 @@ class Connections:
                     if self._hasty(line, outcome, self._clock.now_ms() - began_ms):
                         await self._clock.sleep_ms(IDLE_TURN_MS)
                 state = await self._pause(line, after)
+        except asyncio.CancelledError:
+            told_to_end = _is_told_to_end()
+            raise
         finally:
-            await line.transport.close(announce=not self._reach.shut(line.host))
+            rest = await line.transport.close(announce=not self._reach.shut(line.host))
+            if told_to_end and rest is not None:
+                await self._custody.store_rest(line, rest)
 
     def _conclude(self, line: OpenLine, state: Line, outcome: Batch | Lost) -> Step:
         """What follows from a turn for the loop. A part that is lacking is the line's own affair; we only say so."""
@@ -227,47 +235,28 @@ class Connections:
         except asyncio.CancelledError:
             if not receiving.done():
                 receiving.cancel()
-                raise
-            digesting = asyncio.create_task(self._digest(line, receiving.result(), cursor))
-            await self._hasten(line, receiving.result(), digesting)
+            elif isinstance(outcome := receiving.result(), Batch):
+                await self._custody.store_last(line, outcome)
             raise
-        digesting = asyncio.create_task(self._digest(line, receiving.result(), cursor))
-        try:
-            return await asyncio.shield(digesting)
-        except asyncio.CancelledError:
-            await self._hasten(line, receiving.result(), digesting)
-            raise
-
-    async def _hasten(self, line: OpenLine, outcome: Batch | Lost, digesting: asyncio.Task[Turned]) -> None:
-        """We end: a moment for what has been read. What cannot be stored in it the platform tells again after the
-        next start, if it has not forgotten what it handed over."""
-        await asyncio.wait({digesting}, timeout=1)
-        if not digesting.done() and isinstance(outcome, Batch) and outcome.heard:
-            log.warning("inbound.abandoned", account=line.account.id, messages=len(outcome.heard))
-
-    async def _digest(self, line: OpenLine, outcome: Batch | Lost, cursor: str) -> Turned:
-        self._note_host(line, outcome)
+        outcome = receiving.result()
+        self._note(line, outcome)
         if isinstance(outcome, Lost):
             return outcome, cursor
-        self._standing.answered(line.account.id)
-        if outcome.unreadable:
-            log.warning("inbound.unreadable", account=line.account.id, messages=outcome.unreadable)
-        await self._inbound.commit(line.account, outcome)
-        self._stands_at(line, outcome.cursor or cursor)
+        await self._custody.store(line, outcome)
         return outcome, outcome.cursor or cursor
 
-    def _stands_at(self, line: OpenLine, cursor: str) -> None:
-        """Whoever begins the line's loop anew begins here: where it once began leads nowhere any more."""
-        known = self._lines.get(line.account.id)
-        if known is not None and known.transport is line.transport and known.account.cursor != cursor:
-            self._lines[line.account.id] = replace(known, account=replace(known.account, cursor=cursor))
-
-    def _note_host(self, line: OpenLine, outcome: Batch | Lost) -> None:
-        """What a turn says about the host. News over a line that stood already says nothing of it."""
+    def _note(self, line: OpenLine, outcome: Batch | Lost) -> None:
+        """What a turn says about the host and the platform. News over a line that stood already says nothing of the
+        host."""
         if isinstance(outcome, Lost) and outcome.kind is LostKind.UNREACHABLE:
             self._reach.unreachable(line.host, outcome.text)
         elif not line.platform.policy.pushed:
             self._reach.reachable(line.host)
+        if isinstance(outcome, Lost):
+            return
+        self._standing.answered(line.account.id)
+        if outcome.unreadable:
+            log.warning("inbound.unreadable", account=line.account.id, messages=outcome.unreadable)
 
     async def _reached(self, line: OpenLine, state: Line) -> Line:
         """Waits while the host cannot be reached, and says so for this account at every attempt, whoever makes it.
@@ -286,6 +275,12 @@ class Connections:
         if after.reopen:
             await line.transport.open()
         return woken(after.line, self._clock.now_ms()) if slept else after.line
+
+
+def _is_told_to_end() -> bool:
+    """Whether somebody has cancelled us; else something in here broke, and what was heard last may be what broke it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _loop_name(account: AccountId) -> str:

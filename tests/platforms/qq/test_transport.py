@@ -282,6 +282,30 @@ def test_a_replay_that_breaks_off_is_heard_and_does_not_make_the_bot_up() -> Non
     run(story())
 
 
+def test_what_was_heard_and_not_taken_is_handed_over_when_the_line_ends() -> None:
+    """It went with the line; and where the session was new, nobody could come back to it."""
+
+    async def story() -> None:
+        scene = Scene()
+        dealer = Dealer((HELLO, ready("first")))
+        platform = QqPlatform(scene.http, dealer, VirtualClock(scene.host), SeededChance(3))
+        line = platform.transport(scene.account)
+        news = await line.receive("", 0)
+        assert isinstance(news, Batch)
+        dealer.opened[0].deal(said("one", 2), said("two", 3))
+        await asyncio.sleep(1)
+        rest = await line.close(True)
+        assert rest is not None
+        assert ["one", "two"] == [each.text for each in rest.heard]
+        session = read_cursor(rest.cursor or "")
+        assert session is not None
+        assert ("first", 3) == (session.id, session.seq)
+        assert await line.close(True) is None, "once"
+        await scene.http.close()
+
+    run(story())
+
+
 def test_what_was_said_just_before_a_bot_is_divided_otherwise_is_not_lost() -> None:
     """A guild more, and QQ wants the bot divided anew: what one shard had heard by then went with the division."""
 

@@ -59,7 +59,8 @@ class IlinkTransport:
         tell = self._signal.show if on else self._signal.end
         await tell(chat, token.token if token else "")
 
-    async def close(self, announce: bool) -> None:
+    async def close(self, announce: bool) -> Batch | None:
         """Says goodbye if asked to, within 1.5 s. The connections belong to `Http`."""
         if announce:
             await self._http.call(self._calls.stop(self._account))
+        return None

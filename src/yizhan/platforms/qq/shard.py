@@ -120,8 +120,8 @@ class Shard:
         news = self.link.news if self.link is not None else None
         return [news.popleft() for _ in range(min(most, len(news)))] if news else []
 
-    async def close(self) -> list[Deliver]:
-        """Ends the socket. What was heard and not taken, which is told again to whoever resumes the session."""
+    async def close(self) -> list[News]:
+        """Ends the socket. What was heard and not taken, in order."""
         turn, self.turn = self.turn, None
         if turn is not None:
             turn.cancel()
@@ -131,7 +131,7 @@ class Shard:
         if link is None:
             return []
         await link.close()
-        return [news for news in link.news if isinstance(news, Deliver)]
+        return list(link.news)
 
     async def _turn(self, kept: Session | None) -> Lost | None:
         if self.link is None:

@@ -10,7 +10,7 @@ all of them are: a bot of which one part is deaf is not well, and says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -78,6 +78,7 @@ class QqTransport:
         self._anew = False
         self._ended: Lost | None = None
         self._left: list[Deliver] = []
+        self._places = Places()
         self._typing = typing
         self._hopes = hopes
         self._rested = False
@@ -95,9 +96,9 @@ class QqTransport:
         """News of the line; see `ports.Transport`. After a loss of all shards each tries again at once."""
         if self._ended is not None:
             return self._end_of_division(self._ended)
-        places = self._still_true(read_places(cursor))
+        self._places = self._still_true(read_places(cursor))
         while True:
-            self._begin_turns(places)
+            self._begin_turns(self._places)
             await self._some_turn()
             over = [shard for shard in self._shards if shard.turn is not None and shard.turn.done()]
             if not over:
@@ -108,7 +109,7 @@ class QqTransport:
                 if lost is not None:
                     return await self._lose(shard, lost)
                 ready.append(shard)
-            return self._batch(ready, places)
+            return self._batch(ready)
 
     def look(self) -> None:
         for shard in self._shards:
@@ -149,10 +150,15 @@ class QqTransport:
         if self._typing and on:
             await type_in(self._account, self._api, chat, token, self._clock.now_ms())
 
-    async def close(self, announce: bool) -> None:
-        """Ends the sockets; what was heard and not taken is told again."""
-        await self._drop_shards()
+    async def close(self, announce: bool) -> Batch | None:
+        """Ends the sockets. A session that nobody has heard of cannot be resumed, so what was said in it is not told
+        again unless its beginning is known; what comes behind the first of it is."""
+        self._note_division()
+        left, self._left = self._left, []
+        dropped = await self._drop_shards()
         self._buttons.close()
+        heard = {number: news[:BATCH_MAX] for number, news in dropped.items()}
+        return self._news(heard, left) if left or any(heard.values()) else None
 
     # turns of the shards
 
@@ -166,13 +172,16 @@ class QqTransport:
         """Each shard that is connected listens; the others try when they are due, or at once where whoever calls has
         waited already."""
         at_once, self._rested = self._rested, False
-        if self._shards:
-            self._of = self._shards[0].of or self._of
+        self._note_division()
         for number in range(len(self._shards), self._of or 1):
             self._shards.append(self._shard(number))
         for shard in self._shards:
             if shard.link is not None or at_once or self._clock.now_ms() >= shard.due_ms:
                 shard.begin(places.sessions.get(shard.number))
+
+    def _note_division(self) -> None:
+        if self._shards:
+            self._of = self._shards[0].of or self._of
 
     def _shard(self, number: int) -> Shard:
         rung = self._shards[0].rung if self._shards else 0
@@ -206,7 +215,8 @@ class QqTransport:
     async def _lose(self, shard: Shard, lost: Lost) -> Batch | Lost:
         """A shard is lost: the line, if nothing else stands or is about to."""
         if lost.code in RENUMBERED:
-            self._left = await self._drop_shards()
+            dropped = await self._drop_shards()
+            self._left = [each for news in dropped.values() for each in news if isinstance(each, Deliver)]
             self._of, self._anew, self._ended = None, True, lost
             return self._end_of_division(lost)
         if any(each.up or each.turn is not None for each in self._shards):
@@ -223,29 +233,35 @@ class QqTransport:
         self._ended, self._rested = None, True
         return lost
 
-    async def _drop_shards(self) -> list[Deliver]:
+    async def _drop_shards(self) -> dict[int, list[News]]:
+        """What each has heard and nobody has taken."""
         shards, self._shards = self._shards, []
-        return [news for shard in shards for news in await shard.close()]
+        return {shard.number: await shard.close() for shard in shards}
 
     # news
 
-    def _batch(self, ready: Sequence[Shard], places: Places) -> Batch:
-        """What the shards have heard, in order, and the places in their sessions that cover it."""
-        self._of = self._shards[0].of or self._of
-        sessions = dict(places.sessions) if places.of == self._of else {}
-        taken: list[News] = []
-        for shard in ready:
-            news = shard.take(BATCH_MAX)
-            taken += news
-            moves = [each.session for each in news if isinstance(each, Deliver | Entered)]
-            sessions |= {shard.number: moves[-1]} if moves else {}
-        landmark = any(isinstance(news, Entered) for news in taken)
-        moved = landmark or any(isinstance(news, Deliver) for news in taken)
-        if landmark:
+    def _batch(self, ready: Sequence[Shard]) -> Batch:
+        self._note_division()
+        batch = self._news({shard.number: shard.take(BATCH_MAX) for shard in ready})
+        if batch.landmark:
             self._tell_intents()
-        batch = batch_of(read_event(news.frame) for news in taken if isinstance(news, Deliver))
-        cursor = write_places(Places(self._of or 1, sessions)) if moved else None
-        return replace(batch, cursor=cursor, landmark=landmark, lacking=self._lacking())
+        return replace(batch, lacking=self._lacking())
+
+    def _news(self, heard: Mapping[int, Sequence[News]], left: Sequence[Deliver] = ()) -> Batch:
+        """What the shards have heard, in order, and the places in their sessions that cover it. `left`: of an older
+        division, where no place covers anything any more."""
+        sessions = dict(self._places.sessions) if self._places.of == self._of else {}
+        for number, news in heard.items():
+            moves = [each.session for each in news if isinstance(each, Deliver | Entered)]
+            sessions |= {number: moves[-1]} if moves else {}
+        taken = [each for news in heard.values() for each in news]
+        delivered = [each for each in taken if isinstance(each, Deliver)]
+        landmark = any(isinstance(each, Entered) for each in taken)
+        batch = batch_of(read_event(each.frame) for each in (*left, *delivered))
+        if not landmark and not delivered:
+            return batch
+        self._places = Places(self._of or 1, sessions)
+        return replace(batch, cursor=write_places(self._places), landmark=landmark)
 
     def _lacking(self, attempted: bool = False) -> Lacking | None:
         """What is not in; None: nothing. Of a bot of one shard a loss tells it, but where a replay broke off: what was

@@ -130,7 +130,7 @@ class QqWebhook:
         if self._typing and on:
             await type_in(self._account, self._api, chat, token, self._clock.now_ms())
 
-    async def close(self, announce: bool) -> None:
+    async def close(self, announce: bool) -> Batch | None:
         """What is not stored by now is refused, and told again by QQ."""
         self._answer_handed(False)
         for post in self._waiting.values():
@@ -141,6 +141,7 @@ class QqWebhook:
         if asking is not None:
             asking.cancel()
         self._buttons.close()
+        return None
 
     # what QQ posts
 
