@@ -332,6 +332,61 @@ async def test_a_test_is_posted_once_and_moves_nothing(house: House) -> None:
     await house.crash()
 
 
+def loses_its_answer(house: House, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    """The store carries the next one out, and nobody hears of it."""
+    write = getattr(house.store, verb)
+
+    async def once(*given: Any) -> None:
+        monkeypatch.setattr(house.store, verb, write)
+        await write(*given)
+        raise StoreUnavailable("The answer was lost.", "")
+
+    monkeypatch.setattr(house.store, verb, once)
+
+
+@in_virtual_time
+async def test_asked_again_after_a_lost_answer_it_signs_with_the_secret_that_it_shows(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second answer showed a new secret; what was posted after a restart was signed with the first."""
+    await house.start()
+    loses_its_answer(house, monkeypatch, "add_webhook")
+    asked = Asked("webhook", "key 1", "same")
+    with pytest.raises(StoreUnavailable):
+        await house.hooks.add_once(URL, WebhookWish(), asked)
+    hook, _ = await house.hooks.add_once(URL, WebhookWish(), asked)
+    assert (hook.secret,) == tuple(stored.secret for stored in await house.store.webhooks())
+    await house.happens()
+    await asyncio.sleep(1)
+    assert 1 == len(house.program.got)
+    await house.crash()
+
+
+@in_virtual_time
+async def test_what_the_store_did_without_an_answer_is_so_without_a_restart(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A webhook that nobody saw began to post with the next start, and a removed one went on until then."""
+    await house.start()
+    loses_its_answer(house, monkeypatch, "add_webhook")
+    with pytest.raises(StoreUnavailable):
+        await house.hooks.add(URL, WebhookWish())
+    await asyncio.sleep(1)
+    (hook,) = house.hooks.all()
+    await house.happens()
+    await asyncio.sleep(1)
+    assert 1 == len(house.program.got)
+    loses_its_answer(house, monkeypatch, "remove_webhook")
+    with pytest.raises(StoreUnavailable):
+        await house.hooks.remove(hook.id)
+    await asyncio.sleep(1)
+    assert () == house.hooks.all()
+    await house.happens()
+    await asyncio.sleep(1)
+    assert 1 == len(house.program.got)
+    await house.crash()
+
+
 @in_virtual_time
 async def test_two_operators_who_change_different_things_at_once_both_have_their_way(house: House) -> None:
     """Neither's choice is undone by the other's, in memory or on disk."""

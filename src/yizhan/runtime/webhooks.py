@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -24,7 +25,7 @@ from yizhan.errors import CursorGone, InvalidRequest, StoreError, UnknownWebhook
 from yizhan.model import Event, Post, Reason, Webhook
 from yizhan.ports import Absence, Answer, Chance, Clock, Http, Page, Reply, Request, Store
 from yizhan.runtime.naps import Naps
-from yizhan.runtime.patience import STORE_PAUSE_MS, to_the_end
+from yizhan.runtime.patience import STORE_PAUSE_MS, persist, to_the_end
 from yizhan.runtime.repeats import Asked, Repeats
 from yizhan.runtime.supervisor import Supervisor
 from yizhan.runtime.views import WebhookWish
@@ -135,9 +136,9 @@ class Webhooks:
             created_at_ms=self._clock.now_ms(),
             cursor=newest,
         )
-        hook = await self._store.add_webhook(_wished(hook, wish))
-        self._desks[hook.id] = _Desk(hook)
-        self._begin(self._desks[hook.id])
+        async with self._answered(hook.id):
+            hook = await self._store.add_webhook(_wished(hook, wish))
+        self._take(hook)
         return hook
 
     @to_the_end
@@ -184,7 +185,38 @@ class Webhooks:
     @to_the_end
     async def remove(self, webhook: str) -> None:
         """Raises UnknownWebhook, StoreError."""
-        await self._store.remove_webhook(self._desk(webhook).hook.id)
+        desk = self._desk(webhook)
+        async with self._answered(webhook):
+            await self._store.remove_webhook(desk.hook.id)
+        self._drop(webhook)
+
+    @asynccontextmanager
+    async def _answered(self, webhook: str) -> AsyncIterator[None]:
+        """For a write that adds or removes one: if its answer gets lost, what the store holds is true all the same."""
+        question = f"webhook {webhook} as stored"
+        try:
+            yield
+        except StoreError:
+            if self._running:
+                self._supervisor.keep(question, partial(self._as_stored, webhook))
+            raise
+        self._supervisor.drop(question)
+
+    async def _as_stored(self, webhook: str) -> None:
+        def tell(error: StoreError) -> None:
+            log.warning("webhook.waits_for_store", webhook=webhook, error=error.detail)
+
+        stored = {hook.id: hook for hook in await persist(self._clock, self._store.webhooks, tell)}
+        if webhook not in stored:
+            self._drop(webhook)
+        elif webhook not in self._desks:
+            self._take(stored[webhook])
+
+    def _take(self, hook: Webhook) -> None:
+        self._desks[hook.id] = _Desk(hook)
+        self._begin(self._desks[hook.id])
+
+    def _drop(self, webhook: str) -> None:
         self._supervisor.drop(_loop_of(webhook))
         self._desks.pop(webhook, None)
 
