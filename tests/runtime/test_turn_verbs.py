@@ -50,6 +50,26 @@ async def test_an_operator_stops_a_running_turn_and_asks_again(home: Path) -> No
 
 
 @in_virtual_time
+async def test_two_operators_who_ask_again_at_once_ask_once(home: Path) -> None:
+    """Both saw the same failed turn and pressed; the chat had two answers. Afterwards anybody may ask once more."""
+    agent = Gated()
+    async with ann_at(home, answers=agent) as (station, ann, account):
+        station.say(ann, "hello")
+        await until(lambda: agent.texts == ["hello"])
+        (turn,) = await turns_of(station, account, ann)
+        await station.gateway.stop_turn(turn.id)
+        presses = [station.gateway.rerun(turn.id) for _ in range(2)]
+        first, second = await asyncio.gather(*presses, return_exceptions=True)
+        assert isinstance(second, TurnOpen)
+        assert first.id in second.detail
+        agent.release(3)
+        await until_shown(station, ann, "re: hello")
+        await until(lambda: agent.texts == ["hello", "hello"])
+        await station.gateway.rerun(turn.id)
+        await until(lambda: len(agent.texts) == 3)
+
+
+@in_virtual_time
 async def test_two_presses_of_the_same_rerun_ask_once(home: Path) -> None:
     """A program that repeats its request under the same key is told of the turn that it has opened."""
     agent = Gated()

@@ -172,6 +172,7 @@ class Gateway:
             self.turns.answers,
         )
         self._reruns = Repeats(store, clock)
+        self._rerunning = asyncio.Lock()
         self.logins = Logins(store, clock, chance, self.platforms, self._accounts.adopt)
 
     def _build_roads(self, turns: TurnNumbers) -> None:
@@ -349,14 +350,23 @@ class Gateway:
         if old.ended_at_ms is None:
             raise TurnOpen(f"Turn {turn} is {old.state.value}.", "Stop it first, or wait for its end.")
         name = self.chance.new_id("t")
-        async with self._reruns.settled(asked, name) as settled:
+        async with self._rerunning, self._reruns.settled(asked, name) as settled:
             if settled != name:
                 with contextlib.suppress(UnknownTurn):
                     return await self.store.turn(TurnId(settled)), False
+            await self._asked_nowhere(old)
             again = await self.turns.again(old, TurnId(settled))
             if self.running:
                 self.turns.resume(again)
             return again, True
+
+    async def _asked_nowhere(self, old: Turn) -> None:
+        """Two people see the same failed turn, and both press. Raises TurnOpen."""
+        asked = await self.store.inbound(old.inbound_ids)
+        for name in {inbound.turn_id for inbound in asked if inbound.turn_id not in (None, old.id)}:
+            later = await self.store.turn(name)
+            if later.ended_at_ms is None:
+                raise TurnOpen(f"Turn {name} asks again already.", "Wait for its end, or stop it first.")
 
     @to_the_end
     async def stop_turn(self, turn: TurnId) -> Turn:
