@@ -52,7 +52,8 @@ class Bounds:
                     accepted one, one for each inbound message, and one per chat in so many seconds
     failing_per_s   sends in any second of an account that the platform refused or never took
     polls_per_s     polls in any second of an account that brought nothing
-    knocks_per_s, knocks_per_min, identifies_per_min  what QQ is asked for on the way to a connection, and new sessions
+    knocks_per_s, knocks_per_min, identifies_per_min  what QQ is asked for on the way to a connection, and new sessions;
+                    a start and two resumes by hand may fall together, and a bot may be three shards
     tasks, in_memory  of the process at any time
     stop_ms         from SIGTERM to the end
     overtake_ms     so long after its acceptance a higher class must have been noticed
@@ -63,7 +64,7 @@ class Bounds:
     probe_s: float = 30
     failing_per_s: int = 24
     polls_per_s: int = 4
-    knocks_per_s: int = 6
+    knocks_per_s: int = 9
     knocks_per_min: int = 80
     identifies_per_min: int = 16
     tasks: int = 400

@@ -313,7 +313,7 @@ DOCTORED: list[tuple[str, Doctor, str]] = [
         "m1 (PUSH) went before m2 (REPLY)",
     ),
     ("a message answered again and again after its time", answer_what_is_spent, "tried to answer T 6 times"),
-    ("a hot loop of connecting", ask_qq("qq.gateway_bot", 9, 50), "9 times qq.gateway_bot within 1 s"),
+    ("a hot loop of connecting", ask_qq("qq.gateway_bot", 12, 50), "12 times qq.gateway_bot within 1 s"),
     ("a day's new sessions in an hour", ask_qq("qq.identify", 40, 1_400), "40 times qq.identify within 60 s"),
     ("a stop that takes its time", having(stops_ms=[60_000]), "a stop took 60000 ms"),
     *doctored_turns.FOUND,
