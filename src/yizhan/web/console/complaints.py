@@ -123,6 +123,8 @@ TWINS: tuple[tuple[str, str], ...] = (
     ("See the turns with `yizhan turn list`.", "它可能已被删除。"),
     ("Turn {} is {}.", "问答 {} 的状态是 {}。"),
     ("Stop it first, or wait for its end.", "先停止它，或等它结束。"),
+    ("Turn {} asks again already.", "问答 {} 已经在重新问了。"),
+    ("Wait for its end, or stop it first.", "等它结束，或先停止它。"),
     ("There is nothing left to stop.", "已经没有可停止的了。"),
     ("Nobody answers here.", "这里没有智能体回答。"),
     ("Set agent, or a route, and restart the gateway.", "设置 agent 或路由，再重启网关。"),
