@@ -29,6 +29,7 @@ from yizhan.model import (
     TurnState,
 )
 from yizhan.ports import AgentFailed, Batch, Heard, OutputEnd, Piece, Question, Said, Text
+from yizhan.store.store import SqlStore
 from yizhan_simulator import Limit
 from yizhan_simulator.phone import Quote
 
@@ -422,6 +423,31 @@ async def test_a_stop_that_a_crash_kept_from_being_carried_out_stops_the_resumed
         assert ["Stopped."] == station.shown(ann)
         assert [TurnState.STOPPED] == [turn.state for turn in await _turns(station, account, ann)]
         assert 0 == agent.finished
+
+
+@in_virtual_time
+async def test_what_arrives_while_the_gateway_starts_is_answered_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line listened before what was left over had been read, so that one message was handed on twice, and stood
+    twice in the question."""
+    read = SqlStore.pending_inbound
+
+    async def slowly(store: SqlStore) -> tuple[Inbound, ...]:
+        await asyncio.sleep(0.3)
+        return await read(store)
+
+    agent = Scripted(_repeat)
+    async with ann_at(home, answers=agent) as (station, ann, _):
+        await asyncio.sleep(1)
+        monkeypatch.setattr(SqlStore, "pending_inbound", slowly)
+        await station.crash()
+        station.say(ann, "hello")
+        await station.start()
+        await until_shown(station, ann, "re: hello")
+        await asyncio.sleep(30)
+        assert ["hello"] == [question.text for question in agent.asked]
+        assert [] == await findings(station)
 
 
 @pytest.mark.parametrize("crash", [False, True])

@@ -80,7 +80,11 @@ class Connections:
     async def open(self, account: Account) -> None:
         """Starts the account's line, or starts it anew with other credentials, after the old one has ended."""
         await self._end(account.id)
-        account = self._custody.as_far_as_it_came(account)
+        self.prepare(self._custody.as_far_as_it_came(account))
+        self.listen(account.id)
+
+    def prepare(self, account: Account) -> None:
+        """The account is here; its line does not listen yet."""
         platform = self._platforms[account.platform]
         self._lines[account.id] = OpenLine(account, platform, platform.transport(account))
         gates = Gates(account=decode(account.gate, self._pace, self._clock.now_ms()))
@@ -93,8 +97,11 @@ class Connections:
         self._standing.begins(account)
         self._outbound.lanes.hurry(account.id, self._clock.now_ms())
         self._outbound.poke()
-        if not account.paused:
-            self._supervisor.keep(_loop_name(account.id), lambda: self._listen(account.id))
+
+    def listen(self, account: AccountId) -> None:
+        """What arrives is stored and passed on from now on, unless the account is paused."""
+        if not self._lines[account].account.paused:
+            self._supervisor.keep(_loop_name(account), lambda: self._listen(account))
 
     async def shut(self, account: AccountId) -> None:
         """Ends the account's line; its messages wait."""

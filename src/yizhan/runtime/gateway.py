@@ -230,8 +230,9 @@ class Gateway:
         left = await self.store.recover(self.clock.now_ms(), self._numbers.reaction.in_doubt)
         if left:
             log.warning("recovered", in_doubt=left)
-        for account in await self.store.accounts():
-            await self.connections.open(account)
+        accounts = await self.store.accounts()
+        for account in accounts:
+            self.connections.prepare(account)
         await self.watch.open()
         await self._crier.take_up(self.watch.known_alerts())
         self.supervisor.keep("standing", self.standing.run)
@@ -246,7 +247,11 @@ class Gateway:
         await self._inbound.recover()
         self.running = True
         self.webhooks.start()
-        self.supervisor.keep("cron", self._cron.run)  # last: what it asks is not to be recovered as well
+        self.supervisor.keep("cron", self._cron.run)
+        for (
+            account
+        ) in accounts:  # last, with what is due: what they hear and ask is not to be recovered as well
+            self.connections.listen(account.id)
 
     async def stop(self) -> None:
         """No new sends, replies on the wire awaited for a moment, polls ended, store left to its owner."""
